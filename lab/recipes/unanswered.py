@@ -342,7 +342,7 @@ def saturated(run):
     served = set()
     for _ in range(3):
         peer, name = listener.accept()
-        mate = next(c for c in clients if c.getsockname()[1] == name[1])
+        mate = next(c for c in clients if c.fileno() >= 0 and c.getsockname()[1] == name[1])
         mate.setblocking(True)
         mate.settimeout(10)
         mate.sendall(request())
