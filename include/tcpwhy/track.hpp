@@ -65,6 +65,9 @@ class Tracker {
 
   /// Every connection with a signal (or every one, Options::tell_all), in order
   /// of id, as a complete annotated Connection, valid during the call.
+  /// With Options::tell_as_they_end it may be called between observe() calls and
+  /// delivers what has ended since the last call (closed and quiet, given up, or
+  /// evicted), in order of ending; after finish() the rest.
   void tell(Grouping grouping, const std::function<void(const Told&)>& visit);
 
   /// One connection whole, by id or by its ends; false when there is none.
