@@ -71,10 +71,11 @@ struct Examined {
   [[nodiscard]] bool firm() const { return verdict && *verdict <= Verdict::kLikely; }
 };
 
-/// Generic and specific of each other are no rivals; only endings compete.
+/// Generic and specific of each other are no rivals; only endings compete, and
+/// what did no harm did not end anything.
 bool are_rivals(const Examined& a, const Examined& b) {
   return a.cause != b.cause && a.cause->role == Role::kEnding && b.cause->role == Role::kEnding &&
-         !a.cause->generic() && !b.cause->generic();
+         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless();
 }
 
 /// Who explains less than another, or only as much, is no more than possible.
@@ -156,7 +157,7 @@ Diagnosis write(const facts::Connection& c, const Found& f, Detail detail) {
   if (f.evidence != nullptr) d.side = f.evidence->side().value_or(d.side);
   if (detail == Detail::kVerdicts) return d;
   if (f.evidence != nullptr) {
-    for (Bearing b : {Bearing::kDemands, Bearing::kSupports})
+    for (Bearing b : {Bearing::kDemands, Bearing::kSupports, Bearing::kFits})
       for (const Evidence& item : f.evidence->items())
         if (item.bearing == b) d.evidence.push_back(cite(c, item));
     d.summary = f.evidence->summary();
