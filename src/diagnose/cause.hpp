@@ -21,6 +21,7 @@ enum class Bearing : std::uint8_t {
   kDemands,      ///< cannot be seen unless this cause is at work
   kSupports,     ///< this cause predicts it; others may too
   kContradicts,  ///< cannot be seen if this cause is at work
+  kFits,         ///< follows from this cause, and as well from things the catalogue has no name for
 };
 
 struct Evidence {
@@ -44,6 +45,9 @@ class EvidenceList {
   void supports(Segments segments, Text&& text) { add(Bearing::kSupports, segments, std::forward<Text>(text)); }
   template <class Text>
   void contradicts(Segments segments, Text&& text) { add(Bearing::kContradicts, segments, std::forward<Text>(text)); }
+  /// Alone it makes the cause possible, never likely.
+  template <class Text>
+  void fits(Segments segments, Text&& text) { add(Bearing::kFits, segments, std::forward<Text>(text)); }
   /// The same for a list that is computed, or for frames outside the connection's segments.
   template <class Text>
   void note(Bearing bearing, std::vector<std::int32_t> segments, std::vector<std::uint32_t> frames, Text&& text) {

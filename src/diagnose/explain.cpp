@@ -42,6 +42,8 @@ bool stands_for(const Cause& generic, CauseId specific) {
 /// Generic and specific of each other are no rivals; notes have none.
 bool are_rivals(const Examined& a, const Examined& b) {
   if (a.cause == b.cause || a.cause->role != b.cause->role || a.cause->role != Role::kEnding) return false;
+  // What did no harm does not compete for the failure.
+  if (b.cause->benign || b.evidence.is_harmless()) return false;
   return !a.cause->generic() && !b.cause->generic();
 }
 
@@ -97,7 +99,7 @@ Diagnosis write(const facts::Connection& c, const Examined& e, Verdict verdict, 
   d.verdict = verdict;
   d.benign = e.cause->benign || e.evidence.is_harmless();
   d.side = e.evidence.side().value_or(e.cause->side);
-  for (Bearing b : {Bearing::kDemands, Bearing::kSupports})
+  for (Bearing b : {Bearing::kDemands, Bearing::kSupports, Bearing::kFits})
     for (const Evidence& item : e.evidence.items())
       if (item.bearing == b) d.evidence.push_back(cite(c, item));
   if (detail == Detail::kVerdicts) return d;
