@@ -58,6 +58,7 @@ struct Segment {
   const std::uint8_t* destination = nullptr;
   const std::uint8_t* payload = nullptr;  ///< first payload octet, or null when none was kept
   const std::uint8_t* sack = nullptr;     ///< SACK blocks as on the wire, `sack_blocks` of them
+  const std::uint8_t* tcp = nullptr;      ///< the TCP header itself (kTcp, kIcmpError)
   SeqNum seq, ack;
   std::uint32_t payload_bytes = 0;        ///< as the IP header says, captured or not
   std::uint32_t captured_payload = 0;     ///< octets at `payload`
@@ -108,6 +109,7 @@ struct Fragment {
 struct Neighbour {
   const std::uint8_t* target = nullptr;  ///< the address asked for or answered
   bool answer = false;
+  std::uint8_t version = 4;              ///< 4: ARP, 6: neighbour discovery
 };
 
 enum class Checksums : std::uint8_t { kSkip, kVerify };

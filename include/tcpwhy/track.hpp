@@ -26,6 +26,7 @@ struct Options {
   bool tell_all = false;                       ///< healthy connections too (`--only all`)
   unsigned threads = 1;                        ///< trackers in parallel, for reopenable inputs
   bool verify_checksums = false;               ///< all of them; otherwise a sample and the suspicious ones
+  std::uint64_t first_id = 0;                  ///< id of the first connection: several captures share one numbering
   bool tell_as_they_end = false;               ///< live: hand over on end, not at the end of the input
 };
 
@@ -65,6 +66,9 @@ class Tracker {
 
   /// Every connection with a signal (or every one, Options::tell_all), in order
   /// of id, as a complete annotated Connection, valid during the call.
+  /// With Options::tell_as_they_end it may be called between observe() calls and
+  /// delivers what has ended since the last call (closed and quiet, given up, or
+  /// evicted), in order of ending; after finish() the rest.
   void tell(Grouping grouping, const std::function<void(const Told&)>& visit);
 
   /// One connection whole, by id or by its ends; false when there is none.

@@ -64,7 +64,7 @@ void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
                        dropped.size() == 1 ? "" : "s", name(sender),
                        repaired ? "were acknowledged only after a repeat with a right one" : "were never acknowledged");
   });
-  if (repaired) out.harmless();
+  if (repaired) out.passed();
 }
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {

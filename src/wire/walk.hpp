@@ -1,0 +1,76 @@
+#pragma once
+// The walk from the first octet of a frame inward. Each layer looks at what
+// lies before it, steps over its own header and says what comes next; the
+// driver in decode.cpp turns the handle. No layer calls another, so a frame
+// that nests for ever ends when the driver has counted enough layers.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "tcpwhy/decode.hpp"
+
+namespace tcpwhy::wire {
+
+/// What the walk stands in front of.
+enum class Next : std::uint8_t {
+  kDone,         ///< `out.kind` is final
+  kEthernet,     ///< an Ethernet header
+  kEtherType,    ///< whatever `ether_type` says
+  kIp,           ///< IPv4 or IPv6 by the version nibble
+  kIpProtocol,   ///< whatever `protocol` says, behind an IP header
+};
+
+/// Where the walk is and what it has learnt.
+struct Walk {
+  const std::uint8_t* at = nullptr;
+  std::uint32_t captured = 0;  ///< octets that may be read at `at`
+  std::uint32_t length = 0;    ///< octets that were on the wire from `at`, as the innermost header so far says
+  std::uint16_t ether_type = 0;
+  std::uint8_t protocol = 0;
+  bool in_fragment = false;    ///< the packet in hand is the first fragment of a larger one
+  Fragment fragment;
+  Neighbour neighbour;
+
+  /// Steps over `octets` that have been found to be captured.
+  void skip(std::uint32_t octets) {
+    at += octets;
+    captured -= octets;
+    length -= std::min(length, octets);
+  }
+  /// An inner header says how much belongs to it: what follows is padding.
+  void limit(std::uint32_t octets) {
+    length = octets;
+    captured = std::min(captured, octets);
+  }
+};
+
+/// Ends the walk with a verdict on the frame.
+inline Next done(Segment& out, Kind kind) {
+  out.kind = kind;
+  return Next::kDone;
+}
+/// Ends the walk because a header does not fit: cut off by the snap length, or
+/// never there.
+inline Next too_short(const Walk& walk, std::uint32_t needed, Segment& out) {
+  if (walk.length >= needed) out.anomalies |= Anomaly::kTruncatedHeader;
+  return done(out, Kind::kMalformed);
+}
+
+// link.cpp
+Next start_link(LinkType link, Walk& walk, Segment& out);
+Next read_ethernet(Walk& walk, Segment& out);
+Next read_ether_type(Walk& walk, Segment& out);
+
+// network.cpp
+Next read_ip(Walk& walk, Checksums checksums, Segment& out);
+Next read_ip_protocol(Walk& walk, Segment& out);
+
+// icmp.cpp
+Next read_icmp(Walk& walk, Segment& out);
+Next read_icmp6(Walk& walk, Segment& out);
+
+// checksum.cpp
+[[nodiscard]] bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header);
+void check_tcp(Segment& segment);
+
+}  // namespace tcpwhy::wire
