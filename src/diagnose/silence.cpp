@@ -63,7 +63,8 @@ bool carries_data(const facts::Connection& c, std::int32_t i) {
 
 std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
   const std::optional<SeqNum> una = acknowledged(c, sender);
-  Unanswered u{.sender = sender};
+  Unanswered u;
+  u.sender = sender;
   const auto n = static_cast<std::int32_t>(c.segments.size());
   SeqNum oldest;
   for (std::int32_t i = 0; i < n; ++i) {
@@ -166,7 +167,9 @@ bool waited_too_long(const facts::Connection& c, const Waiting& w) {
 }
 
 std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party receiver) {
-  ClosedWindow w{.receiver = receiver};
+  ClosedWindow opened;
+  opened.receiver = receiver;
+  ClosedWindow w = opened;
   std::int32_t end = -1;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
     const facts::SegmentFact& s = c.segment(i);
@@ -177,7 +180,7 @@ std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party rece
     if (s.syn()) continue;
     if (s.from() == receiver) {
       if (s.window != 0) {
-        w = ClosedWindow{.receiver = receiver};
+        w = opened;
         continue;
       }
       if (w.closed < 0) w.closed = i;
