@@ -20,8 +20,9 @@ namespace tcpwhy::diagnose {
 enum class Bearing : std::uint8_t {
   kDemands,      ///< cannot be seen unless this cause is at work
   kSupports,     ///< this cause predicts it; others may too
+  kFits,         ///< it follows from this cause, and as well from much that the catalogue has no name for:
+                 ///< alone it makes the cause possible and no more
   kContradicts,  ///< cannot be seen if this cause is at work
-  kFits,         ///< follows from this cause, and as well from things the catalogue has no name for
 };
 
 struct Evidence {
@@ -35,7 +36,7 @@ struct Evidence {
 struct Tally {
   std::uint16_t demands = 0, supports = 0, contradicts = 0, fits = 0;
 
-  [[nodiscard]] constexpr bool empty() const { return demands == 0 && supports == 0 && contradicts == 0 && fits == 0; }
+  [[nodiscard]] constexpr bool empty() const { return demands + supports + contradicts + fits == 0; }
   /// Of two causes that are not ruled out, the one with more explains more: what
   /// only one cause produces outweighs any number of things that several predict.
   [[nodiscard]] constexpr std::uint32_t explains() const { return demands * 0x10000u + supports; }
@@ -56,10 +57,9 @@ class EvidenceList {
   template <class Text>
   void supports(Segments segments, Text&& text) { add(Bearing::kSupports, segments, std::forward<Text>(text)); }
   template <class Text>
-  void contradicts(Segments segments, Text&& text) { add(Bearing::kContradicts, segments, std::forward<Text>(text)); }
-  /// Alone it makes the cause possible, never likely.
-  template <class Text>
   void fits(Segments segments, Text&& text) { add(Bearing::kFits, segments, std::forward<Text>(text)); }
+  template <class Text>
+  void contradicts(Segments segments, Text&& text) { add(Bearing::kContradicts, segments, std::forward<Text>(text)); }
   /// The same for a list that is computed, or for frames outside the connection's segments.
   template <class Text>
   void note(Bearing bearing, std::vector<std::int32_t> segments, std::vector<std::uint32_t> frames, Text&& text) {
@@ -92,8 +92,8 @@ class EvidenceList {
     switch (bearing) {
       case Bearing::kDemands: ++tally_.demands; break;
       case Bearing::kSupports: ++tally_.supports; break;
-      case Bearing::kContradicts: ++tally_.contradicts; break;
       case Bearing::kFits: ++tally_.fits; break;
+      case Bearing::kContradicts: ++tally_.contradicts; break;
     }
   }
 

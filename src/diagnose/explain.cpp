@@ -71,12 +71,12 @@ struct Examined {
   [[nodiscard]] bool firm() const { return verdict && *verdict <= Verdict::kLikely; }
 };
 
-/// Generic and specific of each other are no rivals; only endings compete.
+/// Generic and specific of each other are no rivals; only endings compete, and
+/// what did no harm did not end anything.
 bool are_rivals(const Examined& a, const Examined& b) {
-  // What did no harm does not compete for the failure.
-  if (b.cause->benign || b.evidence.is_harmless() || a.evidence.has_passed()) return false;
   return a.cause != b.cause && a.cause->role == Role::kEnding && b.cause->role == Role::kEnding &&
-         !a.cause->generic() && !b.cause->generic();
+         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless() && !b.cause->benign &&
+         !a.evidence.has_passed();
 }
 
 /// Who explains less than another, or only as much, is no more than possible.
