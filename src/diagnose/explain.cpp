@@ -75,7 +75,7 @@ struct Examined {
 /// what did no harm did not end anything.
 bool are_rivals(const Examined& a, const Examined& b) {
   return a.cause != b.cause && a.cause->role == Role::kEnding && b.cause->role == Role::kEnding &&
-         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless() && !b.cause->benign &&
+         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless() &&
          !a.evidence.has_passed();
 }
 
