@@ -10,7 +10,7 @@
 namespace tcpwhy::capture {
 
 /// Looks at the first bytes and chooses the parser. `name` is for sentences.
-Result<std::unique_ptr<Source>> make_file_source(std::unique_ptr<Feed> feed, const std::string& name,
+Result<std::unique_ptr<Source>> make_file_source(std::unique_ptr<Chunks> chunks, const std::string& name,
                                                  std::uint8_t file);
 
 /// A file that lies in memory, compressed or not; for tests and fuzzing.

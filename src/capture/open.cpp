@@ -39,10 +39,8 @@ Result<std::unique_ptr<Source>> open_file(const std::string& path, std::uint8_t 
   const std::uint64_t start = here > 0 ? static_cast<std::uint64_t>(here) : 0;
   if (S_ISREG(status.st_mode) && size <= start)
     return Error{"capture.empty", name + " is empty: not even a file header was written"};
-  if (S_ISREG(status.st_mode)) {
-    if (auto mapping = Mapping::map(input.get(), start, size))
-      return make_file_source(feed_mapping(std::move(*mapping)), name, file_index);
-  }
+  if (S_ISREG(status.st_mode))
+    return make_file_source(read_file(std::move(input), start, size), name, file_index);
   return Error{"capture.open", name + " is not a plain file"};
 }
 
