@@ -169,8 +169,8 @@ std::uint64_t Table::on_ack(Ref ref, Hot& h, const Packet& p) {
   const Half& v = h.half(t);
   std::uint64_t signals = 0;
   if (h.is(of(Hold::kSeen, t)) && after(f.ack, v.max_end)) signals |= Signal::kImpossibleAck | Signal::kCaptureGap;
-  const bool acked_before = h.is(of(Hold::kSeen, s)) && u.packets > 1;
-  if (!acked_before || after(f.ack, u.max_ack)) u.max_ack = f.ack;
+  const bool first = u.max_ack.raw() == 0;  // as good as a flag: at worst one old ACK goes unnoticed
+  if (first || after(f.ack, u.max_ack)) u.max_ack = f.ack;
   else if (before(f.ack, u.max_ack)) signals |= Signal::kOutOfOrder;
   if (h.is(of(Hold::kFin, t)) && f.ack == v.max_end) h.set(of(Hold::kFinAcked, t));
   if (!h.is(Hold::kEstablished) && !f.syn()) {
