@@ -124,7 +124,7 @@ class Stream final : public Chunks {
   // while the rest of it is carried over.
   Chunk next() override {
     std::unique_lock lock{mutex_};
-    if (last_taken_) return {buffer(taken_ - 1).data(), 0, true};
+    if (last_taken_) return {buffer(taken_ - 1).data(), 0, 0, true};
     if (taken_ >= 1) released_ = taken_ - 1;
     waiting_ = true;
     changed_.notify_all();
@@ -132,7 +132,7 @@ class Stream final : public Chunks {
     waiting_ = false;
     Buffer& next = buffer(taken_++);
     last_taken_ = next.last;
-    return {next.data(), next.bytes, next.last};
+    return {next.data(), next.bytes, kHeadroom, next.last};
   }
 
   std::optional<Trouble> damage() const override {
