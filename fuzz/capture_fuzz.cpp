@@ -44,7 +44,8 @@ Outcome read(std::span<const std::uint8_t> file, std::size_t chunk) {
   const tcpwhy::capture::Losses& losses = (*source)->losses();
   if (losses.frames != outcome.frames) wrong("frames are miscounted");
   if (losses.troubles.size() > 128) wrong("troubles are not bounded");
-  for (const auto& trouble : losses.troubles) outcome.troubles += trouble.id + '@' + std::to_string(trouble.offset) + ' ';
+  for (const auto& trouble : losses.troubles)
+    outcome.troubles += trouble.id + '@' + std::to_string(trouble.offset) + ' ';
   return outcome;
 }
 

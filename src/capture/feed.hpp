@@ -20,7 +20,7 @@ struct Chunk {
   std::uint8_t* data = nullptr;
   std::size_t bytes = 0;
   std::size_t headroom = 0;  ///< octets in front of `data` that may be written
-  bool last = false;  ///< the input ends here
+  bool last = false;         ///< the input ends here
 };
 
 /// Headroom enough for the unfinished record of all but the oddest captures.
