@@ -151,6 +151,7 @@ class Run:
         self.before = {name: truths.counters(host) for name, host in self.hosts.items()}
         self.capture = None
         self.connections, self.populations, self.sockets = [], [], {}
+        self.listeners = {}
         self._counters, self._events, self._keep = [], [], []
 
     # For recipes: traffic -----------------------------------------------------
@@ -177,9 +178,11 @@ class Run:
     def pair(self, port=80, v6=False, host=None, listener=None, client_options=(), server_options=(), bind=None,
              timeout=30):
         """An established connection: (client's socket, server's socket)."""
-        own = listener is None
-        if own:
-            listener = self.server.listen(port, v6=v6, options=server_options)
+        if listener is None:
+            key = (port, v6)
+            if key not in self.listeners:
+                self.listeners[key] = self.server.listen(port, v6=v6, options=server_options)
+            listener = self.listeners[key]
         sock = (host or self.client).socket(v6)
         sock.settimeout(timeout)
         for level, name, value in client_options:
@@ -191,8 +194,6 @@ class Run:
         listener.settimeout(timeout)
         peer, _ = listener.accept()
         peer.settimeout(timeout)
-        if own:
-            self.hold(listener)
         return sock, peer
 
     def exchange(self, client, server, ask=None, answer=None):
@@ -314,7 +315,7 @@ class Run:
         return places
 
     def close(self):
-        for sock in self._keep:
+        for sock in [*self._keep, *self.listeners.values()]:
             with contextlib.suppress(Exception):
                 sock.close()
         if self.capture:
