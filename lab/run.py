@@ -354,7 +354,7 @@ def perform(recipe, directory, events_path):
             run.start_capture()
         recipe.function(run)
         run.world.wires and wait_until(lambda: not any(w._queue for w in run.world.wires), 5, "the wire to empty")
-        run.capture.stop()
+        run.capture.stop()      # does nothing if the recipe has done it
         counters = run.verify()
         connections = run.locate()
         record = {"cause": recipe.cause, "variant": recipe.variant, "kernel": os.uname().release.split("-")[0],
