@@ -363,8 +363,7 @@ def perform(recipe, directory, events_path):
         if run.sockets:
             record["sockets"] = run.sockets
         with open(os.path.join(directory, "truth.json"), "w") as file:
-            json.dump(record, file, indent=1)
-            file.write("\n")
+            file.write(as_json(record))
         with open(os.path.join(directory, "README.md"), "w") as file:
             file.write(readme(recipe, record))
         return None
@@ -375,6 +374,18 @@ def perform(recipe, directory, events_path):
     finally:
         if run:
             run.close()
+
+
+def as_json(record):
+    """The record, one connection per line."""
+    lines = []
+    for key, value in record.items():
+        if key == "connections":
+            inner = ",\n  ".join(json.dumps(each) for each in value)
+            lines.append(' "connections": [\n  %s]' % inner)
+        else:
+            lines.append(" %s: %s" % (json.dumps(key), json.dumps(value)))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def readme(recipe, record):
