@@ -75,7 +75,8 @@ struct Finding {
   std::uint64_t ids_omitted = 0;
 };
 
-/// kVerdicts judges only; kSentences also writes every sentence.
+/// kVerdicts judges only: causes, verdicts and sides, no evidence and no sentences.
+/// kSentences also cites every frame and writes every sentence.
 enum class Detail : std::uint8_t { kVerdicts, kSentences };
 
 /// Judges one connection against the catalogue.

@@ -26,6 +26,7 @@ struct Options {
   bool tell_all = false;                       ///< healthy connections too (`--only all`)
   unsigned threads = 1;                        ///< trackers in parallel, for reopenable inputs
   bool verify_checksums = false;               ///< all of them; otherwise a sample and the suspicious ones
+  std::uint64_t first_id = 0;                  ///< id of the first connection: several captures share one numbering
   bool tell_as_they_end = false;               ///< live: hand over on end, not at the end of the input
 };
 

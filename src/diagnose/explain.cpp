@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <bitset>
 #include <string>
 
 #include "diagnose/cause.hpp"
@@ -15,34 +17,77 @@
 namespace tcpwhy::diagnose {
 namespace {
 
+constexpr std::array kIds = {
+#define TCPWHY_CAUSE(name, id) std::string_view{id},
+#include "tcpwhy/causes.def"
+#undef TCPWHY_CAUSE
+};
+constexpr std::size_t kCauses = kIds.size();
+constexpr std::size_t index(CauseId id) { return static_cast<std::size_t>(id); }
+
+using CauseSet = std::bitset<kCauses>;
+
+/// The catalogue, turned over once so that a connection is only asked what its
+/// signals make worth asking.
+struct Index {
+  std::array<const Cause*, kCauses> by_id{};
+  std::array<CauseSet, 64> by_signal{};
+  CauseSet always;
+  std::array<CauseSet, kCauses> covers{};  ///< of a generic: its specifics, and those of generics among them
+
+  Index() {
+    for (const Cause* cause : catalogue()) {
+      by_id[index(cause->id)] = cause;
+      if (cause->signals == 0) always.set(index(cause->id));
+      for (std::size_t bit = 0; bit < 64; ++bit)
+        if (cause->signals >> bit & 1u) by_signal[bit].set(index(cause->id));
+      for (CauseId specific : cause->specifics) covers[index(cause->id)].set(index(specific));
+    }
+    // A generic may stand for another generic; two rounds reach every depth the catalogue has.
+    for (int round = 0; round < 2; ++round)
+      for (CauseSet& set : covers)
+        for (std::size_t i = 0; i < kCauses; ++i)
+          if (set.test(i)) set |= covers[i];
+  }
+
+  [[nodiscard]] CauseSet worth_asking(std::uint64_t signals) const {
+    CauseSet set = always;
+    for (; signals != 0; signals &= signals - 1) set |= by_signal[static_cast<std::size_t>(std::countr_zero(signals))];
+    return set;
+  }
+};
+
+const Index& the_index() {
+  static const Index turned_over;
+  return turned_over;
+}
+
 struct Examined {
   const Cause* cause = nullptr;
   EvidenceList evidence;
-  std::size_t supports = 0;
   std::optional<Verdict> verdict;
+
+  [[nodiscard]] bool alive() const { return verdict && *verdict != Verdict::kRuledOut; }
+  [[nodiscard]] bool firm() const { return verdict && *verdict <= Verdict::kLikely; }
 };
 
-std::size_t count(const EvidenceList& list, Bearing bearing) {
-  return static_cast<std::size_t>(std::count_if(list.items().begin(), list.items().end(),
-                                                [&](const Evidence& e) { return e.bearing == bearing; }));
-}
-
-bool alive(const Examined& e) {
-  return e.verdict && *e.verdict != Verdict::kRuledOut;
-}
-
-bool stands_for(const Cause& generic, CauseId specific) {
-  if (std::find(generic.specifics.begin(), generic.specifics.end(), specific) != generic.specifics.end()) return true;
-  // A generic may stand for another generic, whose specifics it then covers too.
-  for (CauseId id : generic.specifics)
-    if (const Cause* inner = find_cause(id); inner && inner->generic() && stands_for(*inner, specific)) return true;
-  return false;
-}
-
-/// Generic and specific of each other are no rivals; notes have none.
+/// Generic and specific of each other are no rivals; only endings compete, and
+/// what did no harm did not end anything.
 bool are_rivals(const Examined& a, const Examined& b) {
-  if (a.cause == b.cause || a.cause->role != b.cause->role || a.cause->role != Role::kEnding) return false;
-  return !a.cause->generic() && !b.cause->generic();
+  return a.cause != b.cause && a.cause->role == Role::kEnding && b.cause->role == Role::kEnding &&
+         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless() &&
+         !a.evidence.has_passed();
+}
+
+/// Who explains less than another, or only as much, is no more than possible.
+std::optional<Verdict> against_rivals(const Examined& e, const std::vector<Examined>& all) {
+  std::size_t rivals = 0;
+  if (e.alive())
+    for (const Examined& other : all)
+      if (other.alive() && are_rivals(e, other) &&
+          other.evidence.tally().explains() >= e.evidence.tally().explains())
+        ++rivals;
+  return judge(e.evidence.tally(), rivals);
 }
 
 Citation cite(const facts::Connection& c, const Evidence& e) {
@@ -56,15 +101,6 @@ Citation cite(const facts::Connection& c, const Evidence& e) {
   std::sort(out.frames.begin(), out.frames.end());
   out.frames.erase(std::unique(out.frames.begin(), out.frames.end()), out.frames.end());
   return out;
-}
-
-/// Lower is earlier in the list of diagnoses.
-int rank(const Diagnosis& d, const Cause& cause) {
-  int r = 0;
-  if (d.benign) r += 1000;
-  r += 100 * static_cast<int>(cause.role);
-  r += 10 * static_cast<int>(d.verdict);
-  return r;
 }
 
 bool outcome_is_healthy(facts::Outcome o) {
@@ -91,19 +127,48 @@ std::uint32_t first_unexplained_frame(const facts::Connection& c) {
   return c.segments.empty() ? c.first_frame : c.segments.back().frame;
 }
 
-Diagnosis write(const facts::Connection& c, const Examined& e, Verdict verdict, Detail detail) {
+/// A diagnosis before it is written down.
+struct Found {
+  const Cause* cause = nullptr;
+  const EvidenceList* evidence = nullptr;  ///< null: a specific that only follows its generic
+  Verdict verdict = Verdict::kPossible;
+
+  [[nodiscard]] bool benign() const { return cause->benign || (evidence != nullptr && evidence->is_harmless()); }
+  [[nodiscard]] bool firm() const { return verdict <= Verdict::kLikely; }
+  [[nodiscard]] std::uint32_t explains() const { return evidence == nullptr ? 0 : evidence->tally().explains(); }
+  [[nodiscard]] Role role() const {
+    return evidence != nullptr && evidence->has_passed() ? Role::kTrouble : cause->role;
+  }
+  /// Lower is earlier: what made it fail, then what troubled it, then what is merely so.
+  [[nodiscard]] int rank() const {
+    return (benign() ? 1000 : 0) + 100 * static_cast<int>(role()) + 10 * static_cast<int>(verdict);
+  }
+};
+
+bool stands_before(const Found& a, const Found& b) {
+  if (a.rank() != b.rank()) return a.rank() < b.rank();
+  // Of two equally sure ones a generic stands before the specifics it covers.
+  if (a.cause->generic() != b.cause->generic()) return a.cause->generic();
+  return a.explains() > b.explains();
+}
+
+Diagnosis write(const facts::Connection& c, const Found& f, Detail detail) {
   Diagnosis d;
-  d.cause = e.cause->id;
-  d.verdict = verdict;
-  d.benign = e.cause->benign || e.evidence.is_harmless();
-  d.side = e.evidence.side().value_or(e.cause->side);
-  for (Bearing b : {Bearing::kDemands, Bearing::kSupports})
-    for (const Evidence& item : e.evidence.items())
-      if (item.bearing == b) d.evidence.push_back(cite(c, item));
+  d.cause = f.cause->id;
+  d.verdict = f.verdict;
+  d.benign = f.benign();
+  d.side = f.cause->side;
+  if (f.evidence != nullptr) d.side = f.evidence->side().value_or(d.side);
   if (detail == Detail::kVerdicts) return d;
-  d.summary = e.evidence.summary().empty() ? std::string{e.cause->title} : e.evidence.summary();
-  d.settles = e.cause->settles;
-  d.fix.assign(e.cause->fix.begin(), e.cause->fix.end());
+  if (f.evidence != nullptr) {
+    for (Bearing b : {Bearing::kDemands, Bearing::kSupports, Bearing::kFits})
+      for (const Evidence& item : f.evidence->items())
+        if (item.bearing == b) d.evidence.push_back(cite(c, item));
+    d.summary = f.evidence->summary();
+  }
+  if (d.summary.empty()) d.summary = f.cause->title;
+  d.settles = f.cause->settles;
+  d.fix.assign(f.cause->fix.begin(), f.cause->fix.end());
   return d;
 }
 
@@ -121,86 +186,88 @@ Rival rival_of(const facts::Connection& c, const Examined& e) {
   return r;
 }
 
+std::vector<Rival> rivals_of(const facts::Connection& c, const Cause& cause, const std::vector<Examined>& all) {
+  std::vector<Rival> rivals;
+  if (cause.role != Role::kEnding) return rivals;
+  for (const Examined& e : all) {
+    if (!e.verdict || e.cause == &cause || e.cause->role != Role::kEnding || e.cause->generic()) continue;
+    // What a generic stands for follows it as a diagnosis of its own.
+    if (cause.generic() && *e.verdict != Verdict::kRuledOut) continue;
+    rivals.push_back(rival_of(c, e));
+  }
+  return rivals;
+}
+
+std::vector<Examined> examine_all(const facts::Connection& c, const facts::Survey& survey, Detail detail) {
+  std::vector<Examined> all;
+  all.reserve(8);
+  const Index& turned_over = the_index();
+  const CauseSet set = turned_over.worth_asking(c.signals);
+  for (std::size_t i = 0; i < kCauses; ++i) {
+    const Cause* cause = set.test(i) ? turned_over.by_id[i] : nullptr;
+    if (cause == nullptr) continue;
+    EvidenceList evidence{detail};
+    cause->examine(c, survey, evidence);
+    if (!evidence.empty()) all.push_back({cause, std::move(evidence), std::nullopt});
+  }
+  for (Examined& e : all) e.verdict = judge(e.evidence.tally(), 0);
+  std::vector<std::optional<Verdict>> verdicts;
+  verdicts.reserve(all.size());
+  for (const Examined& e : all) verdicts.push_back(against_rivals(e, all));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].verdict = verdicts[i];
+  return all;
+}
+
+/// The diagnoses that may be given: the firm ones and their possible rivals, and
+/// behind a generic what it stands for.
+std::vector<Found> find(const std::vector<Examined>& all) {
+  const Index& turned_over = the_index();
+  CauseSet firm, listed, refuted;
+  for (const Examined& e : all) {
+    if (e.firm() && !e.cause->generic()) firm.set(index(e.cause->id));
+    if (e.verdict == Verdict::kRuledOut) refuted.set(index(e.cause->id));
+  }
+  std::vector<Found> found;
+  found.reserve(8);
+  for (const Examined& e : all) {
+    if (!e.alive()) continue;
+    if (e.cause->generic() && (turned_over.covers[index(e.cause->id)] & firm).any()) continue;
+    listed.set(index(e.cause->id));
+    found.push_back({e.cause, &e.evidence, *e.verdict});
+  }
+  const std::size_t direct = found.size();
+  for (std::size_t i = 0; i < direct; ++i)
+    for (CauseId id : found[i].cause->specifics) {
+      const Cause* specific = turned_over.by_id[index(id)];
+      if (specific == nullptr || specific->generic() || listed.test(index(id)) || refuted.test(index(id))) continue;
+      listed.set(index(id));
+      found.push_back({specific, nullptr, Verdict::kPossible});
+    }
+  return found;
+}
+
 }  // namespace
 
 Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail detail) {
-  std::vector<Examined> all;
-  all.reserve(16);
-  for (const Cause* cause : catalogue()) {
-    if (cause->signals != 0 && !c.has(cause->signals)) continue;
-    Examined e{cause, EvidenceList{detail}, 0, std::nullopt};
-    cause->examine(c, survey, e.evidence);
-    if (e.evidence.empty()) continue;
-    e.supports = count(e.evidence, Bearing::kSupports) + 100 * count(e.evidence, Bearing::kDemands);
-    all.push_back(std::move(e));
-  }
-  for (Examined& e : all) e.verdict = judge(e.evidence.items(), 0);
-  // Against their rivals: who explains less than another, or only as much, is no more than possible.
-  std::vector<std::optional<Verdict>> final_verdicts;
-  final_verdicts.reserve(all.size());
-  for (const Examined& e : all) {
-    std::size_t rivals = 0;
-    if (alive(e))
-      for (const Examined& other : all)
-        if (alive(other) && are_rivals(e, other) && other.supports >= e.supports) ++rivals;
-    final_verdicts.push_back(judge(e.evidence.items(), rivals));
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) all[i].verdict = final_verdicts[i];
+  const std::vector<Examined> all = examine_all(c, survey, detail);
+  std::vector<Found> found = find(all);
 
-  auto firmly_specific = [&](const Cause& generic) {
-    return std::any_of(all.begin(), all.end(), [&](const Examined& e) {
-      return stands_for(generic, e.cause->id) && alive(e) && !e.cause->generic() && *e.verdict <= Verdict::kLikely;
-    });
-  };
-
-  Answer answer;
-  std::vector<std::pair<Diagnosis, const Cause*>> found;
-  std::vector<CauseId> listed;
-  auto list = [&](const Examined& e, Verdict verdict) {
-    if (std::find(listed.begin(), listed.end(), e.cause->id) != listed.end()) return;
-    listed.push_back(e.cause->id);
-    found.emplace_back(write(c, e, verdict, detail), e.cause);
-  };
-  for (const Examined& e : all) {
-    if (!alive(e)) continue;
-    if (e.cause->generic() && firmly_specific(*e.cause)) continue;
-    list(e, *e.verdict);
-  }
-  // What a generic stands for follows it as possible unless ruled out.
-  const std::size_t direct = found.size();
-  for (std::size_t i = 0; i < direct; ++i) {
-    const Cause& generic = *found[i].second;
-    if (!generic.generic()) continue;
-    for (CauseId id : generic.specifics) {
-      if (std::find(listed.begin(), listed.end(), id) != listed.end()) continue;
-      const Cause* specific = find_cause(id);
-      if (specific == nullptr || specific->generic()) continue;
-      auto it = std::find_if(all.begin(), all.end(), [&](const Examined& e) { return e.cause == specific; });
-      if (it != all.end() && it->verdict == Verdict::kRuledOut) continue;
-      listed.push_back(id);
-      Examined bare{specific, EvidenceList{detail}, 0, Verdict::kPossible};
-      found.emplace_back(write(c, it != all.end() ? *it : bare, Verdict::kPossible, detail), specific);
-    }
-  }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-    const int ra = rank(a.first, *a.second), rb = rank(b.first, *b.second);
-    if (ra != rb) return ra < rb;
-    // Of two equally sure ones a generic stands before the specifics it covers.
-    return a.second->generic() && !b.second->generic();
+  const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
+  // A benign ending explains what else would be a bad outcome: the client reset the slower of two connections.
+  const bool excused = std::any_of(found.begin(), found.end(), [](const Found& f) {
+    return f.firm() && f.benign() && f.role() == Role::kEnding;
   });
-  answer.healthy = outcome_is_healthy(c.outcome);
-  for (const auto& [d, cause] : found)
-    if (!d.benign && d.verdict <= Verdict::kLikely) answer.healthy = false;
+  Answer answer;
+  answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));
+  // Where nothing failed, a fault that is merely possible is no answer.
+  if (answer.healthy) std::erase_if(found, [](const Found& f) { return !f.firm() && !f.benign(); });
+  std::stable_sort(found.begin(), found.end(), stands_before);
 
-  if (detail == Detail::kSentences)
-    for (auto& [d, cause] : found)
-      for (const Examined& e : all) {
-        if (!e.verdict || e.cause->role != cause->role || e.cause == cause || cause->role != Role::kEnding) continue;
-        if (e.cause->generic() || (cause->generic() && *e.verdict != Verdict::kRuledOut)) continue;
-        d.rivals.push_back(rival_of(c, e));
-      }
-
-  for (auto& [d, cause] : found) answer.diagnoses.push_back(std::move(d));
+  answer.diagnoses.reserve(found.size());
+  for (const Found& f : found) {
+    answer.diagnoses.push_back(write(c, f, detail));
+    if (detail == Detail::kSentences) answer.diagnoses.back().rivals = rivals_of(c, *f.cause, all);
+  }
   if (!answer.healthy && (answer.diagnoses.empty() || answer.diagnoses.front().benign))
     answer.first_unexplained_frame = first_unexplained_frame(c);
   return answer;
@@ -216,15 +283,7 @@ std::string_view to_string(Verdict verdict) {
   return "";
 }
 
-namespace {
-constexpr std::array kIds = {
-#define TCPWHY_CAUSE(name, id) std::string_view{id},
-#include "tcpwhy/causes.def"
-#undef TCPWHY_CAUSE
-};
-}  // namespace
-
-std::string_view to_string(CauseId cause) { return kIds[static_cast<std::size_t>(cause)]; }
+std::string_view to_string(CauseId cause) { return kIds[index(cause)]; }
 
 std::optional<CauseId> cause_from_string(std::string_view id) {
   auto it = std::find(kIds.begin(), kIds.end(), id);
@@ -232,10 +291,6 @@ std::optional<CauseId> cause_from_string(std::string_view id) {
   return static_cast<CauseId>(it - kIds.begin());
 }
 
-const Cause* find_cause(CauseId id) {
-  for (const Cause* cause : catalogue())
-    if (cause->id == id) return cause;
-  return nullptr;
-}
+const Cause* find_cause(CauseId id) { return the_index().by_id[index(id)]; }
 
 }  // namespace tcpwhy::diagnose

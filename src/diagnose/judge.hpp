@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <span>
 
 #include "diagnose/cause.hpp"
 
@@ -12,15 +11,10 @@ namespace tcpwhy::diagnose {
 /// `rivals`: other specific causes of the same role, not ruled out, that explain
 /// as much. A generic cause and its specifics are no rivals of each other.
 /// Empty: silence is no evidence.
-constexpr std::optional<Verdict> judge(std::span<const Evidence> evidence, std::size_t rivals) {
-  bool demanded = false, supported = false;
-  for (const Evidence& e : evidence) {
-    if (e.bearing == Bearing::kContradicts) return Verdict::kRuledOut;
-    demanded |= e.bearing == Bearing::kDemands;
-    supported |= e.bearing == Bearing::kSupports;
-  }
-  if (demanded) return Verdict::kProven;
-  if (!supported) return std::nullopt;
+constexpr std::optional<Verdict> judge(const Tally& tally, std::size_t rivals) {
+  if (tally.contradicts != 0) return Verdict::kRuledOut;
+  if (tally.demands != 0) return Verdict::kProven;
+  if (tally.supports == 0) return tally.fits == 0 ? std::nullopt : std::optional{Verdict::kPossible};
   return rivals == 0 ? Verdict::kLikely : Verdict::kPossible;
 }
 

@@ -1,0 +1,100 @@
+// Argument parsing. Each command is a door to the same rooms; `tcpwhy FILE` is
+// short for `tcpwhy explain FILE`.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/options.hpp"
+
+#ifndef TCPWHY_VERSION
+#define TCPWHY_VERSION "unknown"
+#endif
+
+namespace tcpwhy::cli {
+namespace {
+
+int parse(CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return -2;
+  } catch (const CLI::CallForVersion&) {
+    std::puts("tcpwhy " TCPWHY_VERSION);
+    return -2;
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy --help)\n", e.what());
+    return Exit::kCouldNotWork;
+  }
+  return -1;
+}
+
+int run_explain(const std::vector<std::string>& arguments) {
+  ExplainOptions o;
+  CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
+               "  tcpwhy FILE...             explain captures (pcap, pcapng; gzip, zstd, lz4, xz; - is stdin)\n"
+               "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
+               "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
+               "tcpwhy"};
+  app.set_version_flag("--version", TCPWHY_VERSION);
+  app.get_formatter()->column_width(34);
+  app.add_option("FILE", o.files, "captures to explain")->type_name("");
+  app.add_option("-i,--interface", o.interface, "capture live from this interface")->type_name("IFACE");
+  app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
+  app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
+  app.add_option("--to", o.to, "end here, in the same forms")->type_name("TIME");
+  app.add_option("-c,--connection", o.connection, "show one connection whole: its number, or A:PORT-B:PORT")
+      ->type_name("WHICH");
+  app.add_option("--format", o.format, "text (default), jsonl or json")
+      ->type_name("FORMAT")
+      ->transform(CLI::Transformer(
+          std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}, {"json", Format::kJson}}));
+  app.add_option("--only", o.only, "failed (default) or all connections")
+      ->type_name("WHICH")
+      ->transform(CLI::Transformer(
+          std::map<std::string, report::Only>{{"failed", report::Only::kFailed}, {"all", report::Only::kAll}}));
+  bool ring = false, vantages = false;
+  auto* ring_flag = app.add_flag("--ring", ring, "the files are one capture in pieces (tcpdump -W)");
+  app.add_flag("--vantages", vantages, "the files were taken at several places")->excludes(ring_flag);
+  app.add_option("--threads", o.threads, "trackers in parallel (default: one per core, at most 4)")
+      ->type_name("N")->check(CLI::Range(1u, 64u));
+  app.add_option("--max-connections", o.max_connections, "open connections kept in memory (default 20000000)")
+      ->type_name("N")->check(CLI::PositiveNumber);
+  app.add_flag("--verify-checksums", o.verify_checksums, "verify every TCP checksum, not only suspicious ones");
+  app.footer("Exit status: 0 nothing failed, 1 a connection has a fault, 2 the command could not do its work.");
+  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  if (ring) o.relation = Files::kRing;
+  if (vantages) o.relation = Files::kVantages;
+  if (o.files.empty() && o.interface.empty()) {
+    std::fputs(app.help().c_str(), stderr);
+    return Exit::kCouldNotWork;
+  }
+  if (!o.files.empty() && !o.interface.empty()) {
+    std::fputs("tcpwhy: give either files or --interface, not both\n", stderr);
+    return Exit::kCouldNotWork;
+  }
+  return explain(o);
+}
+
+int run_why(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words;
+  CLI::App app{"Explains a cause, TCP state, errno, counter, sysctl or flag. Without WORD: lists what there is.",
+               "tcpwhy why"};
+  app.add_option("WORD", words, "for example accept-queue-overflow, CLOSE_WAIT, ECONNRESET, ListenDrops")->type_name("");
+  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  return why(words);
+}
+
+}  // namespace
+}  // namespace tcpwhy::cli
+
+int main(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const std::string command = arguments.empty() ? "" : arguments.front();
+  if (command == "explain" || command == "why") arguments.erase(arguments.begin());
+  return command == "why" ? tcpwhy::cli::run_why(arguments) : tcpwhy::cli::run_explain(arguments);
+}
