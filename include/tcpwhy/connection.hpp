@@ -370,6 +370,9 @@ struct Connection {
   bool previous_closed = false;                ///< and it had been closed by FIN both ways or RST
   SeqNum previous_client_next, previous_server_next;  ///< its last numbers, valid with previous_end
   Party previous_closer = Party::kClient;      ///< who sent the first FIN of it
+  std::uint8_t previous_client_ttl = 0;        ///< of the client's last segments in it, 0 unknown
+  std::uint16_t previous_syn_window = 0, previous_syn_options = 0;  ///< of its SYN, when that was seen
+  std::uint32_t previous_client_tsval = 0;     ///< the client's last TSval in it, 0 none
 
   CaptureTime capture_begin{}, capture_end{};  ///< of the input it was seen in: coverage
 

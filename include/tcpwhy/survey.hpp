@@ -43,6 +43,10 @@ struct HostFacts {
   std::uint16_t syn_options = 0, syn_ack_options = 0;   ///< union of Opt bits
   Duration fastest_syn_ack = Duration::max();           ///< SYN to SYN-ACK at this vantage
   bool uses_timestamps = false;
+  std::uint32_t services_called = 0;                    ///< distinct address and port pairs it sent SYNs to
+  std::uint32_t services_refusing = 0;                  ///< of them, those that accepted none of its connections
+  std::uint64_t stray_syn_acks = 0;                     ///< SYN-ACKs that came to it without a SYN of its own
+  std::uint64_t stray_rsts = 0;                         ///< RSTs that came to it on tuples it never used
   Sample<std::pair<CaptureTime, std::uint32_t>> syn_tsvals;  ///< (time, TSval) of its SYNs: clock lines
   Sample<std::uint8_t> syn_ttls;                        ///< TTLs of its SYNs: more than one value hints at several hosts
   Sample<std::uint32_t> syn_shapes;                     ///< hash of window, options and scale of its SYNs
@@ -65,6 +69,7 @@ struct Attempt {
   std::uint32_t tsval = 0;        ///< of the SYN, 0 none
   bool has_timestamps = false;
   std::uint64_t connection = 0;   ///< id
+  bool server_spoke = false;      ///< its application showed itself: payload or FIN of the server
 };
 
 /// How one connection to a service ended when it was idle, for timers.

@@ -138,14 +138,14 @@ struct Run {
         if (chosen > 1) std::fputc('\n', stdout);
         report::write_ladder(stdout, c, answer, text);
       } else {
-        reporter->connection(told, answer);
+        reporter->connection({c, told.alike, told.ids}, answer);
       }
       return;
     }
     diagnose::Answer answer = diagnose::explain(c, survey, diagnose::Detail::kVerdicts);
     if (reporter->wants_sentences(answer)) answer = diagnose::explain(c, survey, diagnose::Detail::kSentences);
     populations.add(c, answer, told.alike);
-    reporter->connection(told, answer);
+    reporter->connection({c, told.alike, told.ids}, answer);
   }
 
   void add(const facts::Survey& survey, const capture::Losses& losses, const std::vector<std::string>& files) {

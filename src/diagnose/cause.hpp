@@ -20,6 +20,8 @@ namespace tcpwhy::diagnose {
 enum class Bearing : std::uint8_t {
   kDemands,      ///< cannot be seen unless this cause is at work
   kSupports,     ///< this cause predicts it; others may too
+  kFits,         ///< it follows from this cause, and as well from much that the catalogue has no name for:
+                 ///< alone it makes the cause possible and no more
   kContradicts,  ///< cannot be seen if this cause is at work
 };
 
@@ -32,9 +34,9 @@ struct Evidence {
 
 /// How much speaks for and against one cause.
 struct Tally {
-  std::uint16_t demands = 0, supports = 0, contradicts = 0;
+  std::uint16_t demands = 0, supports = 0, contradicts = 0, fits = 0;
 
-  [[nodiscard]] constexpr bool empty() const { return demands == 0 && supports == 0 && contradicts == 0; }
+  [[nodiscard]] constexpr bool empty() const { return demands + supports + contradicts + fits == 0; }
   /// Of two causes that are not ruled out, the one with more explains more: what
   /// only one cause produces outweighs any number of things that several predict.
   [[nodiscard]] constexpr std::uint32_t explains() const { return demands * 0x10000u + supports; }
@@ -55,6 +57,8 @@ class EvidenceList {
   template <class Text>
   void supports(Segments segments, Text&& text) { add(Bearing::kSupports, segments, std::forward<Text>(text)); }
   template <class Text>
+  void fits(Segments segments, Text&& text) { add(Bearing::kFits, segments, std::forward<Text>(text)); }
+  template <class Text>
   void contradicts(Segments segments, Text&& text) { add(Bearing::kContradicts, segments, std::forward<Text>(text)); }
   /// The same for a list that is computed, or for frames outside the connection's segments.
   template <class Text>
@@ -65,6 +69,8 @@ class EvidenceList {
 
   /// Nothing went wrong by it, although the cause is not benign by definition (a loss that was repaired).
   void harmless() { harmless_ = true; }
+  /// It happened on the way and was over before the end: harmless, and no ending, whatever the cause's role.
+  void passed() { harmless_ = passed_ = true; }
   /// The side, where the cause itself leaves it open.
   void blames(facts::Side side) { side_ = side; }
   /// The answer line, when the cause's title does not say enough.
@@ -76,6 +82,7 @@ class EvidenceList {
   [[nodiscard]] const std::vector<Evidence>& items() const { return items_; }
   [[nodiscard]] bool empty() const { return tally_.empty(); }
   [[nodiscard]] bool is_harmless() const { return harmless_; }
+  [[nodiscard]] bool has_passed() const { return passed_; }
   [[nodiscard]] std::optional<facts::Side> side() const { return side_; }
   [[nodiscard]] const std::string& summary() const { return summary_; }
   [[nodiscard]] Detail detail() const { return detail_; }
@@ -85,6 +92,7 @@ class EvidenceList {
     switch (bearing) {
       case Bearing::kDemands: ++tally_.demands; break;
       case Bearing::kSupports: ++tally_.supports; break;
+      case Bearing::kFits: ++tally_.fits; break;
       case Bearing::kContradicts: ++tally_.contradicts; break;
     }
   }
@@ -106,6 +114,7 @@ class EvidenceList {
   Tally tally_;
   Detail detail_;
   bool harmless_ = false;
+  bool passed_ = false;
 };
 
 /// What a cause explains. Causes of one role compete with each other.

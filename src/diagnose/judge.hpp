@@ -14,7 +14,7 @@ namespace tcpwhy::diagnose {
 constexpr std::optional<Verdict> judge(const Tally& tally, std::size_t rivals) {
   if (tally.contradicts != 0) return Verdict::kRuledOut;
   if (tally.demands != 0) return Verdict::kProven;
-  if (tally.supports == 0) return std::nullopt;
+  if (tally.supports == 0) return tally.fits == 0 ? std::nullopt : std::optional{Verdict::kPossible};
   return rivals == 0 ? Verdict::kLikely : Verdict::kPossible;
 }
 

@@ -106,14 +106,14 @@ class JsonBase : public Reporter {
     return !judged.healthy || options_.only == Only::kAll;
   }
 
-  void connection(const flow::Told& told, const diagnose::Answer& answer) override {
+  void connection(const Entry& entry, const diagnose::Answer& answer) override {
     if (!answer.healthy) {
-      failed_ += told.alike;
-      if (answer.diagnoses.empty() || answer.diagnoses.front().benign) unexplained_ += told.alike;
+      failed_ += entry.alike;
+      if (answer.diagnoses.empty() || answer.diagnoses.front().benign) unexplained_ += entry.alike;
     }
-    count(told, answer);
+    count(entry, answer);
     if (answer.healthy && options_.only != Only::kAll) return;
-    put(List::kConnections, connection_object(*told.connection, told.connection->id, answer, options_.files));
+    put(List::kConnections, connection_object(entry.connection, entry.connection.id, answer, options_.files));
   }
 
   void finding(const diagnose::Finding& f) override {
@@ -168,16 +168,16 @@ class JsonBase : public Reporter {
   void write(const std::string& s) { std::fwrite(s.data(), 1, s.size(), out_); }
 
  private:
-  void count(const flow::Told& told, const diagnose::Answer& answer) {
+  void count(const Entry& entry, const diagnose::Answer& answer) {
     for (std::size_t i = 0; i < answer.diagnoses.size(); ++i) {
       const diagnose::Diagnosis& d = answer.diagnoses[i];
       // A specific that is only possible beside its generic is no count of its own.
       if (i > 0 && d.verdict == diagnose::Verdict::kPossible) continue;
       CauseTotal& total = causes_[d.cause];
-      total.connections += told.alike;
-      total.verdicts[std::string{diagnose::to_string(d.verdict)}] += told.alike;
-      if (told.ids.empty() && total.ids.size() < kIdsKept) total.ids.push_back(told.connection->id);
-      for (std::uint64_t id : told.ids)
+      total.connections += entry.alike;
+      total.verdicts[std::string{diagnose::to_string(d.verdict)}] += entry.alike;
+      if (entry.ids.empty() && total.ids.size() < kIdsKept) total.ids.push_back(entry.connection.id);
+      for (std::uint64_t id : entry.ids)
         if (total.ids.size() < kIdsKept) total.ids.push_back(id);
     }
   }

@@ -4,16 +4,25 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tcpwhy/connection.hpp"
 #include "tcpwhy/explain.hpp"
-#include "tcpwhy/track.hpp"
+#include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::report {
 
 enum class Only : std::uint8_t { kFailed, kAll };
 enum class Colour : std::uint8_t { kOff, kOn };
+
+/// A connection, and the others that are exactly like it but for client and time.
+struct Entry {
+  const facts::Connection& connection;
+  std::uint64_t alike = 1;              ///< connections it stands for, itself included
+  std::span<const std::uint64_t> ids{}; ///< theirs, at most 1,000; empty: only its own
+};
 
 /// Writes to an open file, which it does not close.
 class Reporter {
@@ -22,7 +31,7 @@ class Reporter {
   /// Does this reporter print sentences for this answer, which was judged without them?
   [[nodiscard]] virtual bool wants_sentences(const diagnose::Answer& judged) const = 0;
   /// One told connection with its answer, in order of id.
-  virtual void connection(const flow::Told& told, const diagnose::Answer& answer) = 0;
+  virtual void connection(const Entry& entry, const diagnose::Answer& answer) = 0;
   virtual void finding(const diagnose::Finding& finding) = 0;
   /// The last word: totals. `troubles`: damage of the inputs, a sentence each.
   virtual void finish(const facts::Survey& survey, const std::vector<std::string>& troubles) = 0;

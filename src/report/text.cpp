@@ -42,17 +42,17 @@ class Text final : public Reporter {
     return it == failures_.end() || it->second.examples.size() < 1 || options_.only == Only::kAll;
   }
 
-  void connection(const flow::Told& told, const diagnose::Answer& answer) override {
-    const facts::Connection& c = *told.connection;
+  void connection(const Entry& entry, const diagnose::Answer& answer) override {
+    const facts::Connection& c = entry.connection;
     for (const diagnose::Diagnosis& d : answer.diagnoses)
-      if (d.benign) harmless_[std::string{diagnose::to_string(d.cause)}] += told.alike;
+      if (d.benign) harmless_[std::string{diagnose::to_string(d.cause)}] += entry.alike;
     if (answer.healthy) {
       if (options_.only == Only::kAll) healthy_lines_.push_back(line_of(c, answer));
       return;
     }
-    failed_ += told.alike;
+    failed_ += entry.alike;
     Cluster& cluster = failures_[key_of(answer)];
-    cluster.connections += told.alike;
+    cluster.connections += entry.alike;
     if (!answer.diagnoses.empty()) ++cluster.verdicts[static_cast<std::size_t>(answer.diagnoses.front().verdict)];
     if (cluster.examples.size() < kExamplesKept || options_.only == Only::kAll) {
       Example example;

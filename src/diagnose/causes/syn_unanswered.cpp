@@ -1,24 +1,50 @@
 // Generic: nothing came back to any SYN, and this vantage cannot tell why.
 
-#include <fmt/format.h>
+#include <chrono>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/opening.hpp"
+#include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+using namespace std::chrono_literals;
+
+/// Had the capture gone on long enough for an answer, or did the client itself
+/// find that none came?
+bool waited_long_enough(const facts::Connection& c, const facts::Survey& survey) {
+  const facts::StreamFacts& client = c.stream(facts::Party::kClient);
+  // RFC 6298 2.1: a client repeats its SYN because nothing came within its timeout.
+  if (client.syn_count > 1) return true;
+  const Duration waited = c.capture_end - c.segment(c.syn).time;
+  if (waited >= 1s) return true;
+  // Others were answered much faster than this one waited (a flood that ends with the capture).
+  const facts::HostFacts* host = survey.host(c.ends[index(facts::Party::kServer)].address);
+  return host != nullptr && host->fastest_syn_ack != Duration::max() && waited > 10ms &&
+         waited > 20 * host->fastest_syn_ack;
+}
+
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+  const facts::StreamFacts& client = c.stream(facts::Party::kClient);
   if (c.syn < 0 || c.stream(facts::Party::kServer).seen || !c.icmp.empty()) return;
-  // One direction only: the answers may have gone another way. Unseen is not no.
-  if (c.quality.one_direction && c.quality.ended_early) return;
-  const std::int32_t last = c.stream(facts::Party::kClient).last;
+  if (!waited_long_enough(c, survey)) return;
+  // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
+  if (client.syn_count == 1 && !answers_would_show(c, survey)) return;
+
+  const std::int32_t last = client.last;
   out.supports({c.syn, last}, [&] {
-    return fmt::format("{} SYN{} in {:.1f} s, no answer until the capture ended {:.1f} s after the last",
-                       c.stream(facts::Party::kClient).syn_count,
-                       c.stream(facts::Party::kClient).syn_count == 1 ? "" : "s",
-                       seconds(c.segment(last).time - c.segment(c.syn).time),
-                       seconds(c.capture_end - c.segment(last).time));
+    if (client.syn_count == 1)
+      return fmt::format("one SYN, not repeated; no answer in the {} until the capture ended",
+                         span_words(c.capture_end - c.segment(c.syn).time));
+    return fmt::format("{} in {}, no answer until the capture ended {} after the last",
+                       counted(client.syn_count, "SYN"), span_words(c.segment(last).time - c.segment(c.syn).time),
+                       span_words(c.capture_end - c.segment(last).time));
   });
+  if (at_server(c, survey)) {
+    out.blames(facts::Side::kServer);
+    out.says([] { return std::string{"The SYN arrived at the server, and the server did not answer it."}; });
+  }
 }
 
 }  // namespace
@@ -32,7 +58,9 @@ const Cause kSynUnansweredCause = {
     .role = Role::kEnding,
     .signals = facts::Signal::kSynUnanswered,
     .settles = "a capture on the server at the same time: does the SYN arrive, does a SYN-ACK leave",
-    .fix = {"capture on the server; then look at its listener (ss -lnt, nstat) or at the path (traceroute -T)"},
+    .fix = {"capture on the server: if the SYN does not arrive, look at the path (tcptraceroute) and its filters",
+            "if it arrives: ss -lnt (Recv-Q above Send-Q: accept queue full), nstat -az TcpExtListenDrops "
+            "TcpExtListenOverflows TcpExtTCPReqQFullDrop TcpExtPAWSPassive, then the packet filter's counters"},
     .specifics = {CauseId::kSynDroppedOnPath, CauseId::kSynDroppedByHostFilter, CauseId::kSynAckLost,
                   CauseId::kSynQueueOverflow, CauseId::kAcceptQueueOverflow, CauseId::kPerHostTimestampCheck,
                   CauseId::kPeerVanished},

@@ -8,21 +8,25 @@ namespace {
 TEST(Judge, SaysNothingWithoutEvidence) { EXPECT_FALSE(judge(Tally{}, 0)); }
 
 TEST(Judge, OneContradictionRulesOutWhateverSpeaksForIt) {
-  EXPECT_EQ(judge(Tally{.demands = 3, .supports = 9, .contradicts = 1}, 0), Verdict::kRuledOut);
+  EXPECT_EQ(judge(Tally{.demands = 3, .supports = 9, .contradicts = 1, .fits = 0}, 0), Verdict::kRuledOut);
 }
 
 TEST(Judge, WhatOnlyThisCauseProducesProvesItAmongRivals) {
-  EXPECT_EQ(judge(Tally{.demands = 1, .supports = 0, .contradicts = 0}, 4), Verdict::kProven);
+  EXPECT_EQ(judge(Tally{.demands = 1, .supports = 0, .contradicts = 0, .fits = 0}, 4), Verdict::kProven);
 }
 
 TEST(Judge, SupportIsLikelyOnlyWithoutRivals) {
-  EXPECT_EQ(judge(Tally{.demands = 0, .supports = 2, .contradicts = 0}, 0), Verdict::kLikely);
-  EXPECT_EQ(judge(Tally{.demands = 0, .supports = 2, .contradicts = 0}, 1), Verdict::kPossible);
+  EXPECT_EQ(judge(Tally{.demands = 0, .supports = 2, .contradicts = 0, .fits = 0}, 0), Verdict::kLikely);
+  EXPECT_EQ(judge(Tally{.demands = 0, .supports = 2, .contradicts = 0, .fits = 0}, 1), Verdict::kPossible);
+}
+
+TEST(Judge, WhatFollowsFromManyThingsIsNeverMoreThanPossible) {
+  EXPECT_EQ(judge(Tally{.demands = 0, .supports = 0, .contradicts = 0, .fits = 5}, 0), Verdict::kPossible);
 }
 
 TEST(Judge, AnyNumberOfSupportsExplainsLessThanOneDemand) {
-  const Tally supported{.demands = 0, .supports = 60000, .contradicts = 0};
-  const Tally demanded{.demands = 1, .supports = 0, .contradicts = 0};
+  const Tally supported{.demands = 0, .supports = 60000, .contradicts = 0, .fits = 0};
+  const Tally demanded{.demands = 1, .supports = 0, .contradicts = 0, .fits = 0};
   EXPECT_GT(demanded.explains(), supported.explains());
 }
 

@@ -1,0 +1,109 @@
+#include "diagnose/opening.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Connection;
+using facts::Party;
+using facts::SegmentFact;
+
+/// The story of an opening is over after this many segments, whatever they are.
+constexpr std::size_t kLongestOpening = 400;
+
+/// TTLs that stacks start with; a segment that arrives with one has passed no router.
+constexpr bool is_initial_ttl(std::uint8_t ttl) { return ttl == 64 || ttl == 128 || ttl == 255; }
+
+// A SYN-ACK of a host on the same link or the same machine comes within this time;
+// Linux answers a SYN in softirq, some tens of microseconds after it arrived.
+constexpr Duration kOwnAnswer = std::chrono::microseconds{400};
+
+/// A SYN-ACK that passes within this time after the client's ACK may have left the
+/// server before the ACK arrived: the round trip between here and the server.
+Duration crossing(const Connection& c, const Opening& o) {
+  if (o.syn < 0 || o.syn_ack < o.syn) return Duration{};
+  return (c.segment(o.syn_ack).time - c.segment(o.syn).time) * 5 / 4;
+}
+
+}  // namespace
+
+Opening opening_of(const Connection& c) {
+  Opening o;
+  std::int32_t i = 0;
+  bool asked = false;  // a SYN passed since the last SYN-ACK
+  for (const SegmentFact& s : c.segments) {
+    if (static_cast<std::size_t>(i) >= kLongestOpening || o.progress >= 0) break;
+    if (!s.from_server) {
+      if (s.rst()) {
+        if (o.challenge >= 0 && o.challenge_rst < 0 && s.seq == c.segment(o.challenge).ack) o.challenge_rst = i;
+        else if (o.client_rst < 0) o.client_rst = i;
+      } else if (s.syn()) {
+        if (o.syn < 0) o.syn = i;
+        o.last_syn = i;
+        ++o.syns;
+        asked = true;
+        if (o.syn_ack >= 0 && o.syn_after_answer < 0) o.syn_after_answer = i;
+      } else if (o.syn_ack >= 0 && s.has_ack() && s.ack == c.segment(o.syn_ack).seq + 1) {
+        if (o.third < 0) o.third = i;
+        o.last_try = i;
+        ++o.tries;
+        if (s.payload_bytes != 0) {
+          if (o.data < 0) o.data = i;
+          ++o.data_tries;
+        }
+      }
+    } else if (s.rst()) {
+      if (o.server_rst < 0) o.server_rst = i;
+    } else if (s.syn() && s.has_ack()) {
+      if (o.syn_ack < 0) o.syn_ack = i;
+      if (s.seq == c.segment(o.syn_ack).seq) {
+        o.last_syn_ack = i;
+        ++o.syn_acks;
+        if (o.third >= 0 && !asked && s.time - c.segment(o.third).time > crossing(c, o)) {
+          if (o.repeat < 0) o.repeat = i;
+          ++o.repeats;
+          if (o.data >= 0 && o.data_repeat < 0) o.data_repeat = i;
+        }
+        asked = false;
+      }
+    } else if (o.syn_ack >= 0) {
+      o.progress = i;
+    } else if (o.syn >= 0 && o.challenge < 0 && s.has_ack() && s.payload_bytes == 0 && !s.fin() &&
+               s.ack != c.segment(o.syn).seq + 1) {
+      o.challenge = i;
+    }
+    ++i;
+  }
+  return o;
+}
+
+bool at_server(const Connection& c, const facts::Survey& survey) {
+  switch (c.vantage) {
+    case facts::Vantage::kServer: return true;
+    case facts::Vantage::kClient: return false;
+    case facts::Vantage::kBetween: return false;
+    case facts::Vantage::kUnknown: break;
+  }
+  const SegmentFact* syn = c.syn >= 0 ? &c.segment(c.syn) : nullptr;
+  if (syn != nullptr && syn->inbound) return true;
+  const facts::HostFacts* host = survey.host(c.ends[index(Party::kServer)].address);
+  return host != nullptr && host->syn_acks > 0 && is_initial_ttl(host->usual_ttl()) &&
+         host->fastest_syn_ack <= kOwnAnswer;
+}
+
+bool at_client(const Connection& c, const facts::Survey&) {
+  switch (c.vantage) {
+    case facts::Vantage::kClient: return true;
+    case facts::Vantage::kServer: return false;
+    case facts::Vantage::kBetween: return false;
+    case facts::Vantage::kUnknown: break;
+  }
+  return c.syn >= 0 && c.segment(c.syn).outbound;
+}
+
+bool answers_would_show(const Connection& c, const facts::Survey& survey) {
+  const facts::HostFacts* host = survey.host(c.ends[index(Party::kServer)].address);
+  if (host != nullptr && (host->syn_acks > 0 || host->connections_as_client > 0)) return true;
+  return survey.two_direction_connections > 0 || survey.one_direction_connections <= 1;
+}
+
+}  // namespace tcpwhy::diagnose

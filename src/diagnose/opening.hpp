@@ -1,0 +1,44 @@
+#pragma once
+// The opening of a connection, looked at once for all causes that ask about it:
+// which SYN met what, how often it was repeated, what the server did about the
+// client's ACK. Observations only; every index is -1 when it was not seen.
+
+#include <cstdint>
+
+#include "tcpwhy/connection.hpp"
+#include "tcpwhy/survey.hpp"
+
+namespace tcpwhy::diagnose {
+
+struct Opening {
+  std::int32_t syn = -1, last_syn = -1;          ///< of the client
+  std::int32_t syn_ack = -1, last_syn_ack = -1;  ///< of the server, with one initial number
+  std::int32_t challenge = -1;       ///< a bare ACK of the server that does not acknowledge the SYN
+  std::int32_t challenge_rst = -1;   ///< the client's RST with the challenge's ACK number
+  std::int32_t third = -1;           ///< first segment of the client that acknowledges the SYN-ACK
+  std::int32_t last_try = -1;        ///< last such segment before the server got on
+  std::int32_t data = -1;            ///< first payload of the client after the SYN-ACK
+  std::int32_t repeat = -1;          ///< first SYN-ACK repeated after `third` had passed
+  std::int32_t data_repeat = -1;     ///< first SYN-ACK repeated after `data` had passed
+  std::int32_t syn_after_answer = -1;///< first SYN repeated after a SYN-ACK had passed
+  std::int32_t progress = -1;        ///< first ACK, data or FIN of the server after its SYN-ACK: it has a socket
+  std::int32_t client_rst = -1, server_rst = -1;  ///< first after the SYN-ACK (or SYN), before `progress`
+  std::uint32_t syns = 0, syn_acks = 0;
+  std::uint32_t tries = 0;           ///< segments of the client that acknowledge the SYN-ACK, before `progress`
+  std::uint32_t repeats = 0;         ///< SYN-ACKs repeated after `third` had passed and no SYN asked for them
+  std::uint32_t data_tries = 0;      ///< payload segments of the client before `progress`
+};
+
+Opening opening_of(const facts::Connection& c);
+
+/// Was this captured where nothing lies between the vantage and the server, so
+/// that what passed here did arrive? From the connection, else from how the
+/// server's other connections look.
+bool at_server(const facts::Connection& c, const facts::Survey& survey);
+bool at_client(const facts::Connection& c, const facts::Survey& survey);
+
+/// Does the capture show both directions of this connection's host, so that
+/// "nothing came back" may be said? Unseen is not no.
+bool answers_would_show(const facts::Connection& c, const facts::Survey& survey);
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,21 @@
+# bash completion for tcpwhy
+_tcpwhy() {
+  local cur prev
+  cur=${COMP_WORDS[COMP_CWORD]}
+  prev=${COMP_WORDS[COMP_CWORD-1]}
+  case "$prev" in
+    --format) COMPREPLY=($(compgen -W "text jsonl json" -- "$cur")); return ;;
+    --only) COMPREPLY=($(compgen -W "failed all" -- "$cur")); return ;;
+    -i|--interface) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null) any" -- "$cur")); return ;;
+  esac
+  if [[ ${COMP_WORDS[1]} == why ]]; then
+    COMPREPLY=($(compgen -W "$(tcpwhy why 2>/dev/null | sed 's/^[a-z]*: //; s/,/ /g')" -- "$cur"))
+  elif [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "--interface --filter --from --to --connection --format --only --ring --vantages
+      --threads --max-connections --verify-checksums --help --version" -- "$cur"))
+  else
+    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain why" -- "$cur"))
+    COMPREPLY+=($(compgen -f -- "$cur"))
+  fi
+}
+complete -o filenames -F _tcpwhy tcpwhy
