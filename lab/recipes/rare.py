@@ -97,20 +97,20 @@ def rewritten_el6(run):
     run.hold(client)
 
 
-@recipe("ack-number-rewritten/syn-ack", limit=30, wire=0.006)
+@recipe("ack-number-rewritten/syn-ack", limit=30, inner_wire=0.006)
 def rewritten_synack(run):
-    """A device changes the ACK number of the SYN-ACK; the client resets that number and goes on asking.
+    """A device between client and NAT changes the ACK number of the SYN-ACK; the client resets that number and goes on asking.
     Rule: linux-tcp.md 9.1 row 1: R seq=ack, socket stays, connect() goes on.
-    ack-number-rewritten or unacceptable-ack at every vantage where the number is seen; conflicting elsewhere."""
+    ack-number-rewritten or unacceptable-ack at the client; elsewhere a SYN-ACK that never takes effect."""
     def rule(frame):
         if not frame.up and frame.tcp and frame.tcp.flags == "SA":
             frame.rewrite(ack=(frame.tcp.ack + 100_000) & packet.MASK)
-    run.wire.rule = rule
+    run.inner.rule = rule
     listener = run.server.listen(80)
     client = run.caller(options=[(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)])
     fails(lambda: client.connect((SERVER, 80)), TimeoutError)
     run.connection(client, truth="ack-number-rewritten",
-                   accept={"server": REWRITTEN + ["forged-reset", "syn-ack-lost", "client-aborted", "connect-timeout", "reset-by-network"], "*": REWRITTEN}, outcome="handshake-failed")
+                   accept={"client": REWRITTEN, "*": REWRITTEN + ["forged-reset", "syn-ack-lost", "client-aborted", "connect-timeout", "reset-by-network", "handshake-ack-lost"]}, outcome="handshake-failed")
     run.expect("client", OutRsts=1)
     run.hold(listener)
 
