@@ -183,13 +183,13 @@ class PcapNg final : public Parser {
       if (length < kShortestBlock || (!started_)) [[unlikely]]
         return damaged(r, r.window.offset_of(r.p), length);
       if (length > left) [[unlikely]] {
+        if (looks_into(type) && length > kLongestBlock) return damaged(r, r.window.offset_of(r.p), length);
         if (r.window.last) return stop(r, Stopped::Why::kMore, length);
         if (!looks_into(type)) {
           count_unseen(type);
           skipped_ = {r.window.offset_of(r.p), length};
           return stop(r, Stopped::Why::kSkip, length - 4);
         }
-        if (length > kLongestBlock) return damaged(r, r.window.offset_of(r.p), length);
         return stop(r, Stopped::Why::kMore, length);
       }
       if (load32<order>(r.p + length - 4) != length) [[unlikely]]
