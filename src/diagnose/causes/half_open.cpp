@@ -26,6 +26,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const std::int32_t heard = last_of(c, p, rst);
     if (c.syn >= 0 && !established(c)) continue;
     if (heard >= 0 && c.segment(offender).time - c.segment(heard).time < 1s) continue;
+    // Who gave up on its own unanswered data had the connection until then: the silence before is the story.
+    if (const auto gave_up = unanswered(c, p); gave_up && given_time(c, *gave_up)) continue;
     if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
     out.supports({offender, rst}, [&] {
       return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "
