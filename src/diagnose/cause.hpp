@@ -69,6 +69,8 @@ class EvidenceList {
 
   /// Nothing went wrong by it, although the cause is not benign by definition (a loss that was repaired).
   void harmless() { harmless_ = true; }
+  /// It happened on the way and was over before the end: harmless, and no ending, whatever the cause's role.
+  void passed() { harmless_ = passed_ = true; }
   /// The side, where the cause itself leaves it open.
   void blames(facts::Side side) { side_ = side; }
   /// The answer line, when the cause's title does not say enough.
@@ -80,6 +82,7 @@ class EvidenceList {
   [[nodiscard]] const std::vector<Evidence>& items() const { return items_; }
   [[nodiscard]] bool empty() const { return tally_.empty(); }
   [[nodiscard]] bool is_harmless() const { return harmless_; }
+  [[nodiscard]] bool has_passed() const { return passed_; }
   [[nodiscard]] std::optional<facts::Side> side() const { return side_; }
   [[nodiscard]] const std::string& summary() const { return summary_; }
   [[nodiscard]] Detail detail() const { return detail_; }
@@ -111,6 +114,7 @@ class EvidenceList {
   Tally tally_;
   Detail detail_;
   bool harmless_ = false;
+  bool passed_ = false;
 };
 
 /// What a cause explains. Causes of one role compete with each other.

@@ -75,7 +75,8 @@ struct Examined {
 /// what did no harm did not end anything.
 bool are_rivals(const Examined& a, const Examined& b) {
   return a.cause != b.cause && a.cause->role == Role::kEnding && b.cause->role == Role::kEnding &&
-         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless();
+         !a.cause->generic() && !b.cause->generic() && !b.evidence.is_harmless() &&
+         !a.evidence.has_passed();
 }
 
 /// Who explains less than another, or only as much, is no more than possible.
@@ -135,9 +136,12 @@ struct Found {
   [[nodiscard]] bool benign() const { return cause->benign || (evidence != nullptr && evidence->is_harmless()); }
   [[nodiscard]] bool firm() const { return verdict <= Verdict::kLikely; }
   [[nodiscard]] std::uint32_t explains() const { return evidence == nullptr ? 0 : evidence->tally().explains(); }
+  [[nodiscard]] Role role() const {
+    return evidence != nullptr && evidence->has_passed() ? Role::kTrouble : cause->role;
+  }
   /// Lower is earlier: what made it fail, then what troubled it, then what is merely so.
   [[nodiscard]] int rank() const {
-    return (benign() ? 1000 : 0) + 100 * static_cast<int>(cause->role) + 10 * static_cast<int>(verdict);
+    return (benign() ? 1000 : 0) + 100 * static_cast<int>(role()) + 10 * static_cast<int>(verdict);
   }
 };
 
@@ -251,7 +255,7 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
   const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
   // A benign ending explains what else would be a bad outcome: the client reset the slower of two connections.
   const bool excused = std::any_of(found.begin(), found.end(), [](const Found& f) {
-    return f.firm() && f.benign() && f.cause->role == Role::kEnding;
+    return f.firm() && f.benign() && f.role() == Role::kEnding;
   });
   Answer answer;
   answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));

@@ -17,6 +17,13 @@ constexpr bool is_initial_ttl(std::uint8_t ttl) { return ttl == 64 || ttl == 128
 // Linux answers a SYN in softirq, some tens of microseconds after it arrived.
 constexpr Duration kOwnAnswer = std::chrono::microseconds{400};
 
+/// A SYN-ACK that passes within this time after the client's ACK may have left the
+/// server before the ACK arrived: the round trip between here and the server.
+Duration crossing(const Connection& c, const Opening& o) {
+  if (o.syn < 0 || o.syn_ack < o.syn) return Duration{};
+  return (c.segment(o.syn_ack).time - c.segment(o.syn).time) * 5 / 4;
+}
+
 }  // namespace
 
 Opening opening_of(const Connection& c) {
@@ -51,7 +58,7 @@ Opening opening_of(const Connection& c) {
       if (s.seq == c.segment(o.syn_ack).seq) {
         o.last_syn_ack = i;
         ++o.syn_acks;
-        if (o.third >= 0 && !asked) {
+        if (o.third >= 0 && !asked && s.time - c.segment(o.third).time > crossing(c, o)) {
           if (o.repeat < 0) o.repeat = i;
           ++o.repeats;
           if (o.data >= 0 && o.data_repeat < 0) o.data_repeat = i;

@@ -12,7 +12,7 @@
 
 namespace tcpwhy::facts {
 
-using Index = std::int32_t;
+using Index = std::int32_t;  ///< a place in Connection::segments, -1 none
 
 // --- Walking the story -------------------------------------------------------
 
@@ -114,6 +114,7 @@ struct Tries {
 /// Which stack's SYN retry schedule the SYNs follow (linux-tcp 8.2, 8.8).
 enum class SynSchedule : std::uint8_t {
   kNone,              ///< one SYN: nothing to compare
+  kLinuxEither,       ///< repeats one second apart, too few to tell doubling from linear
   kLinuxDoubling,     ///< 1 s, doubling (el6, 3.10 to 6.1)
   kLinuxLinear,       ///< four or more seconds apart by one, then doubling (6.5 and later)
   kThreeSeconds,      ///< 3 s, doubling (2.6.32, older Windows)

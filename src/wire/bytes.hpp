@@ -26,6 +26,10 @@ namespace tcpwhy::wire {
   return std::uint32_t{p[0]} << 16 | std::uint32_t{p[1]} << 8 | p[2];
 }
 
+[[nodiscard]] inline std::uint16_t le16(const std::uint8_t* p) {
+  return static_cast<std::uint16_t>(p[1] << 8 | p[0]);
+}
+
 [[nodiscard]] inline std::uint32_t le32(const std::uint8_t* p) {
   return std::uint32_t{p[3]} << 24 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[1]} << 8 | p[0];
 }

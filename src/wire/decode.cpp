@@ -13,7 +13,7 @@ namespace tcpwhy::wire {
 namespace {
 
 /// Deeper than any real stack of tunnels; a bound on time for invented ones.
-constexpr int kMaxLayers = 32;
+constexpr int kMaxLayers = 48;
 
 Walk walk_frame(const Frame& frame, Checksums checksums, Segment& out) {
   out = Segment{};
@@ -21,6 +21,7 @@ Walk walk_frame(const Frame& frame, Checksums checksums, Segment& out) {
   walk.at = frame.data;
   walk.captured = frame.captured;
   walk.length = std::max(frame.captured, frame.original);
+  walk.checksums = checksums;
   Next next = start_link(frame.link, walk, out);
   for (int layers = 0; next != Next::kDone; ++layers) {
     if (layers == kMaxLayers) {
@@ -30,7 +31,9 @@ Walk walk_frame(const Frame& frame, Checksums checksums, Segment& out) {
     switch (next) {
       case Next::kEthernet: next = read_ethernet(walk, out); break;
       case Next::kEtherType: next = read_ether_type(walk, out); break;
-      case Next::kIp: next = read_ip(walk, checksums, out); break;
+      case Next::kLlc: next = read_llc(walk, out); break;
+      case Next::kPpp: next = read_ppp(walk, out); break;
+      case Next::kIp: next = read_ip(walk, out); break;
       case Next::kIpProtocol: next = read_ip_protocol(walk, out); break;
       case Next::kDone: break;
     }

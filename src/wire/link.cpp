@@ -12,9 +12,14 @@ constexpr std::uint32_t kVlanTag = 4;
 constexpr std::uint32_t kSllHeader = 16;   // pcap LINKTYPE_LINUX_SLL
 constexpr std::uint32_t kSll2Header = 20;  // pcap LINKTYPE_LINUX_SLL2
 constexpr std::uint32_t kNullHeader = 4;   // pcap LINKTYPE_NULL and LINKTYPE_LOOP: an address family
+constexpr std::uint32_t kLlcHeader = 3;
+constexpr std::uint32_t kSnapHeader = 8;
+/// IEEE 802.3 3.2.6: up to here the type field is a length.
+constexpr std::uint16_t kLargestLength = 1500;
+/// Linux include/uapi/linux/if_ether.h ETH_P_802_2: how cooked captures announce LLC.
+constexpr std::uint16_t kSllLlc = 4;
 
-/// pcap LINKTYPE_NULL: the family is in the byte order of the host that captured;
-/// its value tells nothing that the version nibble would not.
+/// pcap LINKTYPE_NULL: the family is in the byte order of the host that captured.
 Next read_null(Walk& walk, Segment& out) {
   if (walk.captured < kNullHeader) return too_short(walk, kNullHeader, out);
   const std::uint32_t little = le32(walk.at);
@@ -25,18 +30,38 @@ Next read_null(Walk& walk, Segment& out) {
   return ip ? Next::kIp : done(out, Kind::kNotIp);
 }
 
-Next read_sll(Walk& walk, Segment& out) {
-  if (walk.captured < kSllHeader) return too_short(walk, kSllHeader, out);
-  walk.ether_type = be16(walk.at + 14);
-  walk.skip(kSllHeader);
-  return Next::kEtherType;
+Next read_sll(Walk& walk, std::uint32_t header, std::uint32_t protocol_at, Segment& out) {
+  if (walk.captured < header) return too_short(walk, header, out);
+  walk.ether_type = be16(walk.at + protocol_at);
+  walk.skip(header);
+  return walk.ether_type == kSllLlc ? Next::kLlc : Next::kEtherType;
 }
 
-Next read_sll2(Walk& walk, Segment& out) {
-  if (walk.captured < kSll2Header) return too_short(walk, kSll2Header, out);
-  walk.ether_type = be16(walk.at);
-  walk.skip(kSll2Header);
-  return Next::kEtherType;
+/// pcap LINKTYPE_NFLOG: a four-octet header, then attributes of type and length in the
+/// byte order of the host that captured; one of them is the packet.
+Next read_nflog(Walk& walk, Segment& out) {
+  constexpr std::uint32_t kHeader = 4;
+  constexpr std::uint32_t kAttribute = 4;
+  constexpr std::uint32_t kPayload = 9;  // Linux include/uapi/linux/netfilter/nfnetlink_log.h NFULA_PAYLOAD
+  if (walk.captured < kHeader) return too_short(walk, kHeader, out);
+  if (walk.at[1] != 0) return done(out, Kind::kNotIp);  // a version nobody has defined
+  walk.skip(kHeader);
+  for (;;) {
+    if (walk.captured < kAttribute) return too_short(walk, kAttribute, out);
+    // Attribute types are small: the octet that is zero tells the byte order.
+    const bool little = walk.at[3] == 0;
+    const std::uint32_t length = little ? le16(walk.at) : be16(walk.at);
+    const std::uint32_t type = little ? le16(walk.at + 2) : be16(walk.at + 2);
+    if (length < kAttribute) return done(out, Kind::kMalformed);
+    if (type == kPayload) {
+      walk.skip(kAttribute);
+      walk.limit(length - kAttribute);
+      return Next::kIp;
+    }
+    const std::uint32_t padded = (length + 3) & ~3u;
+    if (walk.captured < padded) return too_short(walk, padded, out);
+    walk.skip(padded);
+  }
 }
 
 /// 802.1Q and 802.1ad, one behind the other as they come.
@@ -46,25 +71,6 @@ Next read_vlan(Walk& walk, Segment& out) {
   walk.ether_type = be16(walk.at + 2);
   walk.skip(kVlanTag);
   return Next::kEtherType;
-}
-
-/// RFC 826. A question asks for the target's protocol address; an answer, and an
-/// announcement that asks for its own address (RFC 5227 3), tell the sender's.
-Next read_arp(Walk& walk, Segment& out) {
-  constexpr std::uint32_t kArpHeader = 8;
-  if (walk.captured < kArpHeader) return too_short(walk, kArpHeader, out);
-  const std::uint32_t hardware = walk.at[4];
-  const std::uint32_t needed = kArpHeader + 2 * hardware + 8;
-  const std::uint16_t operation = be16(walk.at + 6);
-  const bool ours = be16(walk.at + 2) == EtherType::kIpv4 && walk.at[5] == 4 && (operation == 1 || operation == 2);
-  if (!ours) return done(out, Kind::kNotIp);  // RARP and other protocols' addresses
-  if (walk.captured < needed) return too_short(walk, needed, out);
-  const std::uint8_t* sender = walk.at + kArpHeader + hardware;
-  const std::uint8_t* target = sender + 4 + hardware;
-  const bool answer = operation == 2 || std::memcmp(sender, target, 4) == 0;
-  walk.neighbour = {.target = answer ? sender : target, .answer = answer, .version = 4};
-  out.ip_version = 4;
-  return done(out, Kind::kArp);
 }
 
 }  // namespace
@@ -79,12 +85,12 @@ Next start_link(LinkType link, Walk& walk, Segment& out) {
     case LinkType::kRaw:
     case LinkType::kIpv4:
     case LinkType::kIpv6: return Next::kIp;
-    case LinkType::kLinuxSll: return read_sll(walk, out);
-    case LinkType::kLinuxSll2: return read_sll2(walk, out);
-    case LinkType::kPpp:
-    case LinkType::kPppHdlc:
-    case LinkType::kPppEther:
-    case LinkType::kNflog:
+    case LinkType::kLinuxSll: return read_sll(walk, kSllHeader, 14, out);
+    case LinkType::kLinuxSll2: return read_sll(walk, kSll2Header, 0, out);
+    case LinkType::kPpp: return Next::kPpp;
+    case LinkType::kPppHdlc: return read_hdlc(walk, out);
+    case LinkType::kPppEther: return read_pppoe(walk, out);
+    case LinkType::kNflog: return read_nflog(walk, out);
     case LinkType::kUnknown: return done(out, Kind::kNotIp);
   }
   return done(out, Kind::kNotIp);
@@ -98,15 +104,43 @@ Next read_ethernet(Walk& walk, Segment& out) {
 }
 
 Next read_ether_type(Walk& walk, Segment& out) {
+  if (walk.ether_type <= kLargestLength) {
+    walk.limit(walk.ether_type);
+    return Next::kLlc;
+  }
   switch (walk.ether_type) {
     case EtherType::kIpv4:
     case EtherType::kIpv6: return Next::kIp;
     case EtherType::kVlan:
     case EtherType::kProviderVlan:
     case EtherType::kOldProviderVlan: return read_vlan(walk, out);
+    case EtherType::kMpls:
+    case EtherType::kMplsMulticast: return read_mpls(walk, out);
+    case EtherType::kPppoeSession: return read_pppoe(walk, out);
+    case EtherType::kPpp: return Next::kPpp;
+    case EtherType::kBridging: return Next::kEthernet;
     case EtherType::kArp: return read_arp(walk, out);
     default: return done(out, Kind::kNotIp);  // numbers of the wire, not of ours
   }
+}
+
+/// IEEE 802.2, and RFC 1042's way of carrying EtherTypes in it.
+Next read_llc(Walk& walk, Segment& out) {
+  if (walk.captured < kLlcHeader) return done(out, Kind::kNotIp);
+  const std::uint8_t* llc = walk.at;
+  if (llc[0] == 0x06 && llc[1] == 0x06 && llc[2] == 0x03) {
+    walk.skip(kLlcHeader);
+    return Next::kIp;
+  }
+  if (llc[0] != 0xaa || llc[1] != 0xaa || llc[2] != 0x03) return done(out, Kind::kNotIp);
+  if (walk.captured < kSnapHeader) return too_short(walk, kSnapHeader, out);
+  const std::uint32_t organisation = be24(llc + 3);
+  // 00-00-F8: IEEE 802.1H bridge tunnel, the same meaning.
+  if (organisation != 0 && organisation != 0x0000f8) return done(out, Kind::kNotIp);
+  walk.ether_type = be16(llc + 6);
+  if (walk.ether_type <= kLargestLength) return done(out, Kind::kNotIp);
+  walk.skip(kSnapHeader);
+  return Next::kEtherType;
 }
 
 }  // namespace tcpwhy::wire

@@ -1,0 +1,45 @@
+// The capture began late, ended early, or holds one direction only: what it shows
+// is healthy, and what it does not show cannot be told.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/silence.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const std::int32_t last = static_cast<std::int32_t>(c.segments.size()) - 1;
+  if (last < 0) return;
+  if (c.quality.one_direction)
+    out.supports({0, last}, [&] {
+      return fmt::format("only segments of {} were captured", name(c.quality.only_from));
+    });
+  if (c.quality.began_late)
+    out.supports({0}, [&] { return fmt::format("the connection was under way at frame {}", c.segment(0).frame); });
+  if (c.quality.ended_early && c.outcome != facts::Outcome::kCompleted)
+    out.supports({last}, [&] {
+      return fmt::format("it was still under way at frame {}, {} before the capture ended", c.segment(last).frame,
+                         say(coverage_after(c, last)));
+    });
+}
+
+}  // namespace
+
+extern const Cause kCapturePartialCause;
+const Cause kCapturePartialCause = {
+    .id = CauseId::kCapturePartial,
+    .title = "The capture holds only part of the connection; no fault shows in it.",
+    .benign = true,
+    .side = facts::Side::kUnknown,
+    .role = Role::kNote,
+    .signals = facts::Signal::kMidStream | facts::Signal::kOneDirection | facts::Signal::kOpenAtEnd |
+               facts::Signal::kUnackedAtEnd | facts::Signal::kUnansweredAtEnd | facts::Signal::kHalfClosedAtEnd,
+    .settles = "a capture that starts before the SYN and goes on until the close, at a point both directions pass",
+    .fix = {},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,55 @@
+// The client had given up; the late SYN-ACK met a RST.
+
+#include <chrono>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/opening.hpp"
+#include "diagnose/words.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Later than any path takes for one round trip and earlier than any client's patience.
+constexpr Duration kLate = 500ms;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  if (c.syn < 0 || c.syn_ack < 0) return;
+  const Opening o = opening_of(c);
+  if (o.third >= 0 || o.client_rst < 0 || o.client_rst < o.syn_ack || o.challenge >= 0) return;
+  const facts::SegmentFact& rst = c.segment(o.client_rst);
+  const Duration waited = rst.time - c.segment(o.syn).time;
+  if (waited < kLate) return;
+  // linux-tcp 7.2 N1: no socket any more: R, seq = the SYN-ACK's ACK number, window 0.
+  const bool closed_port = !rst.has_ack() && rst.seq == c.segment(o.syn_ack).ack;
+  if (!closed_port) return;
+  out.supports({o.syn_ack, o.client_rst}, [&] {
+    return fmt::format("the client's host answered the SYN-ACK with a RST (seq = its ACK number): no socket any more");
+  });
+  out.supports({o.syn, o.last_syn, o.client_rst}, [&] {
+    return fmt::format("that was {} after the first of {}", span_words(waited), counted(o.syns, "SYN"));
+  });
+  out.says([&] {
+    return fmt::format("The client had given up when the SYN-ACK came, {} after its first SYN.", span_words(waited));
+  });
+}
+
+}  // namespace
+
+extern const Cause kConnectTimeoutCause;
+const Cause kConnectTimeoutCause = {
+    .id = CauseId::kConnectTimeout,
+    .title = "The client had given up; the late SYN-ACK met a RST.",
+    .benign = false,
+    .side = facts::Side::kUnknown,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kHandshakeIncomplete | facts::Signal::kReset,
+    .settles = "the client's connect timeout, against the time the SYN-ACK took; a capture at both ends shows where",
+    .fix = {"find what delays the SYN or the SYN-ACK: a path that was down, a queue, a host that was starting",
+            "a connect timeout below 1 s allows no SYN to be repeated; 3 s or more survive one or two losses"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

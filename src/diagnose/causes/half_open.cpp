@@ -1,0 +1,57 @@
+// Generic: one side holds a connection the other does not (RFC 9293 3.5.1). The
+// side without it answers valid data with RST whose sequence number is the ACK
+// number it just received (linux-tcp.md 9.5).
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/silence.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+using facts::RstShape;
+using namespace std::chrono_literals;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  for (Party p : {Party::kServer, Party::kClient}) {
+    const facts::StreamFacts& stateless = c.stream(p);
+    if (stateless.rst < 0 || stateless.fin_seen) continue;
+    const std::int32_t rst = stateless.rst;
+    if (c.note(rst).rst_shape != RstShape::kPassive) continue;
+    const std::int32_t offender = c.note(rst).provoked_by;
+    if (offender < 0 || c.segment(offender).syn() || c.segment(offender).rst()) continue;
+    // Within the life of the connection only a side that had been silent can have lost it meanwhile.
+    const std::int32_t heard = last_of(c, p, rst);
+    if (c.syn >= 0 && !established(c)) continue;
+    if (heard >= 0 && c.segment(offender).time - c.segment(heard).time < 1s) continue;
+    if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
+    out.supports({offender, rst}, [&] {
+      return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "
+                         "seq is that segment's ACK number", name(p), c.segment(offender).frame);
+    });
+    out.blames(side_of(p));
+    out.says([&] { return fmt::format("{} no longer had the connection that {} went on using.", capital(p), name(other(p))); });
+    return;
+  }
+}
+
+}  // namespace
+
+extern const Cause kHalfOpenCause;
+const Cause kHalfOpenCause = {
+    .id = CauseId::kHalfOpen,
+    .title = "One side held a connection that the other no longer had.",
+    .benign = false,
+    .side = facts::Side::kUnknown,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset,
+    .settles = "whether the resetting host restarted, or timed the connection out, before (its uptime, ss, logs)",
+    .fix = {"let the side that keeps the connection find out: SO_KEEPALIVE with TCP_KEEPIDLE below the time it matters"},
+    .specifics = {CauseId::kPeerRestarted, CauseId::kClientRestarted, CauseId::kHalfOpenChallenged,
+                  CauseId::kNatPortCollision},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

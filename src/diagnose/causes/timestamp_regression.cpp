@@ -1,0 +1,109 @@
+// The TSval of one side went backwards inside the connection; the receiver
+// dropped what carried it and answered with a duplicate ACK (PAWS, RFC 7323 5.3;
+// Linux tcp_validate_incoming(), counter PAWSEstab). Linux allows one tick back.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/silence.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+using facts::Repeat;
+
+struct Regression {
+  std::vector<std::int32_t> refused;  ///< segments with an old TSval that no ACK followed
+  std::vector<std::int32_t> answers;  ///< the duplicate ACKs that answered them
+  std::int32_t before = -1;           ///< the segment with the newer TSval
+};
+
+Regression find(const facts::Connection& c, Party sender) {
+  Regression r;
+  std::int32_t newest = -1;
+  SeqNum acked;
+  bool ack_seen = false;
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+    const facts::SegmentFact& s = c.segment(i);
+    if (s.from() != sender) {
+      if (s.has_ack() && !s.rst() && (!ack_seen || after(s.ack, acked))) {
+        acked = s.ack;
+        ack_seen = true;
+      }
+      // An answer that acknowledges nothing of the segment just before it.
+      if (!r.refused.empty() && s.length() == 0 && s.has_ack() && !s.rst() &&
+          before(s.ack, c.segment(r.refused.back()).end()) && (r.answers.empty() || r.answers.back() < r.refused.back()))
+        r.answers.push_back(i);
+      continue;
+    }
+    if (!s.has(wire::Opt::kTimestamps) || s.rst()) continue;
+    const auto late = [&] {
+      // One packet overtaken by others is reordering: its octets lie below what was already sent.
+      return c.note(i).repeat == Repeat::kOutOfOrder || c.note(i).repeat == Repeat::kCaptureDuplicate ||
+             c.note(i).repeat == Repeat::kNetworkDuplicate;
+    };
+    if (newest >= 0 && static_cast<std::int32_t>(s.tsval - c.segment(newest).tsval) < -1) {
+      if (!late() && s.length() > 0 && !(ack_seen && !after(s.end(), acked))) {
+        if (r.before < 0) r.before = newest;
+        r.refused.push_back(i);
+      }
+    } else {
+      newest = i;
+    }
+  }
+  return r;
+}
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  if (!established(c)) return;
+  for (Party sender : {Party::kClient, Party::kServer}) {
+    const Regression r = find(c, sender);
+    if (r.refused.empty()) continue;
+    const SeqNum acked = c.stream(other(sender)).max_ack;
+    std::size_t never = 0;
+    for (std::int32_t i : r.refused) never += after(c.segment(i).end(), acked) ? 1 : 0;
+    const bool answered = r.answers.size() >= 2;
+    if (r.refused.size() < 2 || (!answered && never == 0)) continue;
+    std::vector<std::int32_t> cited{r.before};
+    cited.insert(cited.end(), r.refused.begin(), r.refused.begin() + std::min<std::ptrdiff_t>(20, std::ssize(r.refused)));
+    auto text = [&] {
+      const facts::SegmentFact& a = c.segment(r.before);
+      const facts::SegmentFact& b = c.segment(r.refused.front());
+      return fmt::format("TSval {} (frame {}) was followed by {} (frame {}): {} ticks back", a.tsval, a.frame, b.tsval,
+                         b.frame, a.tsval - b.tsval);
+    };
+    // Old TSval and the very answer PAWS prescribes: nothing else refuses data that is next in sequence this way.
+    out.note(answered ? Bearing::kDemands : Bearing::kSupports, cited, {}, text);
+    if (answered)
+      out.note(Bearing::kSupports, r.answers, {}, [&] {
+        return fmt::format("{} answered with {} ACKs that acknowledge none of it (RFC 7323 5.3 R1)",
+                           name(other(sender)), r.answers.size());
+      });
+    if (never == 0) out.passed();
+    out.blames(facts::Side::kUnknown);
+    out.says([&] {
+      return fmt::format("Timestamps from {} went backwards; {} dropped its segments.", name(sender), name(other(sender)));
+    });
+    return;
+  }
+}
+
+}  // namespace
+
+extern const Cause kTimestampRegressionCause;
+const Cause kTimestampRegressionCause = {
+    .id = CauseId::kTimestampRegression,
+    .title = "Timestamps went backwards in the connection; PAWS dropped the segments.",
+    .benign = false,
+    .side = facts::Side::kUnknown,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kTimestampRegress,
+    .settles = "PAWSEstab (nstat) on the receiver; a capture on the sender shows whether it or a device wrote the TSval",
+    .fix = {"look for a balancer or proxy that joins two connections, or rewrites or strips timestamps, on the path",
+            "net.ipv4.tcp_timestamps=0 on either end avoids the test for new connections until the device is mended"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,64 @@
+#include "diagnose/siblings.hpp"
+
+#include <chrono>
+
+#include "tcpwhy/seq.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using namespace std::chrono_literals;
+using facts::Attempt;
+
+// Linux reqsk_timer_handler(): with the default of five repeats a request is removed after 63 s.
+constexpr Duration kRequestLife = 64s;
+// Linux include/net/tcp.h TCP_PAWS_MSL: how long tcp_tw_recycle remembered a timestamp.
+constexpr Duration kPawsMemory = 60s;
+
+}  // namespace
+
+Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& service) {
+  Siblings out;
+  if (c.syn < 0) return out;
+  const facts::SegmentFact& syn = c.segment(c.syn);
+  const facts::StreamFacts& client = c.stream(facts::Party::kClient);
+  CaptureTime last_syn = syn.time;
+  for (std::int32_t i = c.syn; i <= client.last && i - c.syn < 64; ++i)
+    if (const facts::SegmentFact& s = c.segment(i); !s.from_server && s.syn()) last_syn = s.time;
+  const facts::Address& address = c.ends[index(facts::Party::kClient)].address;
+  const bool stamped = syn.has(wire::Opt::kTimestamps);
+
+  for (const Attempt& a : service.attempts_sample.values) {
+    if (a.connection == c.id) continue;
+    const bool before_this = a.syn < syn.time;
+    const bool meanwhile = a.syn > syn.time && a.syn < last_syn;
+    const bool same_address = a.client == address;
+    const bool accepted = a.fate == Attempt::Fate::kAccepted || a.fate == Attempt::Fate::kResetEarly;
+    if (accepted && before_this) ++(a.server_spoke ? out.served : out.unserved);
+    if (accepted && meanwhile) ++out.accepted_meanwhile;
+    if (a.fate == Attempt::Fate::kIncomplete && before_this && syn.time - a.syn < kRequestLife) ++out.half_open;
+    if (a.fate == Attempt::Fate::kUnanswered && !same_address) ++out.others_failed;
+    if (!same_address || !stamped || !a.has_timestamps) continue;
+    // Linux tcp_peer_is_proven() of old: refused when the stored value is ahead by more than one tick.
+    const bool larger = offset(SeqNum{syn.tsval}, SeqNum{a.tsval}) > 1;
+    if (accepted && (meanwhile || (before_this && syn.time - a.syn < kPawsMemory + 10s))) {
+      if (!larger) {
+        ++out.smaller_accepted;
+        continue;
+      }
+      ++out.larger_accepted;
+      if (meanwhile) ++out.larger_meanwhile;
+      out.larger_connection = a.connection;
+      out.larger_tsval = a.tsval;
+      out.larger_at = a.syn;
+    }
+  }
+  if (out.larger_accepted == 0) return out;
+  for (const Attempt& a : service.attempts_sample.values)
+    if (a.connection != c.id && a.client == address && a.has_timestamps && a.fate == Attempt::Fate::kUnanswered &&
+        offset(SeqNum{a.tsval}, SeqNum{out.larger_tsval}) > 1)
+      ++out.also_refused;
+  return out;
+}
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,97 @@
+// Requests and responses as turns of the conversation. A request begins when the
+// client sends new payload after the server's turn (or, in HTTP, with the next
+// request head: pipelining); the response begins with the server's next new
+// payload. Only octets not seen before count, so repeats change nothing. An
+// announced length says when a response is whole; without one, the next request,
+// the server's FIN or the final chunk does.
+
+#include <algorithm>
+
+#include "flow/annotate.hpp"
+
+namespace tcpwhy::flow {
+
+using facts::App;
+using facts::AppFlag;
+using facts::Exchange;
+using facts::Repeat;
+
+namespace {
+
+constexpr std::size_t kMostExchanges = 512;
+
+bool is_new(const Note& n, const SegmentFact& s) {
+  if (s.payload_bytes == 0 || s.rst()) return false;
+  switch (n.repeat) {
+    case Repeat::kNone: case Repeat::kOutOfOrder: case Repeat::kUnseenOriginal: case Repeat::kAmbiguous: return true;
+    case Repeat::kRto: case Repeat::kFast: case Repeat::kTlp: return n.original < 0;  // fills a gap
+    case Repeat::kSyn: case Repeat::kSynAck: case Repeat::kSpurious: case Repeat::kKeepalive: case Repeat::kZeroWindowProbe:
+    case Repeat::kFin: case Repeat::kNetworkDuplicate: case Repeat::kCaptureDuplicate: return false;
+  }
+  return false;
+}
+
+void begin_response(Exchange& e, const SegmentFact& s, Index i) {
+  e.response = i;
+  if (s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
+    e.announced = true;
+    e.announced_bytes = s.app_length;
+  }
+}
+
+void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
+  // 1xx and other short heads may precede the real response in the same turn.
+  if (e.response_complete && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
+    e.announced_bytes += s.app_length;
+    e.response_complete = false;
+  }
+  e.response_end = i;
+  e.delivered_bytes += s.payload_bytes;
+  if (e.announced && e.delivered_bytes >= e.announced_bytes) e.response_complete = true;
+  if (s.app_flags & AppFlag::kChunkedEnd) e.response_complete = true;
+  if (s.app == App::kTlsAlert) e.response_complete = true;
+}
+
+}  // namespace
+
+void annotate_exchanges(Connection& c) {
+  const std::uint32_t counted = c.turns;
+  c.turns = 0;
+  Exchange* now = nullptr;
+  bool clients_turn = true;  // a server that speaks first sends no response
+  for (std::size_t k = 0; k < c.segments.size(); ++k) {
+    const SegmentFact& s = c.segments[k];
+    const Index i = static_cast<Index>(k);
+    if (s.fin() && s.from_server && now != nullptr && now->response >= 0 && !now->announced) now->response_complete = true;
+    if (!is_new(c.notes[k], s)) continue;
+    if (!s.from_server) {
+      const bool next_request = now == nullptr || now->response >= 0 || (s.app == App::kHttpRequest && clients_turn);
+      if (next_request && !(s.app == App::kTlsAlert)) {
+        if (now != nullptr && now->response >= 0 && !now->announced) now->response_complete = true;
+        if (c.exchanges.size() == kMostExchanges) c.exchanges.erase(c.exchanges.begin(), c.exchanges.begin() + kMostExchanges / 2);
+        c.exchanges.emplace_back();
+        now = &c.exchanges.back();
+        now->request = i;
+        ++c.turns;
+      }
+      if (now != nullptr && now->response < 0) now->request_end = i;
+      clients_turn = true;
+      continue;
+    }
+    clients_turn = false;
+    if (now == nullptr) continue;
+    // With pipelining the answers come in order: this one belongs to the oldest request without an answer,
+    // or to the response that is still incomplete.
+    Exchange* target = now;
+    for (auto e = c.exchanges.rbegin(); e != c.exchanges.rend(); ++e) {
+      if (e->response >= 0 && (e->response_complete || !e->announced || &*e == now)) break;
+      target = &*e;
+    }
+    if (target->response >= 0 && target->response_complete && s.app == App::kHttpResponse && target + 1 <= now) ++target;
+    if (target->response < 0) begin_response(*target, s, i);
+    add_to_response(*target, s, i);
+  }
+  c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
+}
+
+}  // namespace tcpwhy::flow

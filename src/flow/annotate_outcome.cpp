@@ -1,0 +1,336 @@
+// How it ended: states of both ends as far as the vantage shows them, the
+// outcome (product.md section 3), and who ended it. A failure is claimed only
+// where the capture watched long enough to have seen the contrary: a story that
+// merely stops is open, half-closed or partial.
+
+#include <algorithm>
+
+#include "facts/questions.hpp"
+#include "flow/annotate.hpp"
+
+namespace tcpwhy::flow {
+
+using facts::AckPlace;
+using facts::App;
+using facts::Outcome;
+using facts::Repeat;
+using facts::RstShape;
+using facts::State;
+using facts::StreamFacts;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The first repeat of a SYN or SYN-ACK comes after one second (linux-tcp 8.1): until then nothing is missing.
+constexpr Duration kInitialTimeout = 1s;
+// Silence that several timeouts of any stack would have broken.
+constexpr Duration kSeveralTimeouts = 5s;
+constexpr Duration kStalledWindow = 5s;
+// How long a request may go without an answer before that is no longer merely slow: the first one of a
+// connection meets a server that has shown no life yet; later ones may be long polls.
+constexpr Duration kFirstAnswer = 10s;
+constexpr Duration kLaterAnswer = 60s;
+
+class Ending {
+ public:
+  Ending(Connection& c, const Reader& reader) : c_{c}, reader_{reader}, rst_{ending_reset(c)} { look(); }
+
+  void write() {
+    c_.outcome = outcome();
+    who();
+    states();
+    const bool over = c_.outcome == Outcome::kCompleted || c_.outcome == Outcome::kReset || c_.outcome == Outcome::kRefused;
+    c_.quality.ended_early = !over && !c_.segments.empty() && facts::coverage_after(c_, last()) < kSeveralTimeouts;
+  }
+
+ private:
+  [[nodiscard]] Index last() const { return static_cast<Index>(c_.segments.size()) - 1; }
+  [[nodiscard]] const StreamFacts& client() const { return c_.streams[0]; }
+  [[nodiscard]] const StreamFacts& server() const { return c_.streams[1]; }
+  [[nodiscard]] Duration watched_after(Index i) const { return facts::coverage_after(c_, i); }
+
+  void look() {
+    for (std::size_t k = 0; k < c_.segments.size(); ++k) {
+      const SegmentFact& s = c_.segments[k];
+      const Note& n = c_.notes[k];
+      if (s.rst()) continue;
+      if (s.from_server) {
+        const bool own = !n.challenge && n.ack_place != AckPlace::kImpossible;
+        if (!s.syn() && own) server_joined_ = true;
+        if (s.syn() && s.has_ack() && c_.handshake_ack >= 0 && static_cast<Index>(k) > c_.handshake_ack &&
+            (s.time - c_.segment(c_.handshake_ack).time) > 500ms)
+          ++late_syn_acks_;
+      } else if (!s.syn()) {
+        client_joined_ = true;
+      }
+    }
+  }
+
+  [[nodiscard]] bool mid_stream() const { return c_.syn < 0 && c_.syn_ack < 0; }
+
+  /// Did both ends complete the handshake, as far as can be told?
+  [[nodiscard]] bool established() const {
+    if (mid_stream()) return true;
+    if (server_joined_) return client_joined_ || c_.handshake_ack >= 0;
+    if (c_.handshake_ack < 0) return false;
+    // The server said nothing but SYN-ACKs since. It repeats them while the handshake is incomplete there.
+    if (late_syn_acks_ == 0) return true;
+    return late_syn_acks_ == 1 && client().payload_bytes == 0;
+  }
+
+  [[nodiscard]] Outcome handshake() const {
+    if (c_.quality.one_direction) return Outcome::kPartial;
+    const Index rst = server().rst;
+    if (c_.syn_ack < 0 && !server_joined_) {
+      bool refused = rst >= 0;
+      for (const facts::IcmpFact& icmp : c_.icmp) refused |= icmp.quoted_from == Party::kClient && is_unreachable(icmp);
+      if (c_.syn < 0) return Outcome::kPartial;
+      bool challenged = false;
+      for (std::size_t k = 0; k < c_.segments.size(); ++k)
+        challenged |= c_.segments[k].from_server && !c_.segments[k].rst();
+      if (challenged) return Outcome::kHandshakeFailed;
+      if (refused) return Outcome::kRefused;
+      if (client().rst >= 0 && rst < 0 && client().syn_count == 0) return Outcome::kPartial;
+      const bool watched = client().syn_count > 1 || watched_after(client().last) >= kInitialTimeout;
+      return watched ? Outcome::kUnanswered : Outcome::kPartial;
+    }
+    if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
+    // SYN-ACK seen.
+    if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
+    if (!client().seen) return Outcome::kPartial;
+    if (server().syn_count > 1 || late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
+    return watched_after(last()) >= kInitialTimeout ? Outcome::kHandshakeFailed : Outcome::kPartial;
+  }
+
+  /// ICMP codes that say the host, port or network cannot be reached (RFC 792, RFC 4443 3.1); not "too big".
+  static bool is_unreachable(const facts::IcmpFact& icmp) {
+    return icmp.version == 4 ? icmp.type == 3 && icmp.code != 4 : icmp.type == 1;
+  }
+
+  /// Everything `p` sent was acknowledged here, leaving out a lone FIN.
+  [[nodiscard]] bool delivered(Party p) const {
+    const Sender& s = reader_.side(p);
+    if (!s.any || !s.una_known) return c_.stream(p).payload_bytes == 0;
+    const SeqNum end = c_.stream(p).fin_seen && c_.stream(p).fin_seq + 1 == s.nxt ? s.nxt - 1 : s.nxt;
+    return !before(s.una, end);
+  }
+
+  /// Undelivered octets are nothing but TLS's goodbye (RFC 8446 6.1).
+  [[nodiscard]] bool only_alert_undelivered(Party p) const {
+    const Sender& s = reader_.side(p);
+    if (!s.una_known) return false;
+    for (const SegmentFact& seg : c_.segments)
+      if (seg.from() == p && seg.payload_bytes > 0 && after(seg.seq + seg.payload_bytes, s.una) && seg.app != App::kTlsAlert)
+        return false;
+    return true;
+  }
+
+  [[nodiscard]] bool answers_whole() const {
+    if (c_.exchanges.empty()) return false;
+    for (const facts::Exchange& e : c_.exchanges)
+      if (e.response < 0 || (e.announced && !e.response_complete)) return false;
+    return true;
+  }
+
+  [[nodiscard]] Outcome after_reset() const {
+    const SegmentFact& r = c_.segment(rst_);
+    const Party p = r.from(), q = other(p);
+    const bool p_fin = c_.stream(p).fin >= 0 && c_.stream(p).fin < rst_;
+    const bool q_fin = c_.stream(q).fin >= 0 && c_.stream(q).fin < rst_;
+    const bool q_done = delivered(q) || only_alert_undelivered(q);
+    const bool p_done = delivered(p) || only_alert_undelivered(p);
+    const bool no_request_open = facts::requests_outstanding(c_, rst_) == 0;
+    if (p_fin && q_fin && q_done && p_done) return Outcome::kCompleted;
+    // In place of its own FIN, after the other's; or of the last ACK, after its own.
+    if (q_fin && q_done && p_done && no_request_open) return Outcome::kCompleted;
+    if (p_fin && q_done && p_done && no_request_open && c_.stream(p).fin_acked) return Outcome::kCompleted;
+    // The client hangs up on a conversation whose announced end was reached.
+    if (p == Party::kClient && q_done && p_done && !c_.exchanges.empty() && answers_whole() &&
+        c_.exchanges.back().response_complete)
+      return Outcome::kCompleted;
+    if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
+    return Outcome::kReset;
+  }
+
+  /// One side sends and nothing comes back any more.
+  [[nodiscard]] Outcome silence(Party p) const {
+    if (!c_.stream(other(p)).seen) return Outcome::kOpen;
+    const auto retry = facts::open_retry(c_, p);
+    if (!retry || retry->tries.count == 0) return Outcome::kOpen;
+    const Index first = retry->tries.first();
+    const Duration watched = watched_after(first);
+    const std::uint32_t sent = retry->tries.count;
+    if (retry->peer_silent) {
+      if (sent >= 3 && watched >= kInitialTimeout) return Outcome::kTimedOut;
+      if (sent == 2 && watched >= 3 * kInitialTimeout) return Outcome::kTimedOut;
+      if (watched >= kSeveralTimeouts && watched_after(last()) >= 3 * kInitialTimeout) return Outcome::kTimedOut;
+      return Outcome::kOpen;
+    }
+    if (sent >= 4 && watched >= kSeveralTimeouts) return Outcome::kStalled;
+    return Outcome::kOpen;
+  }
+
+  [[nodiscard]] bool keepalive_unanswered(Party p) const {
+    if (c_.stream(p).keepalives < 2 || !c_.stream(other(p)).seen) return false;
+    const facts::Keepalives k = facts::keepalives(c_, p);
+    return k.unanswered >= 2 && watched_after(k.tries.last()) >= kInitialTimeout;
+  }
+
+  [[nodiscard]] bool window_stalled(Party receiver) const {
+    if (c_.stream(receiver).zero_windows == 0) return false;
+    const facts::ZeroWindow z = facts::zero_window(c_, receiver);
+    return z.closed >= 0 && z.reopened < 0 && z.probes >= 1 && z.last >= kStalledWindow;
+  }
+
+  [[nodiscard]] bool never_answered() const {
+    if (c_.exchanges.empty() || client().fin_seen || server().fin_seen) return false;
+    const facts::Exchange& e = c_.exchanges.back();
+    if (e.response >= 0 || !facts::was_acked(c_, e.request_end)) return false;
+    const App app = c_.segment(e.request).app;
+    const bool expects_answer = app == App::kHttpRequest || app == App::kTlsHandshake || app == App::kSmb;
+    if (!expects_answer) return false;
+    const bool first = server().payload_bytes == 0 && !mid_stream();
+    return watched_after(e.request_end) >= (first ? kFirstAnswer : kLaterAnswer);
+  }
+
+  [[nodiscard]] Outcome outcome() {
+    if (c_.segments.empty()) return Outcome::kPartial;
+    if (!established()) return handshake();
+    if (c_.quality.one_direction) return Outcome::kPartial;
+    if (rst_ >= 0) {
+      // A RST that answers the client's first words, where the server had said nothing but SYN-ACK.
+      const RstShape shape = c_.note(rst_).rst_shape;
+      const bool answer = shape == RstShape::kPassive || shape == RstShape::kPassiveStale || shape == RstShape::kOther;
+      if (!mid_stream() && !server_joined_ && c_.segment(rst_).from_server && answer) return Outcome::kHandshakeFailed;
+      return after_reset();
+    }
+    if (mid_stream() && (!client().seen || !server().seen)) return Outcome::kPartial;
+    for (Party p : {Party::kClient, Party::kServer})
+      if (window_stalled(p)) return Outcome::kStalled;
+    const bool both = client().fin_seen && server().fin_seen;
+    for (Party p : {Party::kClient, Party::kServer}) {
+      if (both && delivered(p)) continue;
+      const Outcome o = silence(p);
+      if (o != Outcome::kOpen) {
+        // Retrying into a handshake the server never completed.
+        if (!server_joined_ && !mid_stream() && late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
+        return o;
+      }
+      if (keepalive_unanswered(p)) return Outcome::kTimedOut;
+    }
+    if (both) return Outcome::kCompleted;
+    if (client().fin_seen || server().fin_seen) {
+      if (mid_stream() && c_.segments.size() < 4 && client().payload_bytes + server().payload_bytes == 0) return Outcome::kPartial;
+      return Outcome::kHalfClosed;
+    }
+    if (never_answered()) return Outcome::kStalled;
+    return Outcome::kOpen;
+  }
+
+  void who() {
+    const auto stopped = [&](Party p) {
+      const auto retry = facts::open_retry(c_, p);
+      if (retry && retry->stopped) c_.ended_by = p;
+    };
+    switch (c_.outcome) {
+      case Outcome::kUnanswered:
+        if (facts::syn_attempts(c_).gave_up) c_.ended_by = Party::kClient;
+        return;
+      case Outcome::kTimedOut:
+        stopped(Party::kClient);
+        if (!c_.ended_by) stopped(Party::kServer);
+        return;
+      case Outcome::kOpen:
+      case Outcome::kStalled:
+      case Outcome::kPartial:
+        return;
+      case Outcome::kRefused:
+        if (server().rst >= 0) c_.ended_by = Party::kServer;
+        return;
+      case Outcome::kHandshakeFailed:
+      case Outcome::kReset:
+      case Outcome::kCompleted:
+      case Outcome::kHalfClosed: break;
+    }
+    const Index fin = first_of(client().fin, server().fin);
+    const bool by_rst = rst_ >= 0 && (fin < 0 || c_.outcome == Outcome::kReset || c_.outcome == Outcome::kHandshakeFailed);
+    if (by_rst) {
+      const facts::ResetFacts r = facts::reset_at(c_, rst_);
+      // Two hops are what routes of one connection may differ by (linux-tcp 11.5).
+      c_.ended_by_network = r.ttl_differs && std::abs(r.ttl_delta) > 2;
+      if (!c_.ended_by_network) c_.ended_by = r.by;
+      return;
+    }
+    if (fin >= 0) {
+      c_.ended_by = c_.segment(fin).from();
+      return;
+    }
+    stopped(Party::kClient);
+  }
+
+  static Index first_of(Index a, Index b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
+
+  void states() {
+    State& cs = c_.states[0];
+    State& ss = c_.states[1];
+    if (c_.outcome == Outcome::kRefused) {
+      cs = ss = State::kClose;
+      return;
+    }
+    if (rst_ >= 0 && established()) {
+      cs = ss = State::kClose;
+      return;
+    }
+    if (!established()) {
+      cs = !client().seen ? State::kUnseen
+           : c_.handshake_ack >= 0 ? State::kEstablished : c_.syn >= 0 ? State::kSynSent : State::kUnseen;
+      ss = c_.syn_ack >= 0 ? State::kSynRecv : State::kUnseen;
+      if (client().rst >= 0 && c_.syn_ack >= 0) {
+        cs = State::kClose;
+        if (c_.note(client().rst).seq_place == facts::SeqPlace::kNext) ss = State::kClose;
+      }
+      if (server().rst >= 0 && c_.syn_ack >= 0) ss = State::kClose;
+      return;
+    }
+    for (Party p : {Party::kClient, Party::kServer}) c_.states[facts::index(p)] = synchronized(p);
+  }
+
+  [[nodiscard]] State synchronized(Party p) const {
+    const StreamFacts& mine = c_.stream(p);
+    const StreamFacts& theirs = c_.stream(other(p));
+    if (!mine.seen) return State::kUnseen;
+    // Their FIN counts once this side acknowledged it.
+    const bool got_fin = theirs.fin_seen && theirs.fin_acked;
+    if (!mine.fin_seen) return got_fin ? State::kCloseWait : State::kEstablished;
+    // Which FIN came first decides between the active and the passive close.
+    const bool first = !theirs.fin_seen || mine.fin < theirs.fin;
+    const SegmentFact& fin = c_.segment(mine.fin);
+    const bool answered_their_fin = theirs.fin_seen && after(fin.ack, theirs.fin_seq);
+    if (first || !answered_their_fin) {
+      if (mine.fin_acked) return got_fin ? State::kTimeWait : State::kFinWait2;
+      return got_fin ? State::kClosing : State::kFinWait1;
+    }
+    return mine.fin_acked ? State::kClose : State::kLastAck;
+  }
+
+  Connection& c_;
+  const Reader& reader_;
+  Index rst_;
+  bool server_joined_ = false, client_joined_ = false;
+  std::uint32_t late_syn_acks_ = 0;
+};
+
+}  // namespace
+
+Index ending_reset(const Connection& c) {
+  const Index first = c.streams[0].rst < 0 ? c.streams[1].rst
+                      : c.streams[1].rst < 0 ? c.streams[0].rst : std::min(c.streams[0].rst, c.streams[1].rst);
+  if (first < 0) return -1;
+  for (Index i = first; i >= 0; i = facts::next_rst(c, i))
+    if (facts::reset_at(c, i).effective) return i;
+  return -1;
+}
+
+void annotate_outcome(Connection& c, const Reader& reader) { Ending{c, reader}.write(); }
+
+}  // namespace tcpwhy::flow

@@ -1,0 +1,89 @@
+#pragma once
+// Memory for records of one size: chunks of two megabytes that never move, a
+// free list for what was given back, and numbers instead of pointers. New
+// records are written one after the other, which is what makes a flood of new
+// connections cheap.
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace tcpwhy::flow {
+
+namespace memory {
+inline constexpr std::size_t kChunk = 2u << 20;
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }  // NOLINT: pairs with aligned_alloc
+};
+using Chunk = std::unique_ptr<std::byte, Free>;
+
+enum class Pages : std::uint8_t { kOrdinary, kHuge };
+
+/// A chunk of untouched memory. Huge pages are asked for only where the whole
+/// chunk will be used: the first touch then clears two megabytes at once.
+inline Chunk allocate(Pages pages) {
+  void* p = std::aligned_alloc(kChunk, kChunk);
+  if (p == nullptr) throw std::bad_alloc{};
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (pages == Pages::kHuge) ::madvise(p, kChunk, MADV_HUGEPAGE);
+#else
+  (void)pages;
+#endif
+  return Chunk{static_cast<std::byte*>(p)};
+}
+}  // namespace memory
+
+/// Records are numbered from 0. `T` is trivially copyable; a record handed out
+/// holds whatever was there before.
+template <class T>
+class Arena {
+ public:
+  static constexpr std::uint32_t kPerChunk = static_cast<std::uint32_t>(memory::kChunk / sizeof(T));
+
+  [[nodiscard]] T& operator[](std::uint32_t i) {
+    return reinterpret_cast<T*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
+  }
+  [[nodiscard]] const T& operator[](std::uint32_t i) const {
+    return reinterpret_cast<const T*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
+  }
+
+  std::uint32_t take() {
+    if (!free_.empty()) {
+      const std::uint32_t i = free_.back();
+      free_.pop_back();
+      return i;
+    }
+    if (used_ == chunks_.size() * kPerChunk)
+      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+    return used_++;
+  }
+  /// Consecutive records, never from the free list; `n` divides kPerChunk.
+  std::uint32_t take_run(std::uint32_t n) {
+    if (used_ % kPerChunk + n > kPerChunk) used_ += kPerChunk - used_ % kPerChunk;
+    if (used_ == chunks_.size() * kPerChunk)
+      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+    const std::uint32_t first = used_;
+    used_ += n;
+    return first;
+  }
+  void give_back(std::uint32_t i) { free_.push_back(i); }
+
+  /// One past the highest record ever handed out.
+  [[nodiscard]] std::uint32_t high_water() const { return used_; }
+  [[nodiscard]] std::uint32_t live() const { return used_ - static_cast<std::uint32_t>(free_.size()); }
+  [[nodiscard]] std::uint64_t bytes() const { return static_cast<std::uint64_t>(used_) * sizeof(T); }
+
+ private:
+  std::vector<memory::Chunk> chunks_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t used_ = 0;
+};
+
+}  // namespace tcpwhy::flow

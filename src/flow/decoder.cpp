@@ -1,0 +1,225 @@
+#include "flow/decoder.hpp"
+
+#include <algorithm>
+
+#include "flow/classify.hpp"
+
+namespace tcpwhy::flow {
+namespace {
+
+/// Payload octets whose checksums are verified before sampling begins: all of an
+/// ordinary capture, a negligible part of a huge one.
+constexpr std::uint64_t kVerifiedFirst = 64ull << 20;
+constexpr std::uint32_t kSampleOneIn = 64;
+
+std::uint32_t big32(const std::uint8_t* p) {
+  return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
+         static_cast<std::uint32_t>(p[2]) << 8 | p[3];
+}
+
+/// The high half of a 128-bit product folded onto the low one: every bit of
+/// both operands reaches every bit of the result.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+constexpr std::uint64_t kSaltA = 0x9e37'79b9'7f4a'7c15ull, kSaltB = 0xd1b5'4a32'd192'ed03ull,
+                        kSaltC = 0xa076'1d64'78bd'642full;
+
+void set_narrow_key(Packet& out, const wire::Segment& s) {
+  const std::uint32_t source = big32(s.source), destination = big32(s.destination);
+  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | s.source_port;
+  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | s.destination_port;
+  const bool high = a > b;
+  out.is_wide = false;
+  out.sender = high ? End::kHigh : End::kLow;
+  out.narrow = high ? NarrowKey{destination, source, s.destination_port, s.source_port}
+                    : NarrowKey{source, destination, s.source_port, s.destination_port};
+  out.hash = hash_key(out.narrow);
+}
+
+void set_wide_key(Packet& out, const wire::Segment& s) {
+  const std::size_t size = s.ip_version == 4 ? 4 : 16;
+  WideKey key;
+  std::copy_n(s.source, size, key.low.begin());
+  std::copy_n(s.destination, size, key.high.begin());
+  key.low_port = s.source_port;
+  key.high_port = s.destination_port;
+  key.tunnel = s.tunnel;
+  key.version = s.ip_version;
+  const int order = std::memcmp(key.low.data(), key.high.data(), 16);
+  const bool high = order > 0 || (order == 0 && key.low_port > key.high_port);
+  if (high) {
+    std::swap(key.low, key.high);
+    std::swap(key.low_port, key.high_port);
+  }
+  out.is_wide = true;
+  out.sender = high ? End::kHigh : End::kLow;
+  out.wide = key;
+  out.hash = hash_key(key);
+}
+
+void set_key(Packet& out, const wire::Segment& s) {
+  if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, s);
+  else set_wide_key(out, s);
+}
+
+facts::Address address_of(const std::uint8_t* bytes, std::uint8_t version) {
+  facts::Address a;
+  a.version = version;
+  if (bytes != nullptr) std::copy_n(bytes, version == 4 ? 4 : 16, a.bytes.begin());
+  return a;
+}
+
+/// RFC 2883 4: the first block reports a duplicate when it lies below the ACK
+/// number or inside the second block.
+bool is_dsack(const wire::Segment& s, SeqNum left, SeqNum right) {
+  if (after(s.ack, left) && !after(right, s.ack)) return true;
+  if (s.sack_blocks < 2) return false;
+  const SeqNum second_left{big32(s.sack + 8)}, second_right{big32(s.sack + 12)};
+  return !before(left, second_left) && !after(right, second_right);
+}
+
+void fill_fact(facts::SegmentFact& f, const wire::Segment& s, const Frame& frame) {
+  f.time = frame.time;
+  f.frame = frame.number;
+  f.link = 0;
+  f.seq = s.seq;
+  f.ack = s.ack;
+  f.payload_bytes = s.payload_bytes;
+  const bool stamps = s.has(wire::Opt::kTimestamps);
+  f.tsval = stamps ? s.tsval : 0;
+  f.tsecr = stamps ? s.tsecr : 0;
+  f.window = s.window;
+  f.ip_id = s.ip_id;
+  f.mss = s.has(wire::Opt::kMss) ? s.mss : std::uint16_t{0};
+  f.options = s.options;
+  f.anomalies = s.anomalies;
+  f.flags = s.flags;
+  f.ttl = s.ttl;
+  f.window_scale = static_cast<std::uint8_t>((s.has(wire::Opt::kWindowScale) ? std::min<std::uint8_t>(s.window_scale, 15) : 0) & 15);
+  f.sack_blocks = static_cast<std::uint8_t>(std::min<std::uint8_t>(s.sack_blocks, 7) & 7);
+  f.dont_fragment = s.dont_fragment;
+  f.outbound = frame.direction == FrameDirection::kOutbound;
+  f.inbound = frame.direction == FrameDirection::kInbound;
+  f.dsack = 0;
+  f.from_server = 0;
+  f.file = frame.file;
+  f.sack_left = f.sack_right = SeqNum{};
+  if (s.sack_blocks > 0 && s.sack != nullptr) {
+    f.sack_left = SeqNum{big32(s.sack)};
+    f.sack_right = SeqNum{big32(s.sack + 4)};
+    f.dsack = is_dsack(s, f.sack_left, f.sack_right);
+  }
+}
+
+}  // namespace
+
+std::uint32_t hash_key(const NarrowKey& key) {
+  const std::uint64_t low = static_cast<std::uint64_t>(key.low) << 16 | key.low_port;
+  const std::uint64_t high = static_cast<std::uint64_t>(key.high) << 16 | key.high_port;
+  return static_cast<std::uint32_t>(mix(low ^ kSaltA, high ^ kSaltB) >> 32);
+}
+
+std::uint32_t hash_key(const WideKey& key) {
+  std::uint64_t w[4];
+  std::memcpy(w, key.low.data(), 16);
+  std::memcpy(w + 2, key.high.data(), 16);
+  const std::uint64_t ports = static_cast<std::uint64_t>(key.low_port) << 48 |
+                              static_cast<std::uint64_t>(key.high_port) << 32 | key.tunnel;
+  const std::uint64_t low_half = mix(w[0] ^ kSaltA, w[1] ^ kSaltB), high_half = mix(w[2] ^ kSaltC, w[3] ^ kSaltA);
+  return static_cast<std::uint32_t>(mix(low_half ^ ports ^ key.version, high_half ^ kSaltB) >> 32);
+}
+
+/// Verifying touches every octet of the payload, which a large capture cannot
+/// afford; the first megabytes, a sample, and the segments that decide a
+/// connection's fate are verified always.
+bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
+  if (s.captured_payload != s.payload_bytes) return false;
+  if (policy_ == Checksums::kAll || frame.number % kSampleOneIn == 0) return true;
+  if (verified_bytes_ < kVerifiedFirst) {
+    verified_bytes_ += 64 + s.captured_payload;
+    return true;
+  }
+  return s.rst() && s.captured_payload == 0;
+}
+
+void Decoder::decode(const Frame& frame, Block& block) {
+  ++counts_.frames;
+  if (frame.truncated()) ++counts_.truncated;
+  wire::Segment s;
+  wire::decode(frame, wire::Checksums::kSkip, s);
+  Packet& out = block.packets[block.used];
+  switch (s.kind) {
+    case wire::Kind::kTcp: {
+      ++counts_.tcp;
+      if (wants_checksum(s, frame)) wire::verify_checksum(s, frame);
+      fill_fact(out.fact, s, frame);
+      const AppView app = classify({s.payload, s.captured_payload, s.payload_bytes, s.flags});
+      out.fact.app = app.app;
+      out.fact.app_flags = app.flags;
+      out.fact.app_length = app.length;
+      out.speaker = app.speaker;
+      out.kind = PacketKind::kSegment;
+      out.extra = -1;
+      set_key(out, s);
+      if (s.anomalies & wire::Anomaly::kFirstFragment) {
+        const wire::Fragment part = wire::decode_fragment(frame);
+        Extra extra;
+        extra.fragment = {mix(mix(part.id ^ kSaltA, big32(s.source) ^ kSaltB), big32(s.destination) ^ kSaltC), part.bytes, true};
+        out.extra = static_cast<std::int32_t>(block.extras.size());
+        block.extras.push_back(extra);
+      }
+      ++block.used;
+      return;
+    }
+    case wire::Kind::kIcmpError: {
+      ++counts_.other;
+      fill_fact(out.fact, s, frame);
+      set_key(out, s);
+      Extra extra;
+      extra.icmp = {frame.time, frame.number, frame.file, s.ip_version, s.icmp_type, s.icmp_code, s.icmp_mtu,
+                    s.icmp_ttl, address_of(s.icmp_sender, s.ip_version), facts::Party::kClient, s.seq};
+      out.kind = PacketKind::kIcmp;
+      out.extra = static_cast<std::int32_t>(block.extras.size());
+      block.extras.push_back(extra);
+      ++block.used;
+      return;
+    }
+    case wire::Kind::kFragment: {
+      ++counts_.other;
+      if (s.source == nullptr || s.destination == nullptr) return;
+      const wire::Fragment part = wire::decode_fragment(frame);
+      Extra extra;
+      extra.fragment = {mix(mix(part.id ^ kSaltA, big32(s.source) ^ kSaltB), big32(s.destination) ^ kSaltC), part.bytes, false};
+      out.fact.time = frame.time;
+      out.kind = PacketKind::kFragment;
+      out.extra = static_cast<std::int32_t>(block.extras.size());
+      block.extras.push_back(extra);
+      ++block.used;
+      return;
+    }
+    case wire::Kind::kArp: {
+      ++counts_.other;
+      const wire::Neighbour n = wire::decode_neighbour(frame);
+      if (n.target == nullptr) return;
+      Extra extra;
+      extra.neighbour = {address_of(n.target, n.version), n.answer};
+      out.fact.time = frame.time;
+      out.fact.frame = frame.number;
+      out.fact.file = frame.file;
+      out.kind = PacketKind::kNeighbour;
+      out.extra = static_cast<std::int32_t>(block.extras.size());
+      block.extras.push_back(extra);
+      ++block.used;
+      return;
+    }
+    case wire::Kind::kMalformed: ++counts_.malformed; return;
+    case wire::Kind::kOtherIp:
+    case wire::Kind::kNotIp: ++counts_.other; return;
+  }
+}
+
+}  // namespace tcpwhy::flow

@@ -1,0 +1,34 @@
+#pragma once
+// Frames to packets: decoding, payload classification and the choice which
+// checksums to verify. No memory of connections.
+
+#include "flow/packet.hpp"
+#include "tcpwhy/decode.hpp"
+#include "tcpwhy/frame.hpp"
+
+namespace tcpwhy::flow {
+
+/// What decoding alone can count.
+struct FrameCounts {
+  std::uint64_t frames = 0, tcp = 0, other = 0, malformed = 0, truncated = 0;
+};
+
+class Decoder {
+ public:
+  enum class Checksums : std::uint8_t { kSample, kAll };
+  explicit Decoder(Checksums policy) : policy_{policy} {}
+
+  /// Appends what `frame` means to the block; the block must have room for one.
+  void decode(const Frame& frame, Block& block);
+
+  [[nodiscard]] const FrameCounts& counts() const { return counts_; }
+
+ private:
+  [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
+
+  Checksums policy_;
+  std::uint64_t verified_bytes_ = 0;
+  FrameCounts counts_;
+};
+
+}  // namespace tcpwhy::flow

@@ -1,0 +1,57 @@
+#pragma once
+// The recent past of everyone: one ring of segments, each linked to the one
+// before it of the same connection. Who turns out to be unusual finds his past
+// here, as far as the ring reaches back.
+
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "flow/arena.hpp"
+#include "tcpwhy/connection.hpp"
+
+namespace tcpwhy::flow {
+
+class History {
+ public:
+  /// `segments` is rounded up to a power of two.
+  explicit History(std::uint32_t segments)
+      : mask_{std::bit_ceil(std::max<std::uint32_t>(segments, kPerChunk)) - 1} {}
+
+  /// Remembers a segment; `before` is what the previous push of this connection
+  /// returned, 0 for the first.
+  std::uint32_t push(const facts::SegmentFact& fact, std::uint32_t before) {
+    // 0 means "none", so the number after 2^32 - 1 is 1.
+    if (++newest_ == 0) ++newest_;
+    const std::uint32_t place = newest_ & mask_;
+    if (place / kPerChunk >= chunks_.size()) chunks_.resize(place / kPerChunk + 1);
+    memory::Chunk& chunk = chunks_[place / kPerChunk];
+    if (!chunk) chunk = memory::allocate(memory::Pages::kOrdinary);
+    facts::SegmentFact& kept = at(place);
+    kept = fact;
+    kept.link = before;
+    return newest_;
+  }
+  /// Is the segment that push() numbered so still there?
+  [[nodiscard]] bool holds(std::uint32_t number) const {
+    return number != 0 && newest_ - number <= mask_ && newest_ != 0;
+  }
+  [[nodiscard]] facts::SegmentFact& operator[](std::uint32_t number) { return at(number & mask_); }
+  [[nodiscard]] const facts::SegmentFact& operator[](std::uint32_t number) const {
+    return const_cast<History*>(this)->at(number & mask_);
+  }
+  [[nodiscard]] std::uint32_t newest() const { return newest_; }
+
+ private:
+  static constexpr std::uint32_t kPerChunk = memory::kChunk / sizeof(facts::SegmentFact);
+
+  facts::SegmentFact& at(std::uint32_t place) {
+    return reinterpret_cast<facts::SegmentFact*>(chunks_[place / kPerChunk].get())[place % kPerChunk];
+  }
+
+  std::vector<memory::Chunk> chunks_;
+  std::uint32_t mask_;
+  std::uint32_t newest_ = 0;
+};
+
+}  // namespace tcpwhy::flow

@@ -1,0 +1,100 @@
+#pragma once
+// A Packet is what one frame means to the tracker, self-contained: the fact
+// that a story would keep, and the key of its connection. It points into no
+// frame, so that it may cross to another thread.
+//
+// A key names the two ends in canonical order, low and high; which of them is
+// the client is a property of the connection, decided (and revised) elsewhere.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "tcpwhy/connection.hpp"
+
+namespace tcpwhy::flow {
+
+/// The two ends of a connection, in canonical order.
+enum class End : std::uint8_t { kLow = 0, kHigh = 1 };
+constexpr End other(End e) { return e == End::kLow ? End::kHigh : End::kLow; }
+constexpr std::size_t index(End e) { return static_cast<std::size_t>(e); }
+
+/// Identity of a connection over plain IPv4.
+struct NarrowKey {
+  std::uint32_t low = 0, high = 0;  ///< addresses as numbers
+  std::uint16_t low_port = 0, high_port = 0;
+  friend bool operator==(const NarrowKey&, const NarrowKey&) = default;
+};
+static_assert(sizeof(NarrowKey) == 12);
+
+/// Identity of a connection over IPv6, or of anything inside a tunnel.
+struct WideKey {
+  std::array<std::uint8_t, 16> low{}, high{};
+  std::uint16_t low_port = 0, high_port = 0;
+  std::uint32_t tunnel = 0;
+  std::uint32_t version = 0;
+  friend bool operator==(const WideKey& a, const WideKey& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+};
+static_assert(sizeof(WideKey) == 44);
+
+enum class PacketKind : std::uint8_t { kSegment, kIcmp, kFragment, kNeighbour, kNothing };
+
+/// What the first octets of a payload say about who is speaking.
+enum class Speaker : std::uint8_t { kUnknown, kClient, kServer };
+
+/// A later IP fragment, or the first: what joins them.
+struct FragmentPart {
+  std::uint64_t datagram = 0;  ///< hash over addresses and identification
+  std::uint32_t bytes = 0;
+  bool first = false;
+};
+
+/// A question or answer about a next hop.
+struct NeighbourPart {
+  facts::Address target;
+  bool answer = false;
+};
+
+/// What few packets have, kept beside them.
+struct Extra {
+  facts::IcmpFact icmp;
+  NeighbourPart neighbour;
+  FragmentPart fragment;
+};
+
+struct alignas(64) Packet {
+  facts::SegmentFact fact;          ///< `from_server` says "from the high end" until a connection is told
+  union {
+    NarrowKey narrow;
+    WideKey wide;
+  };
+  std::uint32_t hash = 0;           ///< of the key
+  std::uint32_t found = 0;          ///< the tracker's guess at the record, set while it looks ahead
+  std::int32_t extra = -1;          ///< index into the block's extras
+  PacketKind kind = PacketKind::kNothing;
+  bool is_wide = false;
+  End sender = End::kLow;
+  Speaker speaker = Speaker::kUnknown;
+
+  Packet() : narrow{} {}
+};
+static_assert(sizeof(Packet) == 128);
+
+/// Finds the bucket, is no identity.
+std::uint32_t hash_key(const NarrowKey& key);
+std::uint32_t hash_key(const WideKey& key);
+
+/// Consecutive packets on their way from decoding to tracking.
+struct Block {
+  static constexpr std::size_t kPackets = 256;
+  std::vector<Packet> packets = std::vector<Packet>(kPackets);
+  std::size_t used = 0;
+  std::vector<Extra> extras;
+  void clear() {
+    used = 0;
+    extras.clear();
+  }
+};
+
+}  // namespace tcpwhy::flow

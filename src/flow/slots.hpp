@@ -1,0 +1,102 @@
+#pragma once
+// The index: open addressing over eight-octet slots {32-bit hash, 32-bit
+// reference}. The home of a slot follows from its hash alone, so that growing
+// and deleting read no record.
+
+#include <cstdint>
+#include <vector>
+
+namespace tcpwhy::flow {
+
+/// What a slot refers to. 0 is nobody.
+using Ref = std::uint32_t;
+struct RefBits {
+  static constexpr Ref kWide = 1u << 31, kEmbryo = 1u << 30, kNumber = kEmbryo - 1;
+};
+constexpr bool is_wide(Ref r) { return r & RefBits::kWide; }
+constexpr bool is_embryo(Ref r) { return r & RefBits::kEmbryo; }
+constexpr std::uint32_t number(Ref r) { return (r & RefBits::kNumber) - 1; }
+
+class Slots {
+ public:
+  Slots() { resize(kSmallest); }
+
+  void prefetch(std::uint32_t hash) const { __builtin_prefetch(&slots_[home(hash)], 1); }
+
+  /// The first reference with this hash for which `same` holds; 0 when there is none.
+  template <class Same>
+  [[nodiscard]] Ref find(std::uint32_t hash, Same&& same) const {
+    for (std::size_t i = home(hash);; i = (i + 1) & mask_) {
+      const std::uint64_t slot = slots_[i];
+      if (slot == 0) return 0;
+      if (hash_of(slot) == hash && same(ref_of(slot))) return ref_of(slot);
+    }
+  }
+  /// The first reference with this hash, which most likely is the right one.
+  [[nodiscard]] Ref guess(std::uint32_t hash) const {
+    return find(hash, [](Ref) { return true; });
+  }
+
+  void insert(std::uint32_t hash, Ref ref) {
+    if ((used_ + 1) * 8 > slots_.size() * 5) resize(slots_.size() * 2);
+    place(pack(hash, ref));
+    ++used_;
+  }
+  void replace(std::uint32_t hash, Ref before, Ref after) {
+    if (std::uint64_t* slot = locate(hash, before)) *slot = pack(hash, after);
+  }
+  void erase(std::uint32_t hash, Ref ref) {
+    std::uint64_t* slot = locate(hash, ref);
+    if (slot == nullptr) return;
+    --used_;
+    // Whoever was pushed past this place moves back into it.
+    std::size_t hole = static_cast<std::size_t>(slot - slots_.data());
+    for (std::size_t i = (hole + 1) & mask_; slots_[i] != 0; i = (i + 1) & mask_) {
+      const std::size_t away = (i - home(hash_of(slots_[i]))) & mask_;
+      if (away >= ((i - hole) & mask_)) {
+        slots_[hole] = slots_[i];
+        hole = i;
+      }
+    }
+    slots_[hole] = 0;
+  }
+  /// Makes room for `connections` at once, to spare the growing.
+  void reserve(std::uint64_t connections) {
+    std::size_t size = slots_.size();
+    while (connections * 8 > size * 5 && size < kLargestReserved) size *= 2;
+    if (size > slots_.size()) resize(size);
+  }
+  [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] std::uint64_t bytes() const { return slots_.size() * sizeof(std::uint64_t); }
+
+ private:
+  static constexpr std::size_t kSmallest = 1u << 10, kLargestReserved = 1u << 24;
+
+  static std::uint64_t pack(std::uint32_t hash, Ref ref) { return static_cast<std::uint64_t>(hash) << 32 | ref; }
+  static std::uint32_t hash_of(std::uint64_t slot) { return static_cast<std::uint32_t>(slot >> 32); }
+  static Ref ref_of(std::uint64_t slot) { return static_cast<Ref>(slot); }
+  [[nodiscard]] std::size_t home(std::uint32_t hash) const { return hash & mask_; }
+
+  std::uint64_t* locate(std::uint32_t hash, Ref ref) {
+    for (std::size_t i = home(hash); slots_[i] != 0; i = (i + 1) & mask_)
+      if (slots_[i] == pack(hash, ref)) return &slots_[i];
+    return nullptr;
+  }
+  void place(std::uint64_t slot) {
+    std::size_t i = home(hash_of(slot));
+    while (slots_[i] != 0) i = (i + 1) & mask_;
+    slots_[i] = slot;
+  }
+  void resize(std::size_t size) {
+    std::vector<std::uint64_t> before = std::move(slots_);
+    slots_.assign(size, 0);
+    mask_ = size - 1;
+    for (std::uint64_t slot : before)
+      if (slot != 0) place(slot);
+  }
+
+  std::vector<std::uint64_t> slots_;
+  std::size_t mask_ = 0, used_ = 0;
+};
+
+}  // namespace tcpwhy::flow

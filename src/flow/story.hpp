@@ -1,0 +1,92 @@
+#pragma once
+// What only unusual connections have: their counters of unusual things, what is
+// known of the previous use of the 4-tuple, ICMP errors, and their story, that
+// is their segments in order. A story that grows too long keeps its beginning
+// and its end; all stories together stay within a bound.
+
+#include <cstdint>
+#include <vector>
+
+#include "flow/arena.hpp"
+#include "flow/records.hpp"
+#include "tcpwhy/connection.hpp"
+
+namespace tcpwhy::flow {
+
+struct SideHalf {
+  std::uint64_t repeated_bytes = 0;
+  std::uint32_t repeats = 0, zero_windows = 0, keepalives = 0, bad_checksums = 0;
+  std::uint32_t syns = 0;          ///< SYNs or SYN-ACKs beyond the first
+  bool rst = false;
+};
+
+/// A list of chunks of segments. Cell numbers are + 1, 0 is none; the link of a
+/// chunk's first segment names the next chunk.
+struct Story {
+  std::uint32_t first = 0, last = 0;
+  std::uint32_t turning = 0;       ///< last chunk of the beginning that is kept, once that is settled
+  std::uint32_t chunks = 0;
+  std::uint32_t in_last = 0;       ///< segments in the last chunk
+  std::uint32_t stored = 0;
+  std::uint32_t stored_beginning = 0;
+  std::uint64_t dropped = 0;       ///< between the beginning and the rest
+  bool begun = false;
+  bool lacks_beginning = false;    ///< the history had moved on when it began
+  bool refused = false;            ///< no room any more: later segments are missing
+};
+
+struct Side {
+  std::uint64_t signals = 0;
+  Story story;
+  SideHalf halves[2];
+
+  bool has_previous = false, previous_closed = false;
+  End previous_closer = End::kLow;
+  std::int64_t previous_end = 0;
+  SeqNum previous_next[2];
+  Ref previous = 0;                ///< its record, while that still waits whether it lives on
+
+  std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
+
+  [[nodiscard]] SideHalf& half(End e) { return halves[index(e)]; }
+  [[nodiscard]] const SideHalf& half(End e) const { return halves[index(e)]; }
+};
+
+/// The segments of all stories.
+class Stories {
+ public:
+  struct Bounds {
+    std::uint64_t bytes;     ///< of all stories together
+    std::uint32_t segments;  ///< of one story
+  };
+  explicit Stories(Bounds bounds) : bounds_{bounds} {}
+
+  /// Appends a segment and returns where it was kept; null when there is no room.
+  facts::SegmentFact* append(Story& story, const facts::SegmentFact& fact);
+  void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
+  /// The newest segment of a story that has one.
+  [[nodiscard]] facts::SegmentFact& newest(const Story& story) { return cells_[story.last - 1 + story.in_last - 1]; }
+  /// The newest segments, newest first, at most `most` and only from the last chunk.
+  template <class Visit>
+  void recent(const Story& story, std::uint32_t most, Visit&& visit) const {
+    for (std::uint32_t i = 0; i < story.in_last && i < most; ++i)
+      if (!visit(cells_[story.last - 1 + story.in_last - 1 - i])) return;
+  }
+  void forget(Story& story);
+  [[nodiscard]] std::uint64_t bytes() const { return live_bytes_; }
+
+ private:
+  static constexpr std::uint32_t kBlock = 32;
+  static constexpr std::uint32_t kSizes[3] = {4, 8, kBlock};
+  static std::uint32_t kind_of(std::uint32_t ordinal) { return ordinal < 2 ? ordinal : 2; }
+
+  std::uint32_t take(std::uint32_t kind);  ///< cell + 1, 0 when there is no room
+  [[nodiscard]] std::uint32_t limit() const;
+
+  Bounds bounds_;
+  Arena<facts::SegmentFact> cells_;
+  std::vector<std::uint32_t> free_[3];
+  std::uint64_t live_bytes_ = 0;
+};
+
+}  // namespace tcpwhy::flow

@@ -1,0 +1,440 @@
+// Whose packet is it. What a packet changes in its connection is update.cpp.
+
+#include "flow/table.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tcpwhy::flow {
+namespace {
+
+/// A closed connection keeps its late segments for this long: Linux's TIME_WAIT
+/// twice, and longer than a FIN or RST wanders.
+constexpr std::int64_t kLateFor = 120'000'000'000;
+/// Embryos hold 48 bits of time.
+constexpr std::int64_t kEmbryoSpan = 1ll << 48;
+constexpr std::size_t kServerCounts = 1u << 14;
+
+std::size_t server_place(std::uint32_t address_hash, std::uint16_t port) {
+  return (address_hash * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) % kServerCounts;
+}
+std::uint32_t fold(std::uint32_t address) { return address; }
+std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
+  std::uint32_t h = 0;
+  for (std::uint8_t b : address) h = h * 31 + b;
+  return h;
+}
+
+facts::Address address_of(std::uint32_t ip) {
+  facts::Address a;
+  for (std::size_t i = 0; i < 4; ++i) a.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
+  return a;
+}
+
+facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
+  return e == End::kLow ? facts::Endpoint{address_of(k.low), k.low_port} : facts::Endpoint{address_of(k.high), k.high_port};
+}
+
+facts::Endpoint endpoint_of(const WideKey& k, End e) {
+  facts::Endpoint out;
+  out.address.version = static_cast<std::uint8_t>(k.version);
+  out.address.bytes = e == End::kLow ? k.low : k.high;
+  out.port = e == End::kLow ? k.low_port : k.high_port;
+  return out;
+}
+
+void set_key(Packet& p, const NarrowKey& k) {
+  p.is_wide = false;
+  p.narrow = k;
+}
+void set_key(Packet& p, const WideKey& k) {
+  p.is_wide = true;
+  p.wide = k;
+}
+
+bool is_bare_syn(const facts::SegmentFact& f) {
+  using wire::Flag;
+  return (f.flags & (Flag::kSyn | Flag::kAck | Flag::kRst | Flag::kFin)) == Flag::kSyn && f.payload_bytes == 0;
+}
+
+/// What an embryo has no room for goes to a full record at once.
+bool fits_embryo(const facts::SegmentFact& f) {
+  constexpr std::uint16_t kRare = wire::Opt::kFastOpen | wire::Opt::kSack | wire::Opt::kMd5 | wire::Opt::kAo;
+  return is_bare_syn(f) && f.tsecr == 0 && f.ack.raw() == 0 && !(f.options & kRare) &&
+         !(f.anomalies & wire::Anomaly::kFirstFragment);
+}
+
+}  // namespace
+
+Table::Table(const Options& options)
+    : options_{options},
+      history_{options.history_segments},
+      stories_{{options.story_bytes, options.story_segments}},
+      servers_seen_(kServerCounts) {}
+
+bool Table::matches(Ref ref, const Packet& p) const {
+  if (is_wide(ref) != p.is_wide) return false;
+  const std::uint32_t n = number(ref);
+  if (p.is_wide) {
+    if (is_embryo(ref)) return wide_.embryos[n].shape != Embryo<WideKey>::kGone && wide_.embryos[n].key == p.wide;
+    const Record<WideKey>& r = wide_.records[n];
+    return r.hot.is(Hold::kIndexed) && r.key == p.wide;
+  }
+  if (is_embryo(ref)) return narrow_.embryos[n].shape != Embryo<NarrowKey>::kGone && narrow_.embryos[n].key == p.narrow;
+  const Record<NarrowKey>& r = narrow_.records[n];
+  return r.hot.is(Hold::kIndexed) && r.key == p.narrow;
+}
+
+Ref Table::find(const Packet& p) const {
+  return slots_.find(p.hash, [&](Ref ref) { return matches(ref, p); });
+}
+
+void Table::prefetch(Ref ref) const {
+  const std::uint32_t n = number(ref);
+  const char* at = nullptr;
+  switch (ref & (RefBits::kWide | RefBits::kEmbryo)) {
+    case 0: at = reinterpret_cast<const char*>(&narrow_.records[n]); break;
+    case RefBits::kEmbryo: at = reinterpret_cast<const char*>(&narrow_.embryos[n]); break;
+    case RefBits::kWide: at = reinterpret_cast<const char*>(&wide_.records[n]); break;
+    case RefBits::kWide | RefBits::kEmbryo: at = reinterpret_cast<const char*>(&wide_.embryos[n]); break;
+  }
+  __builtin_prefetch(at, 1);
+  __builtin_prefetch(at + 64, 1);
+}
+
+void Table::observe(Block& block) {
+  constexpr std::size_t kTogether = 64;
+  for (std::size_t base = 0; base < block.used; base += kTogether) {
+    const std::size_t end = std::min(base + kTogether, block.used);
+    for (std::size_t i = base; i < end; ++i)
+      if (block.packets[i].kind == PacketKind::kSegment) slots_.prefetch(block.packets[i].hash);
+    for (std::size_t i = base; i < end; ++i) {
+      Packet& p = block.packets[i];
+      p.found = p.kind == PacketKind::kSegment ? slots_.guess(p.hash) : 0;
+      if (p.found != 0) prefetch(p.found);
+    }
+    for (std::size_t i = base; i < end; ++i) {
+      Packet& p = block.packets[i];
+      switch (p.kind) {
+        case PacketKind::kSegment: segment(p); break;
+        case PacketKind::kIcmp: icmp(p, block.extras[static_cast<std::size_t>(p.extra)]); break;
+        case PacketKind::kNeighbour: {
+          const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
+          survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact);
+          break;
+        }
+        case PacketKind::kFragment:
+        case PacketKind::kNothing: break;
+      }
+    }
+  }
+  retire_quiet(end_);
+}
+
+void Table::segment(Packet& p) {
+  if (!started_) {
+    started_ = true;
+    begin_ = end_ = p.fact.time;
+    base_ns_ = p.fact.time.time_since_epoch().count();
+  }
+  end_ = std::max(end_, p.fact.time);
+  p.fact.from_server = p.sender == End::kHigh;
+  Ref ref = p.found;
+  if (ref == 0 || !matches(ref, p)) ref = find(p);
+  if (ref == 0) ref = born(p, As::kWhatFits);
+  else if (is_embryo(ref)) ref = hatch(ref, p);
+  else ref = incarnation(ref, p);
+  if (ref != 0) advance(ref, hot(ref), p);
+}
+
+/// An error says whose segment it quotes; the connection must be known already.
+void Table::icmp(Packet& p, const Extra& extra) {
+  Ref ref = find(p);
+  if (ref == 0) return;
+  if (is_embryo(ref)) ref = hatch(ref, p);
+  Hot& h = hot(ref);
+  raise(h, facts::Signal::kIcmp);
+  Side& s = side(h);
+  constexpr std::uint32_t kMost = 16;
+  if (s.icmp_count == kMost) return;
+  facts::IcmpFact fact = extra.icmp;
+  // "Client" stands for the low end until it is told.
+  fact.quoted_from = p.sender == End::kLow ? facts::Party::kClient : facts::Party::kServer;
+  icmp_.emplace_back(fact, s.icmp_first);
+  s.icmp_first = static_cast<std::uint32_t>(icmp_.size());
+  ++s.icmp_count;
+}
+
+template <class K>
+Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
+  const std::uint32_t n = lane.records.take();
+  Record<K>& r = lane.records[n];
+  r = Record<K>{};
+  r.key = key;
+  Hot& h = r.hot;
+  h.start = p.fact.time.time_since_epoch().count();
+  h.first_frame = p.fact.frame;
+  h.first_file = p.fact.file;
+  h.set(Hold::kUsed | Hold::kIndexed);
+  const bool syn = p.fact.syn();
+  if (syn) {
+    h.set_client(p.fact.has_ack() ? other(p.sender) : p.sender);
+  } else {
+    // Mid-stream: whoever speaks like a server, else the well-known port, else
+    // the end that was a server before, else the lower port.
+    h.set(Hold::kInferred | Hold::kEstablished);
+    const std::size_t low_place = server_place(fold(key.low), key.low_port);
+    const std::size_t high_place = server_place(fold(key.high), key.high_port);
+    const bool low_known = key.low_port < 1024, high_known = key.high_port < 1024;
+    bool high_serves = key.high_port < key.low_port;
+    if (low_known != high_known) high_serves = high_known;
+    else if (servers_seen_[low_place] != servers_seen_[high_place])
+      high_serves = servers_seen_[high_place] > servers_seen_[low_place];
+    if (p.speaker == Speaker::kServer) high_serves = p.sender == End::kHigh;
+    if (p.speaker == Speaker::kClient) high_serves = p.sender == End::kLow;
+    h.set_client(high_serves ? End::kLow : End::kHigh);
+  }
+  const End server = other(h.client());
+  std::uint8_t& count = servers_seen_[server == End::kLow ? server_place(fold(key.low), key.low_port)
+                                                          : server_place(fold(key.high), key.high_port)];
+  if (count < 255) ++count;
+  return (n + 1) | (sizeof(K) == sizeof(WideKey) ? RefBits::kWide : 0);
+}
+
+Ref Table::born(Packet& p, As as) {
+  const std::int64_t age = p.fact.time.time_since_epoch().count() - base_ns_;
+  if (as == As::kWhatFits && !options_.tell_all && fits_embryo(p.fact) && age >= 0 && age < kEmbryoSpan) {
+    if (const auto shape = shapes_.number_of(p.fact, p.sender)) {
+      const auto keep = [&](auto& embryos, const auto& key, Ref kind) {
+        const std::uint32_t n = embryos.take();
+        auto& e = embryos[n];
+        e.key = key;
+        e.rank = next_rank_++;
+        e.frame = p.fact.frame;
+        e.seq = p.fact.seq;
+        e.tsval = p.fact.tsval;
+        e.time_low = static_cast<std::uint32_t>(age);
+        e.time_high = static_cast<std::uint16_t>(age >> 32);
+        e.window = p.fact.window;
+        e.ip_id = p.fact.ip_id;
+        e.shape = *shape;
+        slots_.insert(p.hash, (n + 1) | RefBits::kEmbryo | kind);
+      };
+      if (p.is_wide) keep(wide_.embryos, p.wide, RefBits::kWide);
+      else keep(narrow_.embryos, p.narrow, 0);
+      return 0;
+    }
+  }
+  Ref ref = 0;
+  if (p.is_wide) {
+    ref = new_record(wide_, p.wide, p);
+    wide_.records[number(ref)].rank = next_rank_++;
+  } else {
+    ref = new_record(narrow_, p.narrow, p);
+    narrow_.records[number(ref)].rank = next_rank_++;
+  }
+  slots_.insert(p.hash, ref);
+  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender).address, p.fact);
+  if (options_.tell_all) raise(hot(ref), facts::Signal::kOpenAtEnd);
+  return ref;
+}
+
+template <class K>
+Packet Table::syn_of(const Embryo<K>& e) const {
+  Packet p;
+  set_key(p, e.key);
+  p.kind = PacketKind::kSegment;
+  facts::SegmentFact& f = p.fact;
+  f.time = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
+  f.frame = e.frame;
+  f.seq = e.seq;
+  f.tsval = e.tsval;
+  f.window = e.window;
+  f.ip_id = e.ip_id;
+  shapes_.restore(e.shape, f);
+  p.sender = shapes_.sender(e.shape);
+  f.from_server = p.sender == End::kHigh;
+  return p;
+}
+
+/// The lone SYN is lone no more: it becomes a record by going through advance()
+/// as it would have at the time.
+Ref Table::hatch(Ref embryo, const Packet& cause) {
+  const auto grow = [&](auto& lane, Ref kind) {
+    auto& e = lane.embryos[number(embryo)];
+    Packet syn = syn_of(e);
+    syn.hash = cause.hash;
+    const Ref ref = new_record(lane, e.key, syn) | kind;
+    lane.records[number(ref)].rank = e.rank;
+    e.shape = 0xffff;
+    lane.embryos.give_back(number(embryo));
+    slots_.replace(cause.hash, embryo, ref);
+    survey_.syn(endpoint(ref, syn.sender).address, syn.fact);
+    advance(ref, lane.records[number(ref)].hot, syn);
+    return ref;
+  };
+  const Ref ref = is_wide(embryo) ? grow(wide_, RefBits::kWide) : grow(narrow_, 0);
+  if (cause.kind != PacketKind::kSegment) return ref;
+  Packet again = cause;
+  return incarnation(ref, again);
+}
+
+/// Wireshark and Zeek begin a new connection at a SYN with new numbers, and so
+/// do we; everything after it on this 4-tuple belongs to the new attempt, also
+/// the answers that quote the old numbers.
+Ref Table::incarnation(Ref ref, Packet& p) {
+  Hot& h = hot(ref);
+  const facts::SegmentFact& f = p.fact;
+  const std::int64_t now = f.time.time_since_epoch().count();
+  const std::int64_t last = h.last_ns();
+  if (h.is(Hold::kClosed) && now - last > kLateFor) return reborn(ref, p);
+  if (!f.syn() || f.rst()) return ref;
+  const End s = p.sender;
+  const Half& u = h.half(s);
+  if (h.is(of(Hold::kSyn, s))) {
+    if (u.iss == f.seq) return ref;
+    if (!f.has_ack()) return reborn(ref, p);
+    // A second SYN-ACK with other numbers belongs to the attempt, unless that is over.
+    return h.is(Hold::kClosed) && h.is(Hold::kEstablished) ? reborn(ref, p) : ref;
+  }
+  if (f.has_ack()) return ref;
+  // Two SYNs cross (simultaneous open), or the first packets were captured in the wrong order.
+  if (!h.is(of(Hold::kSeen, s)) && !h.is(Hold::kClosed | Hold::kEstablished)) return ref;
+  const bool just_began = h.is(of(Hold::kSeen, s)) && u.packets <= 4 && distance(f.seq, u.max_end) < 65536 &&
+                          !h.is(Hold::kClosed);
+  return just_began ? ref : reborn(ref, p);
+}
+
+Ref Table::reborn(Ref before, Packet& p) {
+  Hot& old = hot(before);
+  settle(before, old);
+  count_end(before, old);
+  const bool syn = is_bare_syn(p.fact);
+  const std::int64_t last = old.last_ns();
+  const Hot old_copy = old;
+  detach(before);
+  retire(before);
+  const Ref ref = born(p, syn ? As::kRecord : As::kWhatFits);
+  if (ref == 0 || !syn) return ref;
+  Hot& h = hot(ref);
+  Side& s = side(h);
+  s.has_previous = true;
+  s.previous_end = last;
+  s.previous_closed = old_copy.is(Hold::kClosed);
+  s.previous_closer = old_copy.first_closer();
+  s.previous_next[0] = old_copy.halves[0].max_end;
+  s.previous_next[1] = old_copy.halves[1].max_end;
+  raise(h, facts::Signal::kReuse | (s.previous_closed ? 0 : facts::Signal::kTupleAlive));
+  const std::int64_t since = p.fact.time.time_since_epoch().count() - last;
+  survey_.reused(endpoint(ref, h.client()), endpoint(ref, other(h.client())), Duration{since});
+  return ref;
+}
+
+void Table::detach(Ref ref) {
+  Hot& h = hot(ref);
+  if (!h.is(Hold::kIndexed)) return;
+  slots_.erase(hash_of(ref), ref);
+  h.clear(Hold::kIndexed);
+}
+
+/// Lets go of a record that nobody will ask for again.
+void Table::retire(Ref ref) {
+  Hot& h = hot(ref);
+  detach(ref);
+  if (options_.tell_all) return;
+  if (h.side != 0) {
+    Side& s = sides_[h.side - 1];
+    if (s.signals & ~kUntold) return;  // to be told
+    stories_.forget(s.story);
+    sides_.give_back(h.side - 1);
+    h.side = 0;
+  }
+  ++survey_.survey.healthy_untold;
+  h.flags = 0;
+  if (is_wide(ref)) wide_.records.give_back(number(ref));
+  else narrow_.records.give_back(number(ref));
+}
+
+void Table::retire_quiet(CaptureTime now) {
+  const std::int64_t ns = now.time_since_epoch().count();
+  while (!closed_.empty() && closed_.front().due < ns) {
+    const Quiet q = closed_.front();
+    closed_.pop_front();
+    Hot& h = hot(q.ref);
+    if (!h.is(Hold::kIndexed) || !h.is(Hold::kClosed) || rank(q.ref) != q.rank) continue;
+    const std::int64_t due = h.last_ns() + kLateFor;
+    if (due >= ns) closed_.push_back({q.ref, q.rank, due});
+    else {
+      settle(q.ref, h);
+      count_end(q.ref, h);
+      retire(q.ref);
+    }
+  }
+}
+
+facts::Endpoint Table::endpoint(Ref ref, End e) const {
+  const std::uint32_t n = number(ref);
+  if (is_embryo(ref)) return is_wide(ref) ? endpoint_of(wide_.embryos[n].key, e) : endpoint_of(narrow_.embryos[n].key, e);
+  return is_wide(ref) ? endpoint_of(wide_.records[n].key, e) : endpoint_of(narrow_.records[n].key, e);
+}
+
+facts::Endpoint Table::lone_server(Ref ref) const {
+  const std::uint16_t shape = is_wide(ref) ? wide_.embryos[number(ref)].shape : narrow_.embryos[number(ref)].shape;
+  return endpoint(ref, other(shapes_.sender(shape)));
+}
+
+std::uint32_t Table::hash_of(Ref ref) const {
+  return is_wide(ref) ? hash_key(wide_.records[number(ref)].key) : hash_key(narrow_.records[number(ref)].key);
+}
+
+void Table::finish() {
+  const auto each = [&](auto& lane, Ref kind) {
+    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
+      Hot& h = lane.records[i].hot;
+      const Ref ref = (i + 1) | kind;
+      if (!h.is(Hold::kIndexed)) continue;
+      settle(ref, h);
+      count_end(ref, h);
+      if (h.side == 0 || !(sides_[h.side - 1].signals & ~kUntold)) ++survey_.survey.healthy_untold;
+    }
+    for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
+      const auto& e = lane.embryos[i];
+      if (e.shape == 0xffff) continue;
+      const End client = shapes_.sender(e.shape);
+      Ended ended;
+      ended.client = endpoint_of(e.key, client);
+      ended.server = endpoint_of(e.key, other(client));
+      ended.rank = e.rank;
+      ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
+      ended.fate = facts::Attempt::Fate::kUnanswered;
+      ended.began_with_syn = ended.lone_syn = ended.failed = true;
+      ended.tsval = e.tsval;
+      survey_.ended(ended);
+    }
+  };
+  each(narrow_, 0);
+  each(wide_, RefBits::kWide);
+  survey_.survey.connections = next_rank_;
+  survey_.survey.begin = begin_;
+  survey_.survey.end = end_;
+}
+
+std::vector<Tellable> Table::tellables() const {
+  std::vector<Tellable> out;
+  const auto each = [&](const auto& lane, Ref kind) {
+    for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i)
+      if (lane.embryos[i].shape != 0xffff) out.push_back({lane.embryos[i].rank, (i + 1) | kind | RefBits::kEmbryo});
+    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
+      const Hot& h = lane.records[i].hot;
+      if (!h.is(Hold::kUsed)) continue;
+      if (options_.tell_all || (h.side != 0 && (sides_[h.side - 1].signals & ~kUntold)))
+        out.push_back({lane.records[i].rank, (i + 1) | kind});
+    }
+  };
+  each(narrow_, 0);
+  each(wide_, RefBits::kWide);
+  std::sort(out.begin(), out.end(), [](const Tellable& a, const Tellable& b) { return a.rank < b.rank; });
+  return out;
+}
+
+}  // namespace tcpwhy::flow

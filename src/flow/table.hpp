@@ -1,0 +1,136 @@
+#pragma once
+// All connections: finds the one a packet belongs to, makes new ones, tells a
+// new use of a 4-tuple from the old, and keeps what is needed to tell the
+// unusual ones.
+//
+// A packet passes in three stages, sixty-four at a time: the slot is fetched
+// ahead, the record is found and fetched ahead, the record is updated.
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "flow/history.hpp"
+#include "flow/records.hpp"
+#include "flow/shapes.hpp"
+#include "flow/slots.hpp"
+#include "flow/story.hpp"
+#include "flow/survey_builder.hpp"
+#include "tcpwhy/track.hpp"
+
+namespace tcpwhy::flow {
+
+/// A connection that is to be told, by its rank.
+struct Tellable {
+  std::uint32_t rank = 0;
+  Ref ref = 0;
+};
+
+class Table {
+ public:
+  explicit Table(const Options& options);
+
+  void observe(Block& block);
+  /// No more packets: decides what the open ones amount to.
+  void finish();
+  void reserve(std::uint64_t connections) { slots_.reserve(connections); }
+
+  /// What is to be told, by rank.
+  [[nodiscard]] std::vector<Tellable> tellables() const;
+  /// Everything known about one of them, not annotated. `out` is reused.
+  void gather(Tellable which, facts::Connection& out) const;
+  [[nodiscard]] std::uint32_t born() const { return next_rank_; }
+  /// The server's end of a lone SYN.
+  [[nodiscard]] facts::Endpoint lone_server(Ref ref) const;
+
+  SurveyBuilder& survey() { return survey_; }
+  [[nodiscard]] const SurveyBuilder& survey() const { return survey_; }
+  [[nodiscard]] CaptureTime begin() const { return begin_; }
+  [[nodiscard]] CaptureTime end() const { return end_; }
+
+ private:
+  template <class K>
+  struct Lane {
+    Arena<Record<K>> records;
+    Arena<Embryo<K>> embryos;
+  };
+  static constexpr std::uint64_t kUntold = facts::Signal::kOpenAtEnd | facts::Signal::kMidStream |
+                                           facts::Signal::kReuse | facts::Signal::kOneDirection |
+                                           facts::Signal::kFastOpen;
+
+  // table.cpp: whose packet is it
+  void segment(Packet& p);
+  void icmp(Packet& p, const Extra& extra);
+  [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
+  [[nodiscard]] Ref find(const Packet& p) const;
+  void prefetch(Ref ref) const;
+  enum class As : std::uint8_t { kWhatFits, kRecord };
+  Ref born(Packet& p, As as);                 ///< the new record, or 0 when it became an embryo
+  Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
+  Ref incarnation(Ref ref, Packet& p);        ///< the record `p` belongs to, perhaps a new one
+  Ref reborn(Ref before, Packet& p);
+  void detach(Ref ref);
+  void retire(Ref ref);
+  void retire_quiet(CaptureTime now);
+  template <class K>
+  Ref new_record(Lane<K>& lane, const K& key, Packet& p);
+  template <class K>
+  Packet syn_of(const Embryo<K>& e) const;
+
+  [[nodiscard]] Hot& hot(Ref ref) {
+    return is_wide(ref) ? wide_.records[number(ref)].hot : narrow_.records[number(ref)].hot;
+  }
+  [[nodiscard]] const Hot& hot(Ref ref) const { return const_cast<Table*>(this)->hot(ref); }
+  [[nodiscard]] std::uint32_t rank(Ref ref) const {
+    return is_wide(ref) ? wide_.records[number(ref)].rank : narrow_.records[number(ref)].rank;
+  }
+  [[nodiscard]] facts::Endpoint endpoint(Ref ref, End e) const;
+  [[nodiscard]] std::uint32_t hash_of(Ref ref) const;
+
+  // update.cpp: what does it change
+  void advance(Ref ref, Hot& h, Packet& p);
+  std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
+  std::uint64_t on_data(Hot& h, const Packet& p);
+  std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
+  std::uint64_t on_conversation(Hot& h, const Packet& p, Ticks now);
+  void on_close(Ref ref, Hot& h);
+  void count_unusual(Hot& h, const Packet& p, std::uint64_t signals);
+  void remember(Hot& h, const Packet& p);
+  void raise(Hot& h, std::uint64_t signals);
+  Side& side(Hot& h);
+  void begin_story(Hot& h, Story& story);
+  [[nodiscard]] bool is_copy(const Hot& h, const facts::SegmentFact& f) const;
+  void settle(Ref ref, Hot& h);               ///< the signals that show only at the end
+  void count_end(Ref ref, Hot& h);
+
+  // gather.cpp
+  template <class K>
+  void gather_embryo(const Embryo<K>& e, facts::Connection& out) const;
+  void gather_record(Ref ref, facts::Connection& out) const;
+
+  Options options_;
+  Lane<NarrowKey> narrow_;
+  Lane<WideKey> wide_;
+  Slots slots_;
+  SynShapes shapes_;
+  History history_;
+  Stories stories_;
+  Arena<Side> sides_;
+  std::vector<std::pair<facts::IcmpFact, std::uint32_t>> icmp_;  ///< with the next one's place + 1
+  SurveyBuilder survey_;
+  struct Quiet {
+    Ref ref;
+    std::uint32_t rank;
+    std::int64_t due;
+  };
+  std::deque<Quiet> closed_;
+  std::vector<std::uint32_t> chain_;          ///< scratch
+  std::vector<std::uint8_t> servers_seen_;    ///< how often an end was a server, by hash
+  std::uint32_t next_rank_ = 0;
+  std::uint64_t repeats_in_capture_ = 0;
+  CaptureTime begin_{}, end_{};
+  std::int64_t base_ns_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace tcpwhy::flow
