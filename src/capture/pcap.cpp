@@ -22,13 +22,6 @@ constexpr std::uint32_t kMagicMicro = 0xa1b2c3d4;
 constexpr std::uint32_t kMagicNano = 0xa1b23c4d;
 constexpr std::uint32_t kMagicModified = 0xa1b2cd34;
 
-// Packet type of Linux cooked headers and of modified records.
-// Linux include/uapi/linux/if_packet.h PACKET_HOST … PACKET_OUTGOING.
-FrameDirection direction_of(std::uint32_t packet_type) {
-  if (packet_type == 4) return FrameDirection::kOutbound;
-  return packet_type <= 2 ? FrameDirection::kInbound : FrameDirection::kUnknown;
-}
-
 /// What the file header says about every record.
 struct Shape {
   std::uint32_t longest = 0;
@@ -62,7 +55,8 @@ class Pcap final : public Parser {
       const std::uint32_t fraction = load32<order>(p + 4);
       std::uint32_t captured = load32<order>(p + 8);
       std::uint32_t original = load32<order>(p + 12);
-      if (shape_.lengths_swapped && captured > original) [[unlikely]] std::swap(captured, original);
+      if (shape_.lengths_swapped && captured > original) [[unlikely]]
+        std::swap(captured, original);
       if (captured > longest || (captured | original | seconds | fraction) == 0) [[unlikely]] {
         damaged(window.offset_of(p), captured, number);
         stopped = {.why = Stopped::Why::kDamaged};
@@ -76,7 +70,8 @@ class Pcap final : public Parser {
       frame.data = p + kHeader;
       frame.captured = captured;
       frame.original = original;
-      frame.time = CaptureTime{Duration{std::int64_t{seconds} * 1'000'000'000 + std::int64_t{fraction} * kTick}};
+      frame.time =
+          CaptureTime{Duration{std::int64_t{seconds} * 1'000'000'000 + std::int64_t{fraction} * kTick}};
       frame.number = ++number;
       frame.link = shape_.link;
       frame.file = file_;
@@ -84,14 +79,15 @@ class Pcap final : public Parser {
       frame.interface = 0;
       frame.has_time = true;
       if constexpr (header == Header::kModified) {
-        frame.direction = direction_of(p[22]);
+        frame.direction = direction_of_packet_type(p[22]);
         frame.interface = static_cast<std::uint16_t>(load32<order>(p + 16));
       }
       truncated += captured < original ? 1 : 0;
       p += kHeader + captured;
     }
     stopped.frames = n;
-    if (shape_.link == LinkType::kLinuxSll || shape_.link == LinkType::kLinuxSll2) read_cooked(batch.first(n));
+    if (shape_.link == LinkType::kLinuxSll || shape_.link == LinkType::kLinuxSll2)
+      read_cooked(batch.first(n));
     losses_.bytes += static_cast<std::uint64_t>(p - window.at);
     losses_.frames += n;
     losses_.truncated_frames += truncated;
@@ -102,6 +98,7 @@ class Pcap final : public Parser {
 
   void cut_short(const Window& window) override {
     constexpr std::size_t kHeader = static_cast<std::size_t>(header);
+    if (window.bytes() == 0) return;
     const std::uint64_t offset = window.offset_of(window.at);
     std::string missing;
     if (window.bytes() >= kHeader) {
@@ -119,20 +116,16 @@ class Pcap final : public Parser {
     number_ = number;
     const std::string place = "the record at byte " + std::to_string(offset);
     if (captured == 0)
-      trouble("capture.pcap.zeros", offset, place + " is zeros where a record header should be; the rest is not read");
+      trouble("capture.pcap.zeros", offset,
+              place + " is zeros where a record header should be; the rest is not read");
     else
       trouble("capture.pcap.record-length", offset,
               place + " claims " + std::to_string(captured) +
                   " bytes, more than a packet can have; the file is damaged there and the rest is not read");
   }
 
-  // A cooked header begins with the packet type (v1), or has it at octet 10 (v2).
   void read_cooked(std::span<Frame> frames) {
-    for (Frame& frame : frames) {
-      if (frame.captured < 16) continue;
-      const std::uint32_t type = shape_.link == LinkType::kLinuxSll ? load16<kBig>(frame.data) : frame.data[10];
-      frame.direction = direction_of(type);
-    }
+    for (Frame& frame : frames) cooked_direction(frame);
   }
 
   Shape shape_;
@@ -153,6 +146,7 @@ std::unique_ptr<Parser> make(Window& window, std::uint8_t file) {
   // Before version 2.3, and in one odd dialect, the two lengths stand the other
   // way around (libpcap sf-pcap.c swapped_type_t). The captured one is the smaller.
   shape.lengths_swapped = (major == 2 && minor <= 3) || major == 543;
+  if (major != 2 && major != 543) return nullptr;  // nobody writes or knows others
 
   std::unique_ptr<Parser> parser;
   if (magic == kMagicMicro) {
