@@ -234,7 +234,8 @@ Ref Table::born(Packet& p, As as) {
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
-  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender).address, p.fact);
+  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender), p.fact);
+  if (!p.fact.syn()) survey_.opened(endpoint(ref, hot(ref).client()), endpoint(ref, other(hot(ref).client())), p.fact.time);
   if (options_.tell_all) raise(hot(ref), facts::Signal::kOpenAtEnd);
   return ref;
 }
@@ -269,7 +270,7 @@ Ref Table::hatch(Ref embryo, const Packet& cause) {
     e.shape = 0xffff;
     lane.embryos.give_back(number(embryo));
     slots_.replace(cause.hash, embryo, ref);
-    survey_.syn(endpoint(ref, syn.sender).address, syn.fact);
+    survey_.syn(endpoint(ref, syn.sender), syn.fact);
     advance(ref, lane.records[number(ref)].hot, syn);
     return ref;
   };
@@ -407,13 +408,14 @@ void Table::finish() {
       ended.rank = e.rank;
       ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
       ended.fate = facts::Attempt::Fate::kUnanswered;
-      ended.began_with_syn = ended.lone_syn = ended.failed = true;
+      ended.lone_syn = ended.failed = true;
       ended.tsval = e.tsval;
-      survey_.ended(ended);
+      survey_.lone_syn(ended);
     }
   };
   each(narrow_, 0);
   each(wide_, RefBits::kWide);
+  survey_.finish();
   survey_.survey.connections = next_rank_;
   survey_.survey.begin = begin_;
   survey_.survey.end = end_;
