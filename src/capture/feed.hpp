@@ -1,19 +1,42 @@
 #pragma once
 // Where bytes come from. A parser sees a Window, a run of bytes in memory; a
-// Feed makes the window longer. For a mapped file the window is the whole file
-// and never grows; for pipes and compressed input it is the buffer at hand, and
-// the unfinished record at its end is carried over to the next one.
+// Feed makes the window longer. Underneath, Chunks brings the input in pieces:
+// read from a file, received from a pipe, or unpacked by a thread of its own.
+// The unfinished record at the end of one piece is carried over to the next.
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
+#include <utility>
+#include <vector>
 
 #include "tcpwhy/capture.hpp"
 
 namespace tcpwhy::capture {
+
+/// Octets that may be written in front of every chunk.
+inline constexpr std::size_t kHeadroom = 64u << 10;
+
+struct Chunk {
+  std::uint8_t* data = nullptr;
+  std::size_t bytes = 0;
+  bool last = false;   ///< the input ends here
+};
+
+class Chunks {
+ public:
+  virtual ~Chunks() = default;
+  /// The next piece of the input; waits for it. The piece before stays intact
+  /// until the call after this one.
+  virtual Chunk next() = 0;
+  /// Why the input ended early, when it did. Meaningful after the last chunk.
+  [[nodiscard]] virtual std::optional<Trouble> damage() const = 0;
+  [[nodiscard]] virtual std::uint64_t consumed() const = 0;  ///< of the raw input
+  [[nodiscard]] virtual std::uint64_t size() const = 0;      ///< of the raw input, 0 unknown
+  [[nodiscard]] virtual bool reopenable() const = 0;
+};
 
 struct Window {
   const std::uint8_t* at = nullptr;   ///< the first byte not yet read
@@ -29,22 +52,20 @@ struct Window {
 
 class Feed {
  public:
-  virtual ~Feed() = default;
+  explicit Feed(std::unique_ptr<Chunks> chunks) : chunks_{std::move(chunks)} {}
   /// Keeps what the window holds and adds bytes behind it, until it holds
-  /// `wanted` or the input ends (`last`). Everything before `at` is given up.
-  virtual void extend(Window& window, std::size_t wanted) = 0;
+  /// `wanted` or the input ends. Pointers into the window are void afterwards.
+  void extend(Window& window, std::size_t wanted);
   /// Drops the next `bytes` of the input, which may be more than the window holds.
-  virtual void skip(Window& window, std::uint64_t bytes) = 0;
-  /// Called once per batch: bytes before `at` are not needed any more.
-  virtual void advanced(const std::uint8_t* at) = 0;
-  /// Why the input ended early, when it did. Asked once, after `last`.
-  [[nodiscard]] virtual std::optional<Trouble> damage() = 0;
-  [[nodiscard]] virtual std::uint64_t consumed() const = 0;  ///< of the raw input
-  [[nodiscard]] virtual std::uint64_t size() const = 0;      ///< of the raw input, 0 unknown
-  [[nodiscard]] virtual bool reopenable() const = 0;
+  void skip(Window& window, std::uint64_t bytes);
+  [[nodiscard]] const Chunks& chunks() const { return *chunks_; }
+
+ private:
+  std::unique_ptr<Chunks> chunks_;
+  std::vector<std::uint8_t> long_record_;  ///< a record that no single chunk holds
 };
 
-/// An open descriptor, closed at the end.
+/// An open descriptor, closed at the end unless it is a standard one.
 class Descriptor {
  public:
   Descriptor() = default;
@@ -61,36 +82,9 @@ class Descriptor {
   int fd_ = -1;
 };
 
-/// A file mapped for reading, from `start` on.
-class Mapping {
- public:
-  Mapping() = default;
-  Mapping(Mapping&& other) noexcept;
-  Mapping& operator=(Mapping&& other) noexcept;
-  ~Mapping();
-  /// Nothing when the file cannot be mapped.
-  static std::optional<Mapping> map(int fd, std::uint64_t start, std::uint64_t size);
-  [[nodiscard]] const std::uint8_t* begin() const { return base_ + skip_; }
-  [[nodiscard]] const std::uint8_t* end() const { return base_ + length_; }
-  [[nodiscard]] std::uint64_t size() const { return length_ - skip_; }
-  /// The pages of `at` and behind are wanted soon, those before it no longer.
-  /// Cheap: asks the kernel once in several MiB.
-  void advance(const std::uint8_t* at);
-  /// Another program cut the file while it was mapped; the lost part reads as zeros.
-  [[nodiscard]] bool shrank() const;
-
- private:
-  std::uint8_t* base_ = nullptr;
-  std::size_t length_ = 0;
-  std::size_t skip_ = 0;       ///< bytes between the page boundary and `start`
-  std::size_t dropped_ = 0;    ///< bytes from base_ given back
-  std::size_t wanted_ = 0;     ///< bytes from base_ asked for
-  int guard_ = -1;             ///< place in the table of guarded mappings
-};
-
-/// The bytes of a mapped file, as they are.
-std::unique_ptr<Feed> feed_mapping(Mapping mapping);
+/// A plain file from `start` to `size`, by read(2).
+std::unique_ptr<Chunks> read_file(Descriptor file, std::uint64_t start, std::uint64_t size);
 /// Bytes that someone else owns. For tests and fuzzing.
-std::unique_ptr<Feed> feed_memory(std::span<const std::uint8_t> bytes);
+std::unique_ptr<Chunks> read_memory(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes);
 
 }  // namespace tcpwhy::capture

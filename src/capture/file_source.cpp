@@ -16,22 +16,21 @@ namespace {
 
 class FileSource final : public Source {
  public:
-  FileSource(std::unique_ptr<Feed> feed, Window window, std::unique_ptr<Parser> parser, std::uint8_t file)
+  FileSource(Feed feed, Window window, std::unique_ptr<Parser> parser, std::uint8_t file)
       : feed_{std::move(feed)}, window_{window}, parser_{std::move(parser)}, file_{file} {}
 
   std::span<const Frame> next() override {
     if (ended_) return {};
-    feed_->advanced(window_.at);
     for (;;) {
       // What stopped the parser last time, now that its frames are done with.
       switch (stopped_.why) {
         case Stopped::Why::kFull: break;
         case Stopped::Why::kSkip:
           parser_->losses().bytes += stopped_.bytes;
-          feed_->skip(window_, stopped_.bytes);
+          feed_.skip(window_, stopped_.bytes);
           break;
         case Stopped::Why::kMore:
-          if (!window_.last) feed_->extend(window_, stopped_.bytes);
+          if (!window_.last) feed_.extend(window_, stopped_.bytes);
           if (window_.last && window_.bytes() < stopped_.bytes) return end(Ending::kMidRecord);
           break;
         case Stopped::Why::kEnd: return end(Ending::kClean);
@@ -43,9 +42,9 @@ class FileSource final : public Source {
   }
 
   const Losses& losses() const override { return parser_->losses(); }
-  std::uint64_t consumed() const override { return feed_->consumed(); }
-  std::uint64_t size() const override { return feed_->size(); }
-  bool reopenable() const override { return feed_->reopenable(); }
+  std::uint64_t consumed() const override { return feed_.chunks().consumed(); }
+  std::uint64_t size() const override { return feed_.chunks().size(); }
+  bool reopenable() const override { return feed_.chunks().reopenable(); }
 
  private:
   enum class Ending : std::uint8_t { kClean, kMidRecord };
@@ -53,20 +52,18 @@ class FileSource final : public Source {
   // A record cut by damage below it is not damage of its own.
   std::span<const Frame> end(Ending ending) {
     ended_ = true;
-    feed_->advanced(window_.at);
-    if (auto damage = feed_->damage()) {
+    if (auto damage = feed_.chunks().damage()) {
       damage->file = file_;
       damage->after_frame = static_cast<std::uint32_t>(parser_->losses().frames);
-      if (damage->offset == 0) damage->offset = window_.offset_of(window_.at);
       parser_->losses().troubles.push_back(std::move(*damage));
-    } else if (ending == Ending::kMidRecord && window_.bytes() > 0) {
+    } else if (ending == Ending::kMidRecord) {
       parser_->cut_short(window_);
     }
     parser_->finish();
     return {};
   }
 
-  std::unique_ptr<Feed> feed_;
+  Feed feed_;
   Window window_;
   std::unique_ptr<Parser> parser_;
   std::uint8_t file_;
@@ -102,17 +99,18 @@ std::string what_it_is(const Window& window) {
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> make_file_source(std::unique_ptr<Feed> feed, const std::string& name,
+Result<std::unique_ptr<Source>> make_file_source(std::unique_ptr<Chunks> chunks, const std::string& name,
                                                  std::uint8_t file) {
   Window window;
-  feed->extend(window, kProbeBytes);
+  Feed feed{std::move(chunks)};
+  while (window.bytes() < kProbeBytes && !window.last) feed.extend(window, kProbeBytes);
   if (window.bytes() == 0) {
-    if (auto damage = feed->damage()) return Error{damage->id, name + ": " + damage->message};
+    if (auto damage = feed.chunks().damage()) return Error{damage->id, name + ": " + damage->message};
     return Error{"capture.empty", name + " is empty: not even a file header was written"};
   }
   std::unique_ptr<Parser> parser = make_parser(window, file);
   if (!parser) {
-    if (auto damage = feed->damage()) return Error{damage->id, name + ": " + damage->message};
+    if (auto damage = feed.chunks().damage()) return Error{damage->id, name + ": " + damage->message};
     return Error{"capture.format", name + " is not a pcap or pcapng capture: " + what_it_is(window)};
   }
   return std::unique_ptr<Source>{

@@ -51,6 +51,12 @@ class Parser {
 /// GRO_MAX_SIZE); USB and D-Bus transfers are no packets at all.
 [[nodiscard]] std::uint32_t longest_record(std::uint32_t link_type);
 
+/// Linux include/uapi/linux/if_packet.h PACKET_HOST … PACKET_OUTGOING, as in
+/// cooked headers and in modified records.
+[[nodiscard]] FrameDirection direction_of_packet_type(std::uint32_t packet_type);
+/// The direction a Linux cooked header (v1, v2) tells.
+void cooked_direction(Frame& frame);
+
 /// Octets of the file header a parser must see before it can be made.
 inline constexpr std::size_t kProbeBytes = 24;
 

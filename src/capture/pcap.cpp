@@ -22,13 +22,6 @@ constexpr std::uint32_t kMagicMicro = 0xa1b2c3d4;
 constexpr std::uint32_t kMagicNano = 0xa1b23c4d;
 constexpr std::uint32_t kMagicModified = 0xa1b2cd34;
 
-// Packet type of Linux cooked headers and of modified records.
-// Linux include/uapi/linux/if_packet.h PACKET_HOST … PACKET_OUTGOING.
-FrameDirection direction_of(std::uint32_t packet_type) {
-  if (packet_type == 4) return FrameDirection::kOutbound;
-  return packet_type <= 2 ? FrameDirection::kInbound : FrameDirection::kUnknown;
-}
-
 /// What the file header says about every record.
 struct Shape {
   std::uint32_t longest = 0;
@@ -84,7 +77,7 @@ class Pcap final : public Parser {
       frame.interface = 0;
       frame.has_time = true;
       if constexpr (header == Header::kModified) {
-        frame.direction = direction_of(p[22]);
+        frame.direction = direction_of_packet_type(p[22]);
         frame.interface = static_cast<std::uint16_t>(load32<order>(p + 16));
       }
       truncated += captured < original ? 1 : 0;
@@ -102,6 +95,7 @@ class Pcap final : public Parser {
 
   void cut_short(const Window& window) override {
     constexpr std::size_t kHeader = static_cast<std::size_t>(header);
+    if (window.bytes() == 0) return;
     const std::uint64_t offset = window.offset_of(window.at);
     std::string missing;
     if (window.bytes() >= kHeader) {
@@ -126,13 +120,8 @@ class Pcap final : public Parser {
                   " bytes, more than a packet can have; the file is damaged there and the rest is not read");
   }
 
-  // A cooked header begins with the packet type (v1), or has it at octet 10 (v2).
   void read_cooked(std::span<Frame> frames) {
-    for (Frame& frame : frames) {
-      if (frame.captured < 16) continue;
-      const std::uint32_t type = shape_.link == LinkType::kLinuxSll ? load16<kBig>(frame.data) : frame.data[10];
-      frame.direction = direction_of(type);
-    }
+    for (Frame& frame : frames) cooked_direction(frame);
   }
 
   Shape shape_;

@@ -171,7 +171,7 @@ TEST(Open, SurvivesAFileThatIsCutWhileItIsRead) {
     for (const Frame& frame : batch) frames += frame.data[0] == 'x' ? 1 : 0;
   EXPECT_LT(frames, 2003u);
   ASSERT_FALSE((*source)->losses().troubles.empty());
-  EXPECT_EQ((*source)->losses().troubles.back().id, "capture.shrank");
+  EXPECT_EQ((*source)->losses().troubles.back().id, "capture.read");
 }
 
 }  // namespace
