@@ -56,35 +56,41 @@ enum class Kind : std::uint8_t {
 struct Segment {
   const std::uint8_t* source = nullptr;
   const std::uint8_t* destination = nullptr;
-  const std::uint8_t* payload = nullptr;  ///< first payload octet, or null when none was kept
-  const std::uint8_t* sack = nullptr;     ///< SACK blocks as on the wire, `sack_blocks` of them
   const std::uint8_t* tcp = nullptr;      ///< the TCP header itself (kTcp, kIcmpError)
+  const std::uint8_t* payload = nullptr;  ///< first payload octet, or null when none was kept
   SeqNum seq, ack;
   std::uint32_t payload_bytes = 0;        ///< as the IP header says, captured or not
   std::uint32_t captured_payload = 0;     ///< octets at `payload`
   std::uint32_t tsval = 0, tsecr = 0;     ///< valid with Opt::kTimestamps
-  std::uint32_t tunnel = 0;               ///< 0 outside tunnels; else a hash over VLAN-less tunnel ids (VNI, TEID, GRE key and outer pair)
   std::uint16_t source_port = 0, destination_port = 0;
   std::uint16_t window = 0;
   std::uint16_t ip_id = 0;                ///< IPv4 identification, 0 for IPv6
-  std::uint16_t mss = 0;                  ///< valid with Opt::kMss
   std::uint16_t options = 0;              ///< Opt bits
   std::uint16_t anomalies = 0;            ///< Anomaly bits
-  std::uint16_t vlan = 0;
   Kind kind = Kind::kNotIp;
   std::uint8_t ip_version = 0;            ///< 4, 6 or 0
   std::uint8_t flags = 0;                 ///< Flag bits
   std::uint8_t ttl = 0;                   ///< TTL or hop limit
   std::uint8_t tos = 0;
-  std::uint8_t window_scale = 0;          ///< valid with Opt::kWindowScale
-  std::uint8_t sack_blocks = 0;
   bool dont_fragment = false;
+  // What follows is zero for nearly every segment; kept together, it costs the
+  // common path a few wide stores.
+  std::uint8_t window_scale = 0;          ///< valid with Opt::kWindowScale; at most 14
+  std::uint8_t sack_blocks = 0;
+  std::uint16_t mss = 0;                  ///< valid with Opt::kMss
+  std::uint16_t vlan = 0;                 ///< innermost 802.1Q tag, 0 without
+  /// 0 outside tunnels; else the same for both directions of one path: a hash
+  /// over the unordered outer pair and, where both directions share one, the
+  /// network's number (VNI, NVGRE segment, GRE key; not TEIDs or call ids).
+  /// Mirrors (ERSPAN) are no tunnels.
+  std::uint32_t tunnel = 0;
+  const std::uint8_t* sack = nullptr;     ///< SACK blocks as on the wire, `sack_blocks` of them
 
   // ICMP errors (kIcmpError): the fields above then describe the *quoted*
   // segment (source = who sent it), ttl/ip_id its quoted IP header, and:
-  std::uint8_t icmp_type = 0, icmp_code = 0;
-  std::uint16_t icmp_mtu = 0;                  ///< next-hop MTU of fragmentation-needed / packet-too-big
   const std::uint8_t* icmp_sender = nullptr;   ///< who sent the error, same length as `source`
+  std::uint16_t icmp_mtu = 0;                  ///< next-hop MTU of fragmentation-needed / packet-too-big
+  std::uint8_t icmp_type = 0, icmp_code = 0;
   std::uint8_t icmp_ttl = 0;                   ///< TTL of the ICMP packet itself
 
   [[nodiscard]] bool syn() const { return flags & Flag::kSyn; }
@@ -96,6 +102,7 @@ struct Segment {
   [[nodiscard]] std::uint32_t length() const { return payload_bytes + (syn() ? 1u : 0u) + (fin() ? 1u : 0u); }
   [[nodiscard]] SeqNum end() const { return seq + length(); }
 };
+static_assert(sizeof(Segment) <= 112);
 
 /// Fragment identity for kFragment and Anomaly::kFirstFragment (IPv4 and IPv6).
 struct Fragment {
@@ -117,7 +124,8 @@ enum class Checksums : std::uint8_t { kSkip, kVerify };
 /// Decodes one link-layer frame.
 ///
 /// Source:  RFC 9293 3.1 and 3.2; options of RFC 7323, 2018, 7413, 5925, 2385.
-/// Range:   any bytes, any length, including none.
+/// Range:   any bytes, any length, including none. `out` is written whole, whatever it held:
+///          reuse one, since clearing it first costs as much as decoding into it.
 /// Result:  `kind` says what it was. Tunnels (GRE, ERSPAN, VXLAN, Geneve, IPIP,
 ///          6in4, GTP-U), VLAN tags and MPLS are unwrapped to the innermost TCP.
 /// Errors:  none. Never throws, never allocates.

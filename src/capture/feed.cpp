@@ -16,7 +16,7 @@ void Feed::extend(Window& window, std::size_t wanted) {
   const std::size_t rest = window.bytes();
   Chunk chunk = chunks_->next();
   window.end_offset += chunk.bytes;
-  if (rest <= kHeadroom && (rest + chunk.bytes >= wanted || chunk.last)) {
+  if (rest <= chunk.headroom && (rest + chunk.bytes >= wanted || chunk.last)) {
     if (rest > 0) std::memcpy(chunk.data - rest, window.at, rest);
     window.at = chunk.data - rest;
     window.end = chunk.data + chunk.bytes;
@@ -37,16 +37,19 @@ void Feed::extend(Window& window, std::size_t wanted) {
   window.last = chunk.last;
 }
 
-void Feed::skip(Window& window, std::uint64_t bytes) {
-  while (bytes > window.bytes() && !window.last) {
-    bytes -= window.bytes();
+std::uint64_t Feed::skip(Window& window, std::uint64_t bytes) {
+  std::uint64_t left = bytes;
+  while (left > window.bytes() && !window.last) {
+    left -= window.bytes();
     const Chunk chunk = chunks_->next();
     window.at = chunk.data;
     window.end = chunk.data + chunk.bytes;
     window.end_offset += chunk.bytes;
     window.last = chunk.last;
   }
-  window.at += std::min<std::uint64_t>(bytes, window.bytes());
+  const std::uint64_t here = std::min<std::uint64_t>(left, window.bytes());
+  window.at += here;
+  return bytes - left + here;
 }
 
 Descriptor::~Descriptor() {
@@ -66,7 +69,9 @@ class FileChunks final : public Chunks {
     const std::size_t chunk = std::min<std::uint64_t>(kFileChunk, size - start + 1);
     for (auto& buffer : buffers_) buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + chunk);
     chunk_ = chunk;
+#ifdef POSIX_FADV_SEQUENTIAL
     posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+#endif
   }
 
   // A file that grows is read to the end it had when it was opened; one that is
@@ -80,12 +85,13 @@ class FileChunks final : public Chunks {
       const ssize_t got = pread(file_.get(), data + have, wanted - have, static_cast<off_t>(at_ + have));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) damage_ = std::string{"cannot read on: "} + std::strerror(errno);
-      if (got == 0) damage_ = "another program cut the file while it was being read; copy it first and read the copy";
+      if (got == 0)
+        damage_ = "another program cut the file while it was being read; copy it first and read the copy";
       if (got <= 0) break;
       have += static_cast<std::size_t>(got);
     }
     at_ += have;
-    return {data, have, at_ == size_ || have < wanted};
+    return {data, have, kHeadroom, at_ == size_ || have < wanted};
   }
 
   std::optional<Trouble> damage() const override {
@@ -105,19 +111,23 @@ class FileChunks final : public Chunks {
   std::string damage_;
 };
 
+// Short, so that records longer than it are met in tests.
+constexpr std::size_t kLittleHeadroom = 100;
+
 class MemoryChunks final : public Chunks {
  public:
-  MemoryChunks(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes) : bytes_{bytes}, chunk_{chunk_bytes} {}
+  MemoryChunks(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes)
+      : bytes_{bytes}, chunk_{chunk_bytes} {}
 
   // Each piece in a buffer of its own size, so that a sanitizer sees its ends.
   Chunk next() override {
     turn_ ^= 1;
     const std::size_t n = std::min(chunk_, bytes_.size() - at_);
-    buffers_[turn_] = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + n);
-    std::uint8_t* const data = buffers_[turn_].get() + kHeadroom;
+    buffers_[turn_] = std::make_unique_for_overwrite<std::uint8_t[]>(kLittleHeadroom + n);
+    std::uint8_t* const data = buffers_[turn_].get() + kLittleHeadroom;
     if (n > 0) std::memcpy(data, bytes_.data() + at_, n);
     at_ += n;
-    return {data, n, at_ == bytes_.size()};
+    return {data, n, kLittleHeadroom, at_ == bytes_.size()};
   }
   std::optional<Trouble> damage() const override { return std::nullopt; }
   std::uint64_t consumed() const override { return at_; }

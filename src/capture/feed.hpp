@@ -16,14 +16,15 @@
 
 namespace tcpwhy::capture {
 
-/// Octets that may be written in front of every chunk.
-inline constexpr std::size_t kHeadroom = 64u << 10;
-
 struct Chunk {
   std::uint8_t* data = nullptr;
   std::size_t bytes = 0;
-  bool last = false;   ///< the input ends here
+  std::size_t headroom = 0;  ///< octets in front of `data` that may be written
+  bool last = false;         ///< the input ends here
 };
+
+/// Headroom enough for the unfinished record of all but the oddest captures.
+inline constexpr std::size_t kHeadroom = 64u << 10;
 
 class Chunks {
  public:
@@ -39,10 +40,10 @@ class Chunks {
 };
 
 struct Window {
-  const std::uint8_t* at = nullptr;   ///< the first byte not yet read
+  const std::uint8_t* at = nullptr;  ///< the first byte not yet read
   const std::uint8_t* end = nullptr;
-  std::uint64_t end_offset = 0;       ///< where `end` is in the (decompressed) input
-  bool last = false;                  ///< nothing follows `end`
+  std::uint64_t end_offset = 0;  ///< where `end` is in the (decompressed) input
+  bool last = false;             ///< nothing follows `end`
 
   [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(end - at); }
   [[nodiscard]] std::uint64_t offset_of(const std::uint8_t* p) const {
@@ -56,8 +57,9 @@ class Feed {
   /// Keeps what the window holds and adds bytes behind it, until it holds
   /// `wanted` or the input ends. Pointers into the window are void afterwards.
   void extend(Window& window, std::size_t wanted);
-  /// Drops the next `bytes` of the input, which may be more than the window holds.
-  void skip(Window& window, std::uint64_t bytes);
+  /// Drops the next `bytes` of the input, which may be more than the window
+  /// holds. Returns how many there were.
+  std::uint64_t skip(Window& window, std::uint64_t bytes);
   [[nodiscard]] const Chunks& chunks() const { return *chunks_; }
 
  private:
@@ -72,7 +74,7 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_{fd} {}
   Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
   Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    std::swap(fd_, other.fd_);  // ours is closed with the other
     return *this;
   }
   ~Descriptor();
