@@ -44,8 +44,12 @@ class Capture:
         return text
 
     def _settled(self, name, process):
-        """True once everything the kernel handed over is in the file."""
-        for _ in range(200):
+        """Returns once everything the kernel handed over is in the file.
+
+        A few packets may be counted that came before the filter was in place and are never
+        written: a count that stays the same for half a second is complete too."""
+        still, last = 0, -1
+        for _ in range(400):
             process.send_signal(signal.SIGUSR1)
             text = self._read_until(process, rb"dropped by kernel", 10, name)
             captured, received, dropped = (int(n) for n in re.search(
@@ -53,7 +57,8 @@ class Capture:
                 text).groups())
             if dropped:
                 raise RuntimeError("tcpdump at %s lost %d packets" % (name, dropped))
-            if captured >= received:
+            still, last = (still + 1 if captured == last else 0), captured
+            if captured >= received or still > 50:
                 return
             time.sleep(0.01)
         raise RuntimeError("tcpdump at %s does not settle" % name)

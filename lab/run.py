@@ -151,6 +151,7 @@ class Run:
         self.before = {name: truths.counters(host) for name, host in self.hosts.items()}
         self.capture = None
         self.connections, self.populations, self.sockets = [], [], {}
+        self.listeners = {}
         self._counters, self._events, self._keep = [], [], []
 
     # For recipes: traffic -----------------------------------------------------
@@ -177,9 +178,11 @@ class Run:
     def pair(self, port=80, v6=False, host=None, listener=None, client_options=(), server_options=(), bind=None,
              timeout=30):
         """An established connection: (client's socket, server's socket)."""
-        own = listener is None
-        if own:
-            listener = self.server.listen(port, v6=v6, options=server_options)
+        if listener is None:
+            key = (port, v6)
+            if key not in self.listeners:
+                self.listeners[key] = self.server.listen(port, v6=v6, options=server_options)
+            listener = self.listeners[key]
         sock = (host or self.client).socket(v6)
         sock.settimeout(timeout)
         for level, name, value in client_options:
@@ -191,8 +194,6 @@ class Run:
         listener.settimeout(timeout)
         peer, _ = listener.accept()
         peer.settimeout(timeout)
-        if own:
-            self.hold(listener)
         return sock, peer
 
     def exchange(self, client, server, ask=None, answer=None):
@@ -314,7 +315,7 @@ class Run:
         return places
 
     def close(self):
-        for sock in self._keep:
+        for sock in [*self._keep, *self.listeners.values()]:
             with contextlib.suppress(Exception):
                 sock.close()
         if self.capture:
@@ -353,7 +354,7 @@ def perform(recipe, directory, events_path):
             run.start_capture()
         recipe.function(run)
         run.world.wires and wait_until(lambda: not any(w._queue for w in run.world.wires), 5, "the wire to empty")
-        run.capture.stop()
+        run.capture.stop()      # does nothing if the recipe has done it
         counters = run.verify()
         connections = run.locate()
         record = {"cause": recipe.cause, "variant": recipe.variant, "kernel": os.uname().release.split("-")[0],
@@ -362,8 +363,7 @@ def perform(recipe, directory, events_path):
         if run.sockets:
             record["sockets"] = run.sockets
         with open(os.path.join(directory, "truth.json"), "w") as file:
-            json.dump(record, file, indent=1)
-            file.write("\n")
+            file.write(as_json(record))
         with open(os.path.join(directory, "README.md"), "w") as file:
             file.write(readme(recipe, record))
         return None
@@ -374,6 +374,18 @@ def perform(recipe, directory, events_path):
     finally:
         if run:
             run.close()
+
+
+def as_json(record):
+    """The record, one connection per line."""
+    lines = []
+    for key, value in record.items():
+        if key == "connections":
+            inner = ",\n  ".join(json.dumps(each) for each in value)
+            lines.append(' "connections": [\n  %s]' % inner)
+        else:
+            lines.append(" %s: %s" % (json.dumps(key), json.dumps(value)))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def readme(recipe, record):

@@ -35,7 +35,8 @@ template <Order order>
 }
 
 // The orders a format names outright.
-inline constexpr Order kLittle = std::endian::native == std::endian::little ? Order::kNative : Order::kSwapped;
+inline constexpr Order kLittle =
+    std::endian::native == std::endian::little ? Order::kNative : Order::kSwapped;
 inline constexpr Order kBig = std::endian::native == std::endian::big ? Order::kNative : Order::kSwapped;
 
 }  // namespace tcpwhy::capture

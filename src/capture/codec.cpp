@@ -57,7 +57,8 @@ class Gzip final : public Codec {
         between_ = true;
         continue;
       }
-      if (result != Z_OK && result != Z_BUF_ERROR) return fail(stream_.msg != nullptr ? stream_.msg : "bad data");
+      if (result != Z_OK && result != Z_BUF_ERROR)
+        return fail(stream_.msg != nullptr ? stream_.msg : "bad data");
       return State::kInside;
     }
     return State::kBetween;
@@ -194,7 +195,8 @@ class Xz final : public Codec {
       between_ = true;
       return State::kBetween;
     }
-    if (result == LZMA_MEMLIMIT_ERROR) return fail("it needs more than 256 MiB to unpack; unpack it first with: xz -d");
+    if (result == LZMA_MEMLIMIT_ERROR)
+      return fail("it needs more than 256 MiB to unpack; unpack it first with: xz -d");
     return fail(result == LZMA_OPTIONS_ERROR ? "it uses options that are not known" : "bad data");
   }
   std::string broken() const override { return why_; }
@@ -223,18 +225,24 @@ Compression compression_of(std::span<const std::uint8_t> first) {
   if (begins("\x04\x22\x4D\x18"sv)) return Compression::kLz4;
   if (begins("\xFD\x37\x7A\x58\x5A\x00"sv)) return Compression::kXz;
   // Skippable frames may stand first; pzstd writes one, and lz4 uses the same magic.
-  if (first.size() >= 4 && first[0] >= 0x50 && first[0] <= 0x5F && begins(std::string{static_cast<char>(first[0])} + "\x2A\x4D\x18"))
+  if (first.size() >= 4 && first[0] >= 0x50 && first[0] <= 0x5F &&
+      begins(std::string{static_cast<char>(first[0])} + "\x2A\x4D\x18"))
     return Compression::kZstd;
   return Compression::kNone;
 }
 
 std::unique_ptr<Codec> make_codec(Compression compression) {
   switch (compression) {
-    case Compression::kNone: return nullptr;
-    case Compression::kGzip: return std::make_unique<Gzip>();
-    case Compression::kZstd: return std::make_unique<Zstd>();
-    case Compression::kLz4: return std::make_unique<Lz4>();
-    case Compression::kXz: return std::make_unique<Xz>();
+    case Compression::kNone:
+      return nullptr;
+    case Compression::kGzip:
+      return std::make_unique<Gzip>();
+    case Compression::kZstd:
+      return std::make_unique<Zstd>();
+    case Compression::kLz4:
+      return std::make_unique<Lz4>();
+    case Compression::kXz:
+      return std::make_unique<Xz>();
   }
   return nullptr;
 }

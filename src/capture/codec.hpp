@@ -19,10 +19,10 @@ inline constexpr std::size_t kMagicBytes = 6;
 class Codec {
  public:
   enum class State : std::uint8_t {
-    kInside,    ///< in the middle of a member or frame
-    kBetween,   ///< one ended, another may follow
-    kGarbage,   ///< what follows a complete one is none
-    kBroken,    ///< damaged, see broken()
+    kInside,   ///< in the middle of a member or frame
+    kBetween,  ///< one ended, another may follow
+    kGarbage,  ///< what follows a complete one is none
+    kBroken,   ///< damaged, see broken()
   };
   enum class Input : std::uint8_t { kMoreFollows, kEnded };
 

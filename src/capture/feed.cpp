@@ -66,7 +66,9 @@ class FileChunks final : public Chunks {
     const std::size_t chunk = std::min<std::uint64_t>(kFileChunk, size - start + 1);
     for (auto& buffer : buffers_) buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + chunk);
     chunk_ = chunk;
+#ifdef POSIX_FADV_SEQUENTIAL
     posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+#endif
   }
 
   // A file that grows is read to the end it had when it was opened; one that is
@@ -80,7 +82,8 @@ class FileChunks final : public Chunks {
       const ssize_t got = pread(file_.get(), data + have, wanted - have, static_cast<off_t>(at_ + have));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) damage_ = std::string{"cannot read on: "} + std::strerror(errno);
-      if (got == 0) damage_ = "another program cut the file while it was being read; copy it first and read the copy";
+      if (got == 0)
+        damage_ = "another program cut the file while it was being read; copy it first and read the copy";
       if (got <= 0) break;
       have += static_cast<std::size_t>(got);
     }
@@ -107,7 +110,8 @@ class FileChunks final : public Chunks {
 
 class MemoryChunks final : public Chunks {
  public:
-  MemoryChunks(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes) : bytes_{bytes}, chunk_{chunk_bytes} {}
+  MemoryChunks(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes)
+      : bytes_{bytes}, chunk_{chunk_bytes} {}
 
   // Each piece in a buffer of its own size, so that a sanitizer sees its ends.
   Chunk next() override {

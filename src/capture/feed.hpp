@@ -22,7 +22,7 @@ inline constexpr std::size_t kHeadroom = 64u << 10;
 struct Chunk {
   std::uint8_t* data = nullptr;
   std::size_t bytes = 0;
-  bool last = false;   ///< the input ends here
+  bool last = false;  ///< the input ends here
 };
 
 class Chunks {
@@ -39,10 +39,10 @@ class Chunks {
 };
 
 struct Window {
-  const std::uint8_t* at = nullptr;   ///< the first byte not yet read
+  const std::uint8_t* at = nullptr;  ///< the first byte not yet read
   const std::uint8_t* end = nullptr;
-  std::uint64_t end_offset = 0;       ///< where `end` is in the (decompressed) input
-  bool last = false;                  ///< nothing follows `end`
+  std::uint64_t end_offset = 0;  ///< where `end` is in the (decompressed) input
+  bool last = false;             ///< nothing follows `end`
 
   [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(end - at); }
   [[nodiscard]] std::uint64_t offset_of(const std::uint8_t* p) const {
@@ -72,7 +72,7 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_{fd} {}
   Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
   Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    std::swap(fd_, other.fd_);  // ours is closed with the other
     return *this;
   }
   ~Descriptor();

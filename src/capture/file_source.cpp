@@ -24,7 +24,8 @@ class FileSource final : public Source {
     for (;;) {
       // What stopped the parser last time, now that its frames are done with.
       switch (stopped_.why) {
-        case Stopped::Why::kFull: break;
+        case Stopped::Why::kFull:
+          break;
         case Stopped::Why::kSkip:
           parser_->losses().bytes += stopped_.bytes;
           feed_.skip(window_, stopped_.bytes);
@@ -33,8 +34,10 @@ class FileSource final : public Source {
           if (!window_.last) feed_.extend(window_, stopped_.bytes);
           if (window_.last && window_.bytes() < stopped_.bytes) return end(Ending::kMidRecord);
           break;
-        case Stopped::Why::kEnd: return end(Ending::kClean);
-        case Stopped::Why::kDamaged: return end(Ending::kClean);
+        case Stopped::Why::kEnd:
+          return end(Ending::kClean);
+        case Stopped::Why::kDamaged:
+          return end(Ending::kClean);
       }
       stopped_ = parser_->parse(window_, batch_);
       if (stopped_.frames > 0) return std::span{batch_}.first(stopped_.frames);
@@ -78,6 +81,8 @@ std::string what_it_is(const Window& window) {
     return window.bytes() >= magic.size() && std::memcmp(window.at, magic.data(), magic.size()) == 0;
   };
   const std::string convert = "; convert it with: editcap -F pcapng IN OUT";
+  if (begins("\xD4\xC3\xB2\xA1") || begins("\xA1\xB2\xC3\xD4"))
+    return "it has pcap's mark and a version nobody knows";
   if (begins("snoop")) return "it is a Solaris snoop file" + convert;
   if (begins("GMBU") || begins("RTSS")) return "it is a Microsoft Network Monitor file" + convert;
   if (begins("BZh")) return "it is bzip2; unpack it first";

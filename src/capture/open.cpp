@@ -1,5 +1,4 @@
-// Opening a path: a plain file is read by whoever parses it, pipes and
-// compressed files by a thread beside.
+// Opening a path: what is it, how is it packed, and who reads it.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "capture/file_source.hpp"
+#include "capture/selected.hpp"
 #include "capture/stream.hpp"
 #include "tcpwhy/capture.hpp"
 
@@ -56,18 +56,16 @@ Result<std::unique_ptr<Source>> open_plain(Descriptor input, const std::string& 
                           file_index);
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Source>> open_file(const std::string& path, std::uint8_t file_index,
-                                          const OpenOptions& options) {
-  (void)options;
+// A plain file is read by whoever parses it, everything else by a thread beside.
+Result<std::unique_ptr<Source>> open_everything(const std::string& path, std::uint8_t file_index) {
   const bool standard_input = path == "-";
   const std::string name = standard_input ? "standard input" : path;
   Descriptor input{standard_input ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (input.get() < 0) return cannot_open(name, errno);
   struct stat status {};
   if (fstat(input.get(), &status) != 0) return cannot_open(name, errno);
-  if (S_ISDIR(status.st_mode)) return Error{"capture.open", name + " is a directory; name the captures in it"};
+  if (S_ISDIR(status.st_mode))
+    return Error{"capture.open", name + " is a directory; name the captures in it"};
 
   if (S_ISREG(status.st_mode)) return open_plain(std::move(input), name, file_index, status);
   std::vector<std::uint8_t> first = read_magic(input.get());
@@ -76,10 +74,20 @@ Result<std::unique_ptr<Source>> open_file(const std::string& path, std::uint8_t 
                           file_index);
 }
 
+}  // namespace
+
+Result<std::unique_ptr<Source>> open_file(const std::string& path, std::uint8_t file_index,
+                                          const OpenOptions& options) {
+  auto source = open_everything(path, file_index);
+  if (!source) return source;
+  return select_frames(std::move(*source), options, file_index);
+}
+
 Result<std::unique_ptr<Source>> open_memory(std::span<const std::uint8_t> bytes, std::uint8_t file,
                                             std::size_t chunk_bytes) {
   const Compression compression = compression_of(bytes);
-  if (compression == Compression::kNone) return make_file_source(read_memory(bytes, chunk_bytes), "memory", file);
+  if (compression == Compression::kNone)
+    return make_file_source(read_memory(bytes, chunk_bytes), "memory", file);
   return make_file_source(stream(raw_memory(bytes), compression), "memory", file);
 }
 

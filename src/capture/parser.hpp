@@ -16,15 +16,15 @@ namespace tcpwhy::capture {
 /// Why parse() stopped.
 struct Stopped {
   enum class Why : std::uint8_t {
-    kFull,      ///< the batch is full
-    kMore,      ///< `bytes` are needed at Window::at
-    kSkip,      ///< the next `bytes` are of no interest
-    kEnd,       ///< the input ended where a record ended
-    kDamaged,   ///< nothing behind this place can be trusted; said in Losses
+    kFull,     ///< the batch is full
+    kMore,     ///< `bytes` are needed at Window::at
+    kSkip,     ///< the next `bytes` are of no interest
+    kEnd,      ///< the input ended where a record ended
+    kDamaged,  ///< nothing behind this place can be trusted; said in Losses
   };
   Why why = Why::kFull;
   std::uint64_t bytes = 0;
-  std::size_t frames = 0;   ///< written to the batch before that
+  std::size_t frames = 0;  ///< written to the batch before that
 };
 
 class Parser {
@@ -42,7 +42,7 @@ class Parser {
   void trouble(std::string id, std::uint64_t offset, std::string message);
 
   Losses losses_;
-  std::uint32_t number_ = 0;   ///< of the last frame
+  std::uint32_t number_ = 0;  ///< of the last frame
   std::uint8_t file_;
 };
 
@@ -61,7 +61,7 @@ void cooked_direction(Frame& frame);
 inline constexpr std::size_t kProbeBytes = 24;
 
 /// The parser for what the window begins with, or null when it is neither pcap
-/// nor pcapng. A pcap's file header is consumed.
+/// of version 2 nor pcapng. A pcap's file header is consumed.
 std::unique_ptr<Parser> make_parser(Window& window, std::uint8_t file);
 
 std::unique_ptr<Parser> make_pcap_parser(Window& window, std::uint8_t file);

@@ -55,7 +55,8 @@ class Pcap final : public Parser {
       const std::uint32_t fraction = load32<order>(p + 4);
       std::uint32_t captured = load32<order>(p + 8);
       std::uint32_t original = load32<order>(p + 12);
-      if (shape_.lengths_swapped && captured > original) [[unlikely]] std::swap(captured, original);
+      if (shape_.lengths_swapped && captured > original) [[unlikely]]
+        std::swap(captured, original);
       if (captured > longest || (captured | original | seconds | fraction) == 0) [[unlikely]] {
         damaged(window.offset_of(p), captured, number);
         stopped = {.why = Stopped::Why::kDamaged};
@@ -69,7 +70,8 @@ class Pcap final : public Parser {
       frame.data = p + kHeader;
       frame.captured = captured;
       frame.original = original;
-      frame.time = CaptureTime{Duration{std::int64_t{seconds} * 1'000'000'000 + std::int64_t{fraction} * kTick}};
+      frame.time =
+          CaptureTime{Duration{std::int64_t{seconds} * 1'000'000'000 + std::int64_t{fraction} * kTick}};
       frame.number = ++number;
       frame.link = shape_.link;
       frame.file = file_;
@@ -84,7 +86,8 @@ class Pcap final : public Parser {
       p += kHeader + captured;
     }
     stopped.frames = n;
-    if (shape_.link == LinkType::kLinuxSll || shape_.link == LinkType::kLinuxSll2) read_cooked(batch.first(n));
+    if (shape_.link == LinkType::kLinuxSll || shape_.link == LinkType::kLinuxSll2)
+      read_cooked(batch.first(n));
     losses_.bytes += static_cast<std::uint64_t>(p - window.at);
     losses_.frames += n;
     losses_.truncated_frames += truncated;
@@ -113,7 +116,8 @@ class Pcap final : public Parser {
     number_ = number;
     const std::string place = "the record at byte " + std::to_string(offset);
     if (captured == 0)
-      trouble("capture.pcap.zeros", offset, place + " is zeros where a record header should be; the rest is not read");
+      trouble("capture.pcap.zeros", offset,
+              place + " is zeros where a record header should be; the rest is not read");
     else
       trouble("capture.pcap.record-length", offset,
               place + " claims " + std::to_string(captured) +
@@ -142,6 +146,7 @@ std::unique_ptr<Parser> make(Window& window, std::uint8_t file) {
   // Before version 2.3, and in one odd dialect, the two lengths stand the other
   // way around (libpcap sf-pcap.c swapped_type_t). The captured one is the smaller.
   shape.lengths_swapped = (major == 2 && minor <= 3) || major == 543;
+  if (major != 2 && major != 543) return nullptr;  // nobody writes or knows others
 
   std::unique_ptr<Parser> parser;
   if (magic == kMagicMicro) {

@@ -23,14 +23,14 @@ __extension__ typedef __int128 Wide;
 
 // Block types, section 11.1; the last ones as Wireshark's wiretap/pcapng.c counts
 // them: they take a frame number there, so they take one here.
-constexpr std::uint32_t kSectionHeader = 0x0A0D0D0A, kInterfaceDescription = 1, kPacket = 2, kSimplePacket = 3,
-                        kInterfaceStatistics = 5, kEnhancedPacket = 6, kJournalExport = 9, kSysdigEvent = 0x204,
-                        kSysdigEventV2 = 0x216, kSysdigEventV2Large = 0x221;
+constexpr std::uint32_t kSectionHeader = 0x0A0D0D0A, kInterfaceDescription = 1, kPacket = 2,
+                        kSimplePacket = 3, kInterfaceStatistics = 5, kEnhancedPacket = 6, kJournalExport = 9,
+                        kSysdigEvent = 0x204, kSysdigEventV2 = 0x216, kSysdigEventV2Large = 0x221;
 constexpr std::uint32_t kByteOrderMagic = 0x1A2B3C4D;
 
 // Shortest legal blocks, both lengths included.
-constexpr std::uint32_t kShortestBlock = 12, kShortestSection = 28, kShortestInterface = 20, kShortestStatistics = 24,
-                        kShortestEnhanced = 32, kShortestSimple = 16;
+constexpr std::uint32_t kShortestBlock = 12, kShortestSection = 28, kShortestInterface = 20,
+                        kShortestStatistics = 24, kShortestEnhanced = 32, kShortestSimple = 16;
 
 // Longest block we look into; packets are far smaller. Others may be any size.
 constexpr std::uint32_t kLongestBlock = 16u << 20;
@@ -66,12 +66,19 @@ struct Ticks {
   [[nodiscard]] CaptureTime at(std::uint64_t count) const {
     Wide ns = 0;
     switch (rule) {
-      case Rule::kMultiply: ns = static_cast<Wide>(count) * factor; break;
-      case Rule::kDivide: ns = factor == 0 ? 0 : count / factor; break;
-      case Rule::kShift: ns = factor > 100 ? 0 : static_cast<Wide>(count) * 1'000'000'000 >> factor; break;
+      case Rule::kMultiply:
+        ns = static_cast<Wide>(count) * factor;
+        break;
+      case Rule::kDivide:
+        ns = factor == 0 ? 0 : count / factor;
+        break;
+      case Rule::kShift:
+        ns = factor > 100 ? 0 : static_cast<Wide>(count) * 1'000'000'000 >> factor;
+        break;
     }
     ns += static_cast<Wide>(offset_s) * 1'000'000'000;
-    constexpr Wide kMin = std::numeric_limits<std::int64_t>::min(), kMax = std::numeric_limits<std::int64_t>::max();
+    constexpr Wide kMin = std::numeric_limits<std::int64_t>::min(),
+                   kMax = std::numeric_limits<std::int64_t>::max();
     return CaptureTime{Duration{static_cast<std::int64_t>(std::clamp(ns, kMin, kMax))}};
   }
 };
@@ -197,7 +204,9 @@ class PcapNg final : public Parser {
     r.stopped = {.why = Stopped::Why::kFull};
   }
 
-  static void stop(Reading& r, Stopped::Why why, std::uint64_t bytes) { r.stopped = {.why = why, .bytes = bytes}; }
+  static void stop(Reading& r, Stopped::Why why, std::uint64_t bytes) {
+    r.stopped = {.why = why, .bytes = bytes};
+  }
 
   void damaged(Reading& r, std::uint64_t offset, std::uint32_t length) {
     trouble("capture.pcapng.block-length", offset,
@@ -207,12 +216,13 @@ class PcapNg final : public Parser {
   }
 
   static bool looks_into(std::uint32_t type) {
-    return type == kEnhancedPacket || type == kSimplePacket || type == kPacket || type == kInterfaceDescription ||
-           type == kInterfaceStatistics;
+    return type == kEnhancedPacket || type == kSimplePacket || type == kPacket ||
+           type == kInterfaceDescription || type == kInterfaceStatistics;
   }
 
   void count_unseen(std::uint32_t type) {
-    if (type == kJournalExport || type == kSysdigEvent || type == kSysdigEventV2 || type == kSysdigEventV2Large)
+    if (type == kJournalExport || type == kSysdigEvent || type == kSysdigEventV2 ||
+        type == kSysdigEventV2Large)
       ++number_;
   }
 
@@ -256,7 +266,8 @@ class PcapNg final : public Parser {
       const std::uint64_t by_interface = i.dropped_by_interface.value_or(0);
       std::uint64_t by_kernel = i.dropped_by_kernel.value_or(0);
       // What packets tell (epb_dropcount) is the sum of both kinds.
-      if (i.dropped_before_packets > by_interface + by_kernel) by_kernel = i.dropped_before_packets - by_interface;
+      if (i.dropped_before_packets > by_interface + by_kernel)
+        by_kernel = i.dropped_before_packets - by_interface;
       losses_.dropped_by_interface += by_interface;
       losses_.dropped_by_kernel += by_kernel;
       losses_.drops_reported |= i.packets_tell_drops || i.dropped_by_interface || i.dropped_by_kernel;
@@ -273,29 +284,31 @@ class PcapNg final : public Parser {
     const std::uint32_t id = load32<order>(p + 8);
     const std::uint32_t captured = load32<order>(p + 20);
     const std::uint32_t padded = (captured + 3) & ~3u;
-    if (captured > length - kShortestEnhanced) return bad_packet(r, "holds less than the packet it announces");
+    if (captured > length - kShortestEnhanced)
+      return bad_packet(r, "holds less than the packet it announces");
     if (id >= interfaces_.size()) return bad_packet(r, "names an interface that was not described");
     Interface& interface = interfaces_[id];
     Frame& frame = add(r, interface, id, p + 28, captured, load32<order>(p + 24));
     frame.time = interface.ticks.at(std::uint64_t{load32<order>(p + 12)} << 32 | load32<order>(p + 16));
-    if (length > kShortestEnhanced + padded) packet_options<order>(r, frame, interface, p + 28 + padded, length);
+    if (length > kShortestEnhanced + padded)
+      packet_options<order>(r, frame, interface, p + 28 + padded, length);
   }
 
   // Options of sections 4.3 and A: epb_flags or pack_flags 2, epb_dropcount 4.
   template <Order order>
   void packet_options(const Reading& r, Frame& frame, Interface& interface, const std::uint8_t* begin,
                       std::uint32_t length) {
-    const bool whole =
-        options<order>(begin, r.p + length - 4, [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {
-          if (code == 2 && n == 4) {
-            const std::uint32_t flags = load32<order>(v) & 3u;
-            if (flags == 1) frame.direction = FrameDirection::kInbound;
-            if (flags == 2) frame.direction = FrameDirection::kOutbound;
-          } else if (code == 4 && n == 8) {
-            interface.dropped_before_packets += load64<order>(v);
-            interface.packets_tell_drops = true;
-          }
-        });
+    const bool whole = options<order>(begin, r.p + length - 4,
+                                      [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {
+                                        if (code == 2 && n == 4) {
+                                          const std::uint32_t flags = load32<order>(v) & 3u;
+                                          if (flags == 1) frame.direction = FrameDirection::kInbound;
+                                          if (flags == 2) frame.direction = FrameDirection::kOutbound;
+                                        } else if (code == 4 && n == 8) {
+                                          interface.dropped_before_packets += load64<order>(v);
+                                          interface.packets_tell_drops = true;
+                                        }
+                                      });
     if (!whole) bad_options(r);
   }
 
@@ -313,18 +326,24 @@ class PcapNg final : public Parser {
     frame.interface = static_cast<std::uint16_t>(std::min(first_interface_ + id, 0xFFFFu));
     frame.has_time = true;
     losses_.truncated_frames += captured < original ? 1 : 0;
-    if (interface.link == LinkType::kLinuxSll || interface.link == LinkType::kLinuxSll2) cooked_direction(frame);
+    if (interface.link == LinkType::kLinuxSll || interface.link == LinkType::kLinuxSll2)
+      cooked_direction(frame);
     return frame;
   }
 
   template <Order order>
   void rare_block(Reading& r, std::uint32_t type, std::uint32_t length) {
     switch (type) {
-      case kInterfaceDescription: return interface_description<order>(r, length);
-      case kInterfaceStatistics: return interface_statistics<order>(r, length);
-      case kSimplePacket: return simple_packet<order>(r, length);
-      case kPacket: return old_packet<order>(r, length);
-      default: return count_unseen(type);  // the format asks readers to step over what they do not know
+      case kInterfaceDescription:
+        return interface_description<order>(r, length);
+      case kInterfaceStatistics:
+        return interface_statistics<order>(r, length);
+      case kSimplePacket:
+        return simple_packet<order>(r, length);
+      case kPacket:
+        return old_packet<order>(r, length);
+      default:
+        return count_unseen(type);  // the format asks readers to step over what they do not know
     }
   }
 
@@ -361,11 +380,13 @@ class PcapNg final : public Parser {
     const std::uint32_t id = load32<order>(r.p + 8);
     if (id >= interfaces_.size()) return bad_block(r, "names an interface that was not described");
     Interface& interface = interfaces_[id];
-    const bool whole = options<order>(
-        r.p + 20, r.p + length - 4, [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {
-          if (code == 5 && n == 8) interface.dropped_by_interface = load64<order>(v);
-          if (code == 7 && n == 8) interface.dropped_by_kernel = load64<order>(v);
-        });
+    const bool whole = options<order>(r.p + 20, r.p + length - 4,
+                                      [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {
+                                        if (code == 5 && n == 8)
+                                          interface.dropped_by_interface = load64<order>(v);
+                                        if (code == 7 && n == 8)
+                                          interface.dropped_by_kernel = load64<order>(v);
+                                      });
     if (!whole) bad_options(r);
   }
 
@@ -391,7 +412,8 @@ class PcapNg final : public Parser {
     const std::uint16_t drops = load16<order>(r.p + 10);
     const std::uint32_t captured = load32<order>(r.p + 20);
     const std::uint32_t padded = (captured + 3) & ~3u;
-    if (captured > length - kShortestEnhanced) return bad_packet(r, "holds less than the packet it announces");
+    if (captured > length - kShortestEnhanced)
+      return bad_packet(r, "holds less than the packet it announces");
     if (id >= interfaces_.size()) return bad_packet(r, "names an interface that was not described");
     Interface& interface = interfaces_[id];
     Frame& frame = add(r, interface, id, r.p + 28, captured, load32<order>(r.p + 24));
@@ -400,7 +422,8 @@ class PcapNg final : public Parser {
       interface.dropped_before_packets += drops;
       interface.packets_tell_drops = true;
     }
-    if (length > kShortestEnhanced + padded) packet_options<order>(r, frame, interface, r.p + 28 + padded, length);
+    if (length > kShortestEnhanced + padded)
+      packet_options<order>(r, frame, interface, r.p + 28 + padded, length);
   }
 
   // A packet that cannot be used keeps its number, so that the later ones keep theirs.
@@ -416,11 +439,12 @@ class PcapNg final : public Parser {
   void bad_options(const Reading& r) {
     const std::uint64_t offset = r.window.offset_of(r.p);
     trouble("capture.pcapng.option-length", offset,
-            "an option of the block at byte " + std::to_string(offset) + " is longer than its block; it was left out");
+            "an option of the block at byte " + std::to_string(offset) +
+                " is longer than its block; it was left out");
   }
 
-  std::vector<Interface> interfaces_;      ///< of this section
-  std::uint32_t first_interface_ = 0;      ///< described in the sections before
+  std::vector<Interface> interfaces_;  ///< of this section
+  std::uint32_t first_interface_ = 0;  ///< described in the sections before
   std::optional<Skipped> skipped_;
   Order order_ = Order::kNative;
   bool started_ = false;

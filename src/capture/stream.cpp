@@ -8,8 +8,8 @@
 
 #include "capture/stream.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,10 +32,13 @@ constexpr std::size_t kRawBuffer = 256u << 10;
 class DescriptorInput final : public RawInput {
  public:
   DescriptorInput(Descriptor descriptor, std::vector<std::uint8_t> already, std::uint64_t size)
-      : descriptor_{std::move(descriptor)},
-        already_{std::move(already)},
-        size_{size},
-        stop_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {}
+      : descriptor_{std::move(descriptor)}, already_{std::move(already)}, size_{size} {
+    std::array<int, 2> ends{-1, -1};
+    if (pipe(ends.data()) != 0) return;
+    for (const int end : ends) fcntl(end, F_SETFD, FD_CLOEXEC);
+    stopped_ = Descriptor{ends[0]};
+    stop_ = Descriptor{ends[1]};
+  }
 
   std::size_t read(std::span<std::uint8_t> out) override {
     if (given_ < already_.size()) {
@@ -54,17 +57,14 @@ class DescriptorInput final : public RawInput {
     }
   }
   bool ready() override { return given_ < already_.size() || size_ != 0 || wait(0); }
-  void interrupt() override {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
-  }
+  void interrupt() override { [[maybe_unused]] const ssize_t written = ::write(stop_.get(), "", 1); }
   std::uint64_t size() const override { return size_; }
   std::string error() const override { return error_; }
 
  private:
   // False when stopped, or when there is nothing after `milliseconds`.
   bool wait(int milliseconds) {
-    std::array<pollfd, 2> fds = {{{descriptor_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds = {{{descriptor_.get(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}}};
     while (poll(fds.data(), fds.size(), milliseconds) < 0) {
       if (errno != EINTR) return true;  // let read() find out
     }
@@ -75,7 +75,7 @@ class DescriptorInput final : public RawInput {
   std::vector<std::uint8_t> already_;
   std::size_t given_ = 0;
   std::uint64_t size_;
-  Descriptor stop_;
+  Descriptor stopped_, stop_;  ///< the two ends of a pipe
   std::string error_;
 };
 
@@ -102,7 +102,8 @@ class Stream final : public Chunks {
  public:
   Stream(std::unique_ptr<RawInput> input, Compression compression)
       : input_{std::move(input)}, codec_{make_codec(compression)} {
-    for (auto& buffer : buffers_) buffer.octets = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + kBuffer);
+    for (auto& buffer : buffers_)
+      buffer.octets = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + kBuffer);
     if (codec_) raw_ = std::make_unique_for_overwrite<std::uint8_t[]>(kRawBuffer);
     thread_ = std::thread{[this] { produce(); }};
   }
@@ -219,8 +220,10 @@ class Stream final : public Chunks {
       const std::size_t in_before = in_.size(), out_before = out.size();
       const Codec::State state = codec_->run(in_, out, input_state_);
       switch (state) {
-        case Codec::State::kBroken: return broken(out);
-        case Codec::State::kGarbage: return garbage(out);
+        case Codec::State::kBroken:
+          return broken(out);
+        case Codec::State::kGarbage:
+          return garbage(out);
         case Codec::State::kBetween:
           if (in_.empty() && input_state_ == Codec::Input::kEnded) return true;
           break;
@@ -234,7 +237,8 @@ class Stream final : public Chunks {
   }
 
   std::string place() const {
-    return "at byte " + std::to_string(consumed_.load(std::memory_order_relaxed) - in_.size()) + " of the compressed file";
+    return "at byte " + std::to_string(consumed_.load(std::memory_order_relaxed) - in_.size()) +
+           " of the compressed file";
   }
   void found(const std::string& id, std::span<const std::uint8_t> out, std::string message) {
     found_ = Trouble{id, 0, unpacked_ + kBuffer - out.size(), 0, std::move(message)};
@@ -258,7 +262,8 @@ class Stream final : public Chunks {
     for (;;) {
       if (std::ranges::any_of(in_, [](std::uint8_t octet) { return octet != 0; })) {
         found(std::string{"capture."} + codec_->name() + ".trailing", out,
-              std::string{"what follows the "} + codec_->name() + " data " + where + " is something else and is not read");
+              std::string{"what follows the "} + codec_->name() + " data " + where +
+                  " is something else and is not read");
         return true;
       }
       const std::size_t got = read({raw_.get(), kRawBuffer});
@@ -270,15 +275,15 @@ class Stream final : public Chunks {
   std::unique_ptr<RawInput> input_;
   std::unique_ptr<Codec> codec_;
   std::unique_ptr<std::uint8_t[]> raw_;
-  std::span<const std::uint8_t> in_;                ///< fetched, not yet unpacked
+  std::span<const std::uint8_t> in_;  ///< fetched, not yet unpacked
   Codec::Input input_state_ = Codec::Input::kMoreFollows;
   std::uint64_t unpacked_ = 0;
   std::optional<Trouble> found_;
   std::atomic<std::uint64_t> consumed_{0};
 
-  mutable std::mutex mutex_;                        // guards everything from here on
+  mutable std::mutex mutex_;  // guards everything from here on
   std::condition_variable changed_;
-  std::array<Buffer, kBuffers> buffers_;            ///< their contents belong to who holds them
+  std::array<Buffer, kBuffers> buffers_;  ///< their contents belong to who holds them
   std::uint64_t filled_ = 0, taken_ = 0, released_ = 0;
   bool waiting_ = false, stopped_ = false, last_taken_ = false;
   std::optional<Trouble> damage_;
@@ -288,10 +293,13 @@ class Stream final : public Chunks {
 
 }  // namespace
 
-std::unique_ptr<RawInput> raw_descriptor(Descriptor descriptor, std::vector<std::uint8_t> already, std::uint64_t size) {
+std::unique_ptr<RawInput> raw_descriptor(Descriptor descriptor, std::vector<std::uint8_t> already,
+                                         std::uint64_t size) {
   return std::make_unique<DescriptorInput>(std::move(descriptor), std::move(already), size);
 }
-std::unique_ptr<RawInput> raw_memory(std::span<const std::uint8_t> bytes) { return std::make_unique<MemoryInput>(bytes); }
+std::unique_ptr<RawInput> raw_memory(std::span<const std::uint8_t> bytes) {
+  return std::make_unique<MemoryInput>(bytes);
+}
 
 std::unique_ptr<Chunks> stream(std::unique_ptr<RawInput> input, Compression compression) {
   return std::make_unique<Stream>(std::move(input), compression);

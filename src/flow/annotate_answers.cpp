@@ -72,6 +72,8 @@ void Answers::reset(const SegmentFact& s, Note& n, Index i) {
     const bool lately = match >= 0 && r.since(match, i) <= patience;
     if (lately) {
       n.provoked_by = match;
+      // It answers another connection's numbers and is meant for that one.
+      if (r.note(match).challenge && r.note(match).ack_place == AckPlace::kImpossible) n.seq_place = SeqPlace::kUnknown;
       // Only one who never sent what is acknowledged answers so (linux-tcp 9.1, 9.2): the capture missed nothing.
       if (r.note(match).ack_place == AckPlace::kUnseen && r.at(match).payload_bytes == 0 && other.octets == 0)
         r.note(match).ack_place = AckPlace::kImpossible;

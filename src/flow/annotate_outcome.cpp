@@ -21,8 +21,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The first repeat of a SYN or SYN-ACK comes after one second (linux-tcp 8.1): until then nothing is missing.
+// The initial timeout (linux-tcp 8.1).
 constexpr Duration kInitialTimeout = 1s;
+// The kernel, not an application, answers a SYN or a SYN-ACK: within the round trip of any path on earth.
+constexpr Duration kSynAnswered = 500ms;
+constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
 constexpr Duration kSeveralTimeouts = 5s;
 constexpr Duration kStalledWindow = 5s;
@@ -91,20 +94,22 @@ class Ending {
       if (challenged) return Outcome::kHandshakeFailed;
       if (refused) return Outcome::kRefused;
       if (client().rst >= 0 && rst < 0 && client().syn_count == 0) return Outcome::kPartial;
-      const bool watched = client().syn_count > 1 || watched_after(client().last) >= kInitialTimeout;
+      const bool watched = client().syn_count > 1 || watched_after(client().last) >= kSynAnswered;
       return watched ? Outcome::kUnanswered : Outcome::kPartial;
     }
     if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
-    // SYN-ACK seen.
+    // A SYN-ACK to a SYN that nobody here sent: an answer to a forged one, or the capture missed it.
+    if (c_.syn < 0) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
     if (server().syn_count > 1 || late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
-    return watched_after(last()) >= kInitialTimeout ? Outcome::kHandshakeFailed : Outcome::kPartial;
+    return watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
   }
 
-  /// ICMP codes that say the host, port or network cannot be reached (RFC 792, RFC 4443 3.1); not "too big".
+  /// ICMP errors that end an attempt: unreachable (not "too big") and time exceeded (linux-tcp 10.2).
   static bool is_unreachable(const facts::IcmpFact& icmp) {
-    return icmp.version == 4 ? icmp.type == 3 && icmp.code != 4 : icmp.type == 1;
+    if (icmp.version == 4) return (icmp.type == 3 && icmp.code != 4) || icmp.type == 11;
+    return icmp.type == 1 || icmp.type == 3;
   }
 
   /// Everything `p` sent was acknowledged here, leaving out a lone FIN.
@@ -125,11 +130,15 @@ class Ending {
     return true;
   }
 
-  [[nodiscard]] bool answers_whole() const {
+  /// The conversation had said that it was over: a whole response with "Connection: close", or TLS's goodbye.
+  [[nodiscard]] bool said_goodbye() const {
+    // An alert in the clear is 7 octets long and ends a handshake that failed; an encrypted one is longer (RFC 8446 5.2).
+    constexpr std::uint32_t kAlertInTheClear = 7;
+    for (const SegmentFact& s : c_.segments)
+      if (s.app == App::kTlsAlert && s.payload_bytes > kAlertInTheClear) return true;
     if (c_.exchanges.empty()) return false;
-    for (const facts::Exchange& e : c_.exchanges)
-      if (e.response < 0 || (e.announced && !e.response_complete)) return false;
-    return true;
+    const facts::Exchange& e = c_.exchanges.back();
+    return e.response >= 0 && e.response_complete && (c_.segment(e.response).app_flags & facts::AppFlag::kConnectionClose);
   }
 
   [[nodiscard]] Outcome after_reset() const {
@@ -143,11 +152,10 @@ class Ending {
     if (p_fin && q_fin && q_done && p_done) return Outcome::kCompleted;
     // In place of its own FIN, after the other's; or of the last ACK, after its own.
     if (q_fin && q_done && p_done && no_request_open) return Outcome::kCompleted;
-    if (p_fin && q_done && p_done && no_request_open && c_.stream(p).fin_acked) return Outcome::kCompleted;
-    // The client hangs up on a conversation whose announced end was reached.
-    if (p == Party::kClient && q_done && p_done && !c_.exchanges.empty() && answers_whole() &&
-        c_.exchanges.back().response_complete)
-      return Outcome::kCompleted;
+    const bool closed_before = c_.stream(p).fin_acked || c_.note(rst_).rst_shape == RstShape::kPassive;
+    if (p_fin && q_done && p_done && no_request_open && closed_before) return Outcome::kCompleted;
+    // Instead of its FIN, when nothing more was to come.
+    if (p == Party::kClient && !p_fin && q_done && p_done && no_request_open && said_goodbye()) return Outcome::kCompleted;
     if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
     return Outcome::kReset;
   }
@@ -193,6 +201,11 @@ class Ending {
     return watched_after(e.request_end) >= (first ? kFirstAnswer : kLaterAnswer);
   }
 
+  /// Nothing of the connection but its last few segments.
+  [[nodiscard]] bool only_the_close() const {
+    return client().payload_bytes + server().payload_bytes == 0 && c_.segments.size() <= 8;
+  }
+
   [[nodiscard]] Outcome outcome() {
     if (c_.segments.empty()) return Outcome::kPartial;
     if (!established()) return handshake();
@@ -208,6 +221,7 @@ class Ending {
     for (Party p : {Party::kClient, Party::kServer})
       if (window_stalled(p)) return Outcome::kStalled;
     const bool both = client().fin_seen && server().fin_seen;
+    if (mid_stream() && only_the_close()) return Outcome::kPartial;
     for (Party p : {Party::kClient, Party::kServer}) {
       if (both && delivered(p)) continue;
       const Outcome o = silence(p);
@@ -220,7 +234,6 @@ class Ending {
     }
     if (both) return Outcome::kCompleted;
     if (client().fin_seen || server().fin_seen) {
-      if (mid_stream() && c_.segments.size() < 4 && client().payload_bytes + server().payload_bytes == 0) return Outcome::kPartial;
       return Outcome::kHalfClosed;
     }
     if (never_answered()) return Outcome::kStalled;

@@ -87,7 +87,7 @@ void annotate_quality(Connection& c, const Reader& reader) {
     q.one_direction = beyond_syn ? acknowledges : server.seen;
     q.only_from = client.seen ? Party::kClient : Party::kServer;
   }
-  q.began_late = c.syn < 0 && c.syn_ack < 0;
+  q.began_late = c.syn < 0 && c.syn_ack < 0 && !client.syn_seen && !server.syn_seen;
 
   std::uint16_t mss = 0;
   for (const facts::StreamFacts& s : c.streams)

@@ -51,17 +51,19 @@ void agree_on_options(Connection& c) {
   a.sack = b.sack = both && (a.syn_options & b.syn_options & Opt::kSackPermitted);
 }
 
-void forget(StreamFacts& s, const StreamFacts& counted, bool keep_counters) {
-  s = StreamFacts{};
-  if (!keep_counters) return;
-  s.packets = counted.packets;
-  s.payload_bytes = counted.payload_bytes;
-  s.unique_bytes = counted.unique_bytes;
-  s.syn_count = counted.syn_count;
-  s.repeats = counted.repeats;
-  s.zero_windows = counted.zero_windows;
-  s.keepalives = counted.keepalives;
-  s.bad_checksums = counted.bad_checksums;
+/// What the tracker saw of a beginning that was not kept: the story goes on from there.
+StreamFacts opened_before(const StreamFacts& counted) {
+  StreamFacts s;
+  s.syn_seen = counted.syn_seen;
+  s.iss = counted.iss;
+  s.mss = counted.mss;
+  s.syn_options = counted.syn_options;
+  s.window_shift = counted.window_shift;
+  s.scaling_known = counted.scaling_known;
+  s.timestamps = counted.timestamps;
+  s.sack = counted.sack;
+  s.syn_window = counted.syn_window;
+  return s;
 }
 
 /// Counters cover dropped segments too: never less than what the tracker counted.
@@ -87,7 +89,9 @@ std::int64_t Reader::round_trip(std::int64_t fallback) const {
 void Reader::read() {
   const std::array<StreamFacts, 2> counted = c_.streams;
   const bool incomplete = c_.quality.story_incomplete;
-  for (StreamFacts& s : c_.streams) forget(s, {}, false);
+  const bool lacks_beginning = incomplete && c_.gap_after < 0;
+  for (StreamFacts& s : c_.streams) s = lacks_beginning ? opened_before(s) : StreamFacts{};
+  past_gap_ = lacks_beginning;
 
   const Index count_of = static_cast<Index>(c_.segments.size());
   for (Index i = 0; i < count_of; ++i) {
@@ -99,6 +103,14 @@ void Reader::read() {
     if (s.rst()) {
       Answers{*this}.reset(s, n, i);
       self.rst = true;
+      self.last = i;
+      continue;
+    }
+    if (is_foreign(s)) {
+      // Numbers of another connection on these ports: a SYN met one that still lives, or its TIME-WAIT
+      // (RFC 5961 4.2, linux-tcp 6.5). They say nothing about this one.
+      n.ack_place = AckPlace::kImpossible;
+      Answers{*this}.bare_ack(s, n, i);
       self.last = i;
       continue;
     }
@@ -140,6 +152,14 @@ void Reader::read() {
     for (std::uint32_t h = 0; h < sender.hole_count; ++h)
       if (sender.holes[h].acked && !c_.quality.story_incomplete) c_.quality.capture_gap = true;
   }
+}
+
+bool Reader::is_foreign(const SegmentFact& s) const {
+  const Sender& self = sides_[s.from_server];
+  const Sender& other = sides_[1 - s.from_server];
+  const StreamFacts& theirs = c_.streams[1 - s.from_server];
+  if (s.syn() || self.any || past_gap_ || !theirs.syn_seen || !other.any || !s.has_ack()) return false;
+  return offset(theirs.iss + 1, s.ack) < 0 || after(s.ack, other.sent_max);
 }
 
 void Reader::begin_again() {
@@ -432,12 +452,11 @@ void Reader::take_new_ack(const SegmentFact& s, Note& n, Index i) {
 }
 
 void Reader::take_window(const SegmentFact& s, Note& n) {
-  if (!s.has_ack()) return;
   StreamFacts& stream = c_.streams[s.from_server];
   Sender& other = peer(s);
   n.window_known = s.syn() || stream.scaling_known || s.window == 0;
   n.scaled_window = n.window_known ? (s.syn() ? s.window : static_cast<std::uint32_t>(s.window) << stream.window_shift) : 0;
-  if (n.ack_place == AckPlace::kImpossible || n.ack_place == AckPlace::kOld) return;
+  if (!s.has_ack() || n.ack_place == AckPlace::kImpossible || n.ack_place == AckPlace::kOld) return;
   const std::uint32_t largest = n.window_known ? n.scaled_window : static_cast<std::uint32_t>(s.window) << 14;
   const SeqNum edge = s.ack + largest;
   if (!other.right_known || after(edge, other.right)) other.right = edge;

@@ -45,11 +45,17 @@ bool same_bytes(const SegmentFact& a, const SegmentFact& b) {
 
 bool Repeats::duplicate(const SegmentFact& s, Note& n, Index i) {
   Sender& self = r.me(s);
+  // SYN-ACKs have no IP ID (linux-tcp 11.2), and the answer to a repeated SYN may meet the timer's repeat: two
+  // alike are one packet only in a capture that was seen to record packets twice.
+  if (s.syn() && s.has_ack() && s.ip_id == 0 && !r.c_.quality.capture_duplicates) return false;
   // Look at the last few of the same side; a copy further away has other packets of its burst between.
   Index at = i;
   for (int looked = 0; looked < 6 && --at >= 0;) {
     const SegmentFact& p = r.at(at);
-    if (p.from_server != s.from_server) continue;
+    if (p.from_server != s.from_server) {
+      if (s.syn() && s.has_ack() && p.syn()) return false;
+      continue;
+    }
     ++looked;
     if (!same_bytes(p, s)) continue;
     const std::int64_t gap = (s.time - p.time).count();
@@ -181,7 +187,9 @@ void Repeats::again(const SegmentFact& s, Note& n, Index i) {
   const Repeat kind = by_timing(s, i, p, gap);
   if (was_acked) {
     // It had arrived, as its ACK said when it passed here. A copy that came at once is no decision of the sender.
-    n.repeat = gap < kSameInstant ? Repeat::kNetworkDuplicate : Repeat::kSpurious;
+    const SegmentFact& ps = r.at(p);
+    const bool other_packet = s.ip_id != ps.ip_id || s.tsval != ps.tsval || s.payload_bytes != ps.payload_bytes;
+    n.repeat = gap < kSameInstant && !other_packet ? Repeat::kNetworkDuplicate : Repeat::kSpurious;
     if (n.repeat == Repeat::kSpurious) enter(s, kind);
     return;
   }
@@ -323,8 +331,10 @@ void Repeats::judge_by_dsack(const SegmentFact& ack, Index i) {
       case Repeat::kCaptureDuplicate:
         n.repeat = Repeat::kNetworkDuplicate;  // The receiver got both.
         return;
-      case Repeat::kNone: case Repeat::kSyn: case Repeat::kSynAck: case Repeat::kSpurious: case Repeat::kKeepalive:
-      case Repeat::kZeroWindowProbe: case Repeat::kFin: case Repeat::kOutOfOrder: case Repeat::kNetworkDuplicate:
+      case Repeat::kSpurious: case Repeat::kNetworkDuplicate:
+        break;  // Reported already; each D-SACK reports one copy (RFC 2883 4).
+      case Repeat::kNone: case Repeat::kSyn: case Repeat::kSynAck: case Repeat::kKeepalive: case Repeat::kZeroWindowProbe:
+      case Repeat::kFin: case Repeat::kOutOfOrder:
         return;
     }
   }

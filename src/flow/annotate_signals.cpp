@@ -133,6 +133,8 @@ std::uint64_t of_ending(const Connection& c, const Reader& reader) {
   const bool any_rst = client.rst >= 0 || server.rst >= 0;
   const bool joined = c.handshake_ack >= 0 || (c.syn < 0 && c.syn_ack < 0);
   const int fins = (client.fin_seen ? 1 : 0) + (server.fin_seen ? 1 : 0);
+  // Where one side was not captured its silence means nothing.
+  if (c.quality.one_direction) return bits;
   if (joined && fins == 0 && !any_rst) bits |= Signal::kOpenAtEnd;
   if (fins == 1 && !any_rst) bits |= Signal::kHalfClosedAtEnd;
   if (fins == 2) {
@@ -144,7 +146,7 @@ std::uint64_t of_ending(const Connection& c, const Reader& reader) {
   }
   if (joined && fins > 0 && client.payload_bytes == 0 && server.payload_bytes == 0 && !c.quality.began_late) bits |= Signal::kNoPayload;
 
-  if (!any_rst && !c.quality.one_direction) {
+  if (!any_rst) {
     for (Party p : {Party::kClient, Party::kServer}) {
       const Sender& s = reader.side(p);
       if (!s.any || !s.una_known || !before(s.una, s.nxt) || s.last_sent < 0) continue;

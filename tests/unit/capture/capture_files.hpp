@@ -75,7 +75,7 @@ struct PcapFile {
     std::uint32_t seconds = 1'700'000'003;
     std::uint32_t fraction = 123'457;
     std::string data = "frame";
-    std::uint32_t original = 0;   ///< 0: as captured
+    std::uint32_t original = 0;  ///< 0: as captured
     std::uint8_t packet_type = 0;
   };
   PcapFile& record(const Record& r) {

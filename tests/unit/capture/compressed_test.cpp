@@ -46,9 +46,10 @@ std::string lz4(std::string_view in) {
 std::string xz(std::string_view in) {
   std::string out(lzma_stream_buffer_bound(in.size()), '\0');
   std::size_t n = 0;
-  EXPECT_EQ(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, nullptr, reinterpret_cast<const std::uint8_t*>(in.data()),
-                                    in.size(), reinterpret_cast<std::uint8_t*>(out.data()), &n, out.size()),
-            LZMA_OK);
+  EXPECT_EQ(
+      lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, nullptr, reinterpret_cast<const std::uint8_t*>(in.data()),
+                              in.size(), reinterpret_cast<std::uint8_t*>(out.data()), &n, out.size()),
+      LZMA_OK);
   out.resize(n);
   return out;
 }
@@ -87,7 +88,8 @@ TEST(Compressed, ReadsMembersOneAfterAnother) {
   // RFC 1952 2.2, RFC 8878 3.1; xz and lz4 say the same of theirs. Empty ones count too.
   const std::string plain = large_capture(211);
   for (const Packer& packer : kPackers) {
-    const std::string packed = packer.pack(plain.substr(0, 50'001)) + packer.pack("") + packer.pack(plain.substr(50'001));
+    const std::string packed =
+        packer.pack(plain.substr(0, 50'001)) + packer.pack("") + packer.pack(plain.substr(50'001));
     const Read read = read_bytes(packed);
     EXPECT_EQ(read.frames.size(), 211u) << packer.name;
     EXPECT_TRUE(read.losses.troubles.empty()) << packer.name;

@@ -18,7 +18,8 @@ TEST(Pcap, ReadsBothByteOrdersAndBothResolutions) {
                       {Endian::kBig, 0xa1b23c4d, 1}};
   for (const Row& row : rows) {
     PcapFile file{{.endian = row.endian, .magic = row.magic}};
-    file.record({}).record({.seconds = 4'294'967'295, .fraction = 999'999, .data = "second", .original = 1514});
+    file.record({}).record(
+        {.seconds = 4'294'967'295, .fraction = 999'999, .data = "second", .original = 1514});
     const Read read = read_bytes(file.str());
     ASSERT_EQ(read.frames.size(), 2u);
     EXPECT_EQ(ns(read.frames[0]), 1'700'000'003'000'000'000 + 123'457 * row.tick);

@@ -42,7 +42,9 @@ class PcapNgFile {
   };
   PcapNgFile& packet(const Packet& p) {
     Bytes body{endian_};
-    body.u32(p.interface).u32(static_cast<std::uint32_t>(p.ticks >> 32)).u32(static_cast<std::uint32_t>(p.ticks));
+    body.u32(p.interface)
+        .u32(static_cast<std::uint32_t>(p.ticks >> 32))
+        .u32(static_cast<std::uint32_t>(p.ticks));
     add_data(body, p);
     if (p.drops) body.u16(4).u16(8).u64(*p.drops);
     if (p.drops || p.flags) body.u16(0).u16(0);

@@ -15,7 +15,10 @@ TEST(PcapNg, ReadsBothByteOrdersAndSeveralSections) {
     const Endian second = first == Endian::kLittle ? Endian::kBig : Endian::kLittle;
     PcapNgFile file;
     file.section(first).interface({.link = 1}).packet({.ticks = 1'700'000'003'000'007});
-    file.section(second).interface({.link = 113}).interface({.link = 101}).packet({.interface = 1, .ticks = 5'000'011});
+    file.section(second)
+        .interface({.link = 113})
+        .interface({.link = 101})
+        .packet({.interface = 1, .ticks = 5'000'011});
     const Read read = read_bytes(file.str());
     ASSERT_EQ(read.frames.size(), 2u);
     EXPECT_EQ(ns(read.frames[0]), 1'700'000'003'000'007'000);
@@ -123,7 +126,8 @@ TEST(PcapNg, ReadsSimplePacketsWithoutATime) {
 TEST(PcapNg, ReadsTheObsoletePacketBlock) {
   PcapNgFile file;
   file.section(Endian::kBig).interface({}).interface({.link = 276});
-  file.old_packet({.interface = 1, .ticks = 7, .flags = 2, .drops = 3}).old_packet({.interface = 1, .ticks = 8});
+  file.old_packet({.interface = 1, .ticks = 7, .flags = 2, .drops = 3})
+      .old_packet({.interface = 1, .ticks = 8});
   const Read read = read_bytes(file.str());
   ASSERT_EQ(read.frames.size(), 2u);
   EXPECT_EQ(read.frames[0].link, LinkType::kLinuxSll2);
@@ -139,7 +143,8 @@ TEST(PcapNg, StepsOverBlocksItDoesNotKnow) {
   file.block(0x0000000A, "secrets!").interface({}).block(4, std::string(70'000, 'n')).packet({});
   file.block(0x00000BAD, std::string(300'000, 'x')).packet({});
   for (const std::size_t chunk : {std::size_t{1} << 20, std::size_t{1000}, std::size_t{97}}) {
-    auto source = open_memory({reinterpret_cast<const std::uint8_t*>(file.str().data()), file.str().size()}, 0, chunk);
+    auto source =
+        open_memory({reinterpret_cast<const std::uint8_t*>(file.str().data()), file.str().size()}, 0, chunk);
     ASSERT_TRUE(source);
     const Read read = read_all(**source);
     EXPECT_EQ(read.frames.size(), 2u);
@@ -202,7 +207,8 @@ TEST(PcapNg, ReadsTheSameWhateverThePiecesAre) {
   for (int section = 0; section < 3; ++section) {
     file.section(section == 1 ? Endian::kBig : Endian::kLittle).interface({.resolution = std::uint8_t{9}});
     for (std::uint64_t i = 0; i < 101; ++i)
-      file.packet({.ticks = i, .data = std::string(i * 7, 'x'), .flags = 1}).block(0xBEEF, std::string(i * 3, '?'));
+      file.packet({.ticks = i, .data = std::string(i * 7, 'x'), .flags = 1})
+          .block(0xBEEF, std::string(i * 3, '?'));
   }
   const std::span bytes{reinterpret_cast<const std::uint8_t*>(file.str().data()), file.str().size()};
   const Read whole = read_all(**open_memory(bytes, 0, bytes.size()));

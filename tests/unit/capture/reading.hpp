@@ -13,10 +13,10 @@
 namespace tcpwhy::capture::testing {
 
 struct Read {
-  std::vector<Frame> frames;      ///< `data` is not valid any more
+  std::vector<Frame> frames;  ///< `data` is not valid any more
   std::vector<std::string> data;
   Losses losses;
-  std::string error;              ///< id, when it could not be opened
+  std::string error;  ///< id, when it could not be opened
   std::string message;
 };
 

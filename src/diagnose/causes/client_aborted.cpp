@@ -1,0 +1,58 @@
+// Generic: the client ended the connection on its own account.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const auto r = ending::ending_reset(c);
+  if (!r || r->by != Party::kClient) return;
+  if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
+  if (r->foreign()) {
+    out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });
+    return;
+  }
+  if (!r->answer && r->established)
+    out.supports({r->at}, [&] {
+      return fmt::format("the client's socket sent RST+ACK in sequence {} after the last segment, and no FIN (tcp_send_active_reset())",
+                         ending::span(r->silence));
+    });
+  // A SYN-ACK that meets no socket any more: connect() was given up or the socket closed (RFC 9293 3.10.7.1).
+  else if (!r->established && c.syn_ack >= 0 && r->offender >= 0 && c.segment(r->offender).syn() &&
+           ending::between(c, c.syn, c.syn_ack) < std::chrono::milliseconds{900})
+    out.supports({c.syn_ack, r->at}, [&] {
+      return fmt::format("the client answered the SYN-ACK with RST {} after its own SYN: it had closed the socket by then",
+                         ending::span(ending::between(c, c.syn, r->at)));
+    });
+  // It closed first, and what the server sent later met no socket.
+  else if (r->answer && r->established && r->own_fin >= 0 && ending::new_payload(c, r->offender_first) && r->own_fin < r->offender_first)
+    out.supports({r->own_fin, r->offender, r->at}, [&] {
+      return fmt::format("the client sent FIN, and data of the server {} later met no socket", 
+                         ending::span(ending::between(c, r->own_fin, r->offender)));
+    });
+}
+
+}  // namespace
+
+extern const Cause kClientAbortedCause;
+const Cause kClientAbortedCause = {
+    .id = CauseId::kClientAborted,
+    .title = "The client ended the connection on its own account.",
+    .benign = false,
+    .side = facts::Side::kClient,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset,
+    .settles = "the client's log at that second; `nstat -az TcpExtTCPAbortOnClose TcpExtTCPAbortOnData` on the client",
+    .fix = {"ask the client: a timeout of its own, a cancelled request, a killed process and SO_LINGER 0 look alike from outside"},
+    .specifics = {CauseId::kClientTimeout, CauseId::kClientClosedEarly, CauseId::kLingerZeroAbort,
+                  CauseId::kCloseWithUnreadData, CauseId::kProcessKilled},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

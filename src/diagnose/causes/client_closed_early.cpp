@@ -1,0 +1,84 @@
+// The client closed before the response was complete.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const std::int32_t stop = ending::stop_of(c, Party::kClient);
+  if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
+  if (c.segment(stop).rst() && !c.segment(stop).has_ack()) return;
+  if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
+  const auto r = ending::ending_reset(c);
+  if (r && r->by == Party::kClient && r->foreign()) return;
+  const ending::Talk t = ending::talk_before(c, stop);
+
+  // Late data of the server that meets no socket: the response was not over (RFC 9293 3.10.7.1).
+  std::int32_t late = -1, refused = -1;
+  for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+    if (c.segment(i).from() == Party::kServer && ending::new_payload(c, i) && late < 0) late = i;
+    if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst() && !c.segment(i).has_ack()) {
+      refused = i;
+      break;
+    }
+  }
+  const bool by_rst = c.segment(stop).rst();
+  if (t.answer >= 0 && t.request < 0) {  // a response had begun
+    const bool unfinished = t.answer_short || (late >= 0 && (refused >= 0 || by_rst));
+    if (!unfinished || (t.answer_whole && !t.answer_short)) return;
+    if (!by_rst && refused < 0 && !r) return;  // a half-close: the client went on receiving
+    out.supports({t.answer, stop}, [&] {
+      return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),
+                                          ending::octets(t.announced))
+                            : fmt::format("the client closed {} after the response began, and the server was not done",
+                                          ending::span(ending::between(c, t.answer, stop)));
+    });
+    if (late >= 0)
+      out.supports({stop, late, refused}, [&] {
+        return fmt::format("the server's next data, {} later, {}", ending::span(ending::between(c, stop, late)),
+                           refused >= 0 ? "met RST: the client's socket was gone" : "was still on its way");
+      });
+    if (by_rst || refused >= 0)
+      out.supports({stop}, [&] { return std::string{"no FIN of the server had been seen: the close was the client's own"}; });
+    return;
+  }
+  // No octet of an answer yet, and no wait to speak of: a cancelled request.
+  if (t.request >= 0 && ending::between(c, t.request_end, stop) < std::chrono::milliseconds{900}) {
+    if (!by_rst && refused < 0) return;
+    out.supports({t.request, stop, refused}, [&] {
+      return fmt::format("the client closed {} after its request, before any octet of an answer",
+                         ending::span(ending::between(c, t.request_end, stop)));
+    });
+    if (refused >= 0)
+      out.supports({late, refused}, [&] {
+        return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));
+      });
+    if (refused >= 0 && !by_rst)
+      out.supports({stop}, [&] { return std::string{"the client's FIN came first: the close was its own"}; });
+  }
+}
+
+}  // namespace
+
+extern const Cause kClientClosedEarlyCause;
+const Cause kClientClosedEarlyCause = {
+    .id = CauseId::kClientClosedEarly,
+    .title = "The client closed before the response was complete.",
+    .benign = false,
+    .side = facts::Side::kClient,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset | facts::Signal::kEarlyClose | facts::Signal::kAnnouncedShort,
+    .settles = "the client's log: a cancelled request, a closed page, a size limit, a crash",
+    .fix = {"nothing on the server or the path: the client did not wait for the rest (nginx logs it as status 499)",
+            "if the client says otherwise, look for a proxy between that closes for it"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

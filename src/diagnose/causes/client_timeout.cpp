@@ -1,0 +1,77 @@
+// The client's own read timeout ended the wait while the server worked.
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const std::int32_t stop = ending::stop_of(c, Party::kClient);
+  if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
+  if (c.segment(stop).rst() && !c.segment(stop).has_ack()) return;
+  if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
+  const auto r = ending::ending_reset(c);
+  if (r && r->by == Party::kClient && r->foreign()) return;
+  const ending::Talk t = ending::talk_before(c, stop);
+  if (t.request < 0) {
+    if (t.answer >= 0) out.contradicts({t.answer, stop}, [&] { return std::string{"the server had begun to answer when the client closed"}; });
+    return;
+  }
+  const std::int32_t acked = ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
+  if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness
+  const Duration wait = ending::between(c, t.request_end, stop);
+  if (wait < std::chrono::milliseconds{900}) return;
+
+  std::int32_t late = -1, refused = -1;
+  for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+    if (c.segment(i).from() == Party::kServer && ending::new_payload(c, i) && late < 0) late = i;
+    if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst()) {
+      refused = i;
+      break;
+    }
+  }
+  const bool by_rst = c.segment(stop).rst();
+  // One-way senders write and close, too. An answer was owed where one is the custom, or came after all.
+  if (!by_rst && refused < 0 && !ending::speaks_http(c) && t.answers == 0) return;
+  if (!by_rst && late >= 0 && refused < 0) return;  // a half-close: the answer was taken
+  out.supports({t.request_end, acked, stop}, [&] {
+    return fmt::format("the client closed {} after its request; the server's kernel had acknowledged it and no octet of an answer had come",
+                       ending::span(wait));
+  });
+  const double s = seconds(wait);
+  const double off = std::abs(s - std::round(s));
+  if (off < 0.05 * std::max(1.0, s / 10) || by_rst || refused < 0)
+    out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(s * 10) / 10); });
+  if (refused >= 0)
+    out.supports({late, refused}, [&] {
+      return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));
+    });
+  out.supports({t.request, stop}, [&] { return std::string{"no FIN, RST or window of the server asked the client to stop"}; });
+  out.says([&] { return fmt::format("The client gave up waiting for the answer after {}.", ending::span(wait)); });
+}
+
+}  // namespace
+
+extern const Cause kClientTimeoutCause;
+const Cause kClientTimeoutCause = {
+    .id = CauseId::kClientTimeout,
+    .title = "The client gave up waiting for the answer.",
+    .benign = false,
+    .side = facts::Side::kClient,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset | facts::Signal::kEarlyClose | facts::Signal::kSlowResponse,
+    .settles = "the client's read timeout in its configuration, against the wait seen here",
+    .fix = {"find out why the server took so long: its log of this request, its queue, its database",
+            "or raise the client's read timeout above what the server may need"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

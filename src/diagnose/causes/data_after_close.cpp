@@ -1,0 +1,54 @@
+// Data met a socket that its application had already closed.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const auto r = ending::ending_reset(c);
+  if (!r || !r->established || r->own_fin < 0 || !r->answer || r->offender < 0) return;
+  if (r->doubts & (ending::Doubt::kTtl | ending::Doubt::kTooFast | ending::Doubt::kUnprovoked)) {
+    out.contradicts({r->at}, [&] { return fmt::format("the RST did not come from the {}'s stack", ending::who(r->by)); });
+    return;
+  }
+  const std::int32_t data = r->offender_first;
+  if (!ending::new_payload(c, data) || ending::formality(c, *r)) return;
+  // It may have left before the FIN passed here; what counts is that the FIN's sender got it after close().
+  const std::int32_t last = r->offender;
+  if (last < r->own_fin) return;
+  const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
+  const bool knew = after(d.ack, c.stream(r->by).fin_seq);
+  out.supports({r->own_fin, last, r->at}, [&] {
+    return fmt::format("the {} had sent FIN; {} of the {} {} later met RST with exactly their ACK number (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
+                       ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time - fin.time));
+  });
+  if (knew)
+    out.supports({last}, [&] {
+      return fmt::format("that data acknowledged the FIN: the {}'s kernel knew of the close when its application wrote", ending::who(r->peer()));
+    });
+  out.blames(knew ? ending::side(r->peer()) : facts::Side::kUnknown);
+  out.says([&] { return fmt::format("The {} had closed; data of the {} came after that.", ending::who(r->by), ending::who(r->peer())); });
+}
+
+}  // namespace
+
+extern const Cause kDataAfterCloseCause;
+const Cause kDataAfterCloseCause = {
+    .id = CauseId::kDataAfterClose,
+    .title = "One side had closed; data of the other came after that.",
+    .benign = false,
+    .side = facts::Side::kUnknown,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset,
+    .settles = "which application closed first and why: strace -e close,shutdown on the side that sent the FIN",
+    .fix = {"the writing side: treat a readable socket that reads 0 octets as closed before reusing it",
+            "the closing side: shutdown(SHUT_WR) and read to the end before close() if the other side may still send"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

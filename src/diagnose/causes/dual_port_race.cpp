@@ -1,0 +1,86 @@
+// The client raced two ports or addresses and reset the slower one.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+constexpr std::size_t kMostServices = 4096;  ///< beyond it only the other SMB port is looked up
+
+struct Sibling {
+  facts::Endpoint service;
+  Duration apart{};
+};
+
+/// Another accepted attempt of the same client that began within `within` of this one.
+std::optional<Sibling> sibling_at(const facts::ServiceFacts& s, const facts::Connection& c, CaptureTime syn) {
+  for (const facts::Attempt& a : s.attempts_sample.values) {
+    if (a.connection == c.id || a.fate != facts::Attempt::Fate::kAccepted) continue;
+    const Duration apart = a.syn > syn ? a.syn - syn : syn - a.syn;
+    if (apart > std::chrono::milliseconds{600}) continue;
+    if (a.client == c.ends[0].address || a.client.version != c.ends[0].address.version) return Sibling{s.endpoint, apart};
+  }
+  return std::nullopt;
+}
+
+std::optional<Sibling> sibling(const facts::Connection& c, const facts::Survey& survey) {
+  const CaptureTime syn = c.segment(c.syn).time;
+  const facts::Endpoint& server = c.ends[1];
+  if (server.port == 139 || server.port == 445) {
+    facts::Endpoint twin = server;
+    twin.port = server.port == 139 ? std::uint16_t{445} : std::uint16_t{139};
+    if (const facts::ServiceFacts* s = survey.service(twin))
+      if (auto found = sibling_at(*s, c, syn)) return found;
+  }
+  if (survey.services.size() > kMostServices) return std::nullopt;
+  std::optional<Sibling> best;
+  for (const auto& [endpoint, s] : survey.services) {
+    const bool same_port = endpoint.port == server.port && endpoint.address != server.address;
+    if (!same_port) continue;
+    if (auto found = sibling_at(s, c, syn); found && (!best || found->apart < best->apart)) best = found;
+  }
+  return best;
+}
+
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+  const std::int32_t rst = c.stream(Party::kClient).rst;
+  if (c.syn < 0 || c.syn_ack < 0 || rst < 0 || rst < c.syn_ack) return;
+  if (c.stream(Party::kClient).payload_bytes > 0 || c.stream(Party::kServer).payload_bytes > 0) return;
+  if (ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return;
+  const auto other = sibling(c, survey);
+  if (!other) return;
+  out.supports({c.syn, c.syn_ack, rst}, [&] {
+    return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(ending::between(c, c.syn_ack, rst)));
+  });
+  out.supports({c.syn}, [&] {
+    return fmt::format("{} apart the client had called {} too, and that connection was kept", ending::span(other->apart), to_string(other->service));
+  });
+  const bool smb = c.ends[1].port == 139 || c.ends[1].port == 445;
+  out.supports({c.syn}, [&] {
+    return std::string{smb ? "ports 445 and 139 are the two an SMB client tries at once"
+                           : "the same port at another address: Happy Eyeballs (RFC 8305)"};
+  });
+}
+
+}  // namespace
+
+extern const Cause kDualPortRaceCause;
+const Cause kDualPortRaceCause = {
+    .id = CauseId::kDualPortRace,
+    .title = "The client raced two connections and reset the slower one.",
+    .benign = true,
+    .side = facts::Side::kClient,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset,
+    .settles = "the client's other connection of the same instant: it carries the data",
+    .fix = {"nothing to fix; a client that needs only port 445 can be told so (disable NetBIOS over TCP/IP)"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,58 @@
+// Abortive close: SO_LINGER with a time of 0, or connect(AF_UNSPEC).
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const auto r = ending::ending_reset(c);
+  if (!r || !r->established || ending::formality(c, *r)) return;
+  out.blames(ending::side(r->by));
+  if (r->answer) {
+    if (!r->foreign())
+      out.contradicts({r->at}, [&] {
+        return std::string{"an abortive close sends RST with ACK flag; this RST has none and answers a segment (tcp_v4_send_reset())"};
+      });
+    return;
+  }
+  if (r->foreign() || r->own_fin >= 0) return;
+  out.supports({r->at}, [&] {
+    return fmt::format("RST+ACK in sequence without a FIN before it, as close() under SO_LINGER 0 sends it (tcp_disconnect())");
+  });
+  const ending::Talk t = ending::talk_before(c, r->at);
+  const std::int32_t theirs = t.last_payload[facts::index(r->peer())], mine = t.last_payload[facts::index(r->by)];
+  // Nothing can have been unread: then a plain close(), or a killed process, would have sent FIN.
+  const bool nothing_came = theirs < 0 && c.stream(r->peer()).payload_bytes == 0 && !c.quality.began_late;
+  const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs;
+  if (nothing_came || all_answered)
+    out.supports({theirs, mine, r->at}, [&] {
+      return nothing_came
+                 ? fmt::format("the {} had sent no data, so nothing was unread: a plain close() would have sent FIN", ending::who(r->peer()))
+                 : fmt::format("the server had answered all the client sent, so nothing was unread: a plain close() would have sent FIN");
+    });
+}
+
+}  // namespace
+
+extern const Cause kLingerZeroAbortCause;
+const Cause kLingerZeroAbortCause = {
+    .id = CauseId::kLingerZeroAbort,
+    .title = "An application aborted the connection on purpose (SO_LINGER 0).",
+    .benign = false,
+    .side = facts::Side::kUnknown,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kReset,
+    .settles = "TcpExtTCPAbortOnData rises by one on the host that sent the RST; strace shows setsockopt(SO_LINGER, {1, 0})",
+    .fix = {"remove SO_LINGER with time 0 (Java setSoLinger(true, 0), Go SetLinger(0)); it discards what is not yet delivered",
+            "if TIME_WAIT was the reason for it: let the other side close first; TIME_WAIT costs little memory"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,45 @@
+// FIN before the announced length was delivered.
+
+#include <fmt/format.h>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+using facts::Party;
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  const std::int32_t fin = c.stream(Party::kServer).fin;
+  if (fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return;
+  if (const std::int32_t client = ending::stop_of(c, Party::kClient); client >= 0 && client < fin) return;
+  // Only what the server had sent by its FIN counts; the FIN's own payload included.
+  for (const facts::Exchange& x : c.exchanges) {
+    if (x.response < 0 || x.response > fin || !x.announced || x.delivered_bytes >= x.announced_bytes) continue;
+    out.demands({x.response, fin}, [&] {
+      return fmt::format("the response announced {} in all (RFC 9112 6.3) and the FIN came after {}", ending::octets(x.announced_bytes),
+                         ending::octets(x.delivered_bytes));
+    });
+    return;
+  }
+}
+
+}  // namespace
+
+extern const Cause kPrematureCloseCause;
+const Cause kPrematureCloseCause = {
+    .id = CauseId::kPrematureClose,
+    .title = "The server closed before it had delivered the length it announced.",
+    .benign = false,
+    .side = facts::Side::kServer,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kAnnouncedShort,
+    .settles = "the server's error log for that request: an exception, a killed worker, or a backend that closed first",
+    .fix = {"look at the worker that served this request (crash, time limit, out of memory), and at the backend behind a proxy",
+            "a wrong Content-Length shows the same: compare it with the body the application meant to send"},
+    .specifics = {},
+    .examine = examine,
+};
+
+}  // namespace tcpwhy::diagnose

@@ -1,0 +1,311 @@
+#include "diagnose/reset_story.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tcpwhy::diagnose::ending {
+
+using facts::Connection;
+using facts::index;
+using facts::Party;
+using facts::Repeat;
+using facts::RstShape;
+using facts::SegmentFact;
+
+namespace {
+
+std::int32_t count(const Connection& c) { return static_cast<std::int32_t>(c.segments.size()); }
+
+bool is_repeat(Repeat r) {
+  switch (r) {
+    case Repeat::kSyn:
+    case Repeat::kSynAck:
+    case Repeat::kRto:
+    case Repeat::kFast:
+    case Repeat::kTlp:
+    case Repeat::kSpurious:
+    case Repeat::kKeepalive:
+    case Repeat::kZeroWindowProbe:
+    case Repeat::kFin:
+    case Repeat::kNetworkDuplicate:
+    case Repeat::kCaptureDuplicate: return true;
+    case Repeat::kNone:
+    case Repeat::kOutOfOrder:
+    case Repeat::kUnseenOriginal:
+    case Repeat::kAmbiguous: return false;
+  }
+  return false;
+}
+
+bool copy_by_network(Repeat r) { return r == Repeat::kCaptureDuplicate || r == Repeat::kNetworkDuplicate; }
+
+int initial_ttl(int ttl) { return ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255; }
+
+/// TTL of most segments of `p` that are no RST, and how many there are.
+std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) {
+  std::array<std::uint32_t, 256> seen{};
+  std::uint32_t all = 0;
+  for (const SegmentFact& s : c.segments)
+    if (s.from() == p && !s.rst()) ++seen[s.ttl], ++all;
+  const auto best = std::max_element(seen.begin(), seen.end());
+  return {static_cast<std::uint8_t>(best - seen.begin()), all};
+}
+
+/// The latest segment of `peer` before `at` whose ACK number the RST repeats.
+std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
+  const SegmentFact& r = c.segment(at);
+  std::int32_t found = -1;
+  for (std::int32_t i = at - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != peer || s.rst() || !s.has_ack() || s.ack != r.seq) continue;
+    if (found < 0) found = i;
+    // What carries something is what met a closed door; a bare ACK of an open connection rarely does.
+    if (s.length() != 0) return i;
+    if (r.time - s.time > std::chrono::seconds{2}) break;
+  }
+  return found;
+}
+
+Duration rtt_of(const Connection& c) {
+  Duration d{};
+  if (c.rtt_to_client) d += *c.rtt_to_client;
+  if (c.rtt_to_server) d += *c.rtt_to_server;
+  if (d == Duration::zero() && c.handshake_rtt) d = *c.handshake_rtt;
+  return d == Duration::zero() ? Duration{std::chrono::milliseconds{200}} : d;
+}
+
+std::uint8_t doubts_of(const Connection& c, Reset& r) {
+  const SegmentFact& rst = c.segment(r.at);
+  std::uint8_t doubts = 0;
+
+  const auto [ttl, others] = common_ttl(c, r.by);
+  r.usual_ttl = others ? ttl : std::uint8_t{0};
+  r.ttl_known = others > 0;
+  if (others > 0 && rst.ttl != ttl) {
+    const int moved = std::abs(int{rst.ttl} - int{ttl});
+    // The same number of hops from another initial value may be the same host (RFC 1122 fixes none for a RST).
+    const bool same_distance = initial_ttl(rst.ttl) != initial_ttl(ttl) && initial_ttl(rst.ttl) - rst.ttl == initial_ttl(ttl) - ttl;
+    // A route that moves by one hop inside a connection is rare; one sample of the usual value is not enough.
+    if (!same_distance && (moved > 1 || others >= 2)) doubts |= Doubt::kTtl;
+  }
+
+  if (r.answer && r.established) {
+    if (r.offender < 0) doubts |= c.quality.capture_gap || c.quality.one_direction ? 0 : Doubt::kNumber;
+    else if (rst.time - c.segment(r.offender).time > std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700}))
+      doubts |= Doubt::kUnprovoked;
+    else {
+      const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
+      const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
+      if (way && *way > std::chrono::milliseconds{4} && took < *way / 3) doubts |= Doubt::kTooFast;
+    }
+  }
+
+  // A socket that aborted, or a host that has none, sends nothing but RSTs for this connection.
+  // Segments that were passing the sender's network card at that instant are left a little time.
+  for (std::int32_t i = r.at + 1; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300}) continue;
+    r.went_on = i;
+    doubts |= Doubt::kSenderWentOn;
+    break;
+  }
+
+  std::uint32_t active = 0;
+  for (std::int32_t i = 0; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (!s.rst() || copy_by_network(c.note(i).repeat)) continue;
+    if (s.from() != r.by) {
+      if (r.other_rst < 0) r.other_rst = i;
+      continue;
+    }
+    ++r.resets_by;
+    if (s.has_ack() && !(i > 0 && s.ip_id != 0 && s.ip_id == rst.ip_id && i != r.at)) ++active;
+  }
+  if (active > 1 && r.established) doubts |= Doubt::kTwice;
+
+  const facts::StreamFacts& stream = c.stream(r.by);
+  if (!r.answer && r.established && stream.timestamps && !rst.has(wire::Opt::kTimestamps) &&
+      !(rst.anomalies & wire::Anomaly::kTruncatedHeader))
+    doubts |= Doubt::kBare;
+  return doubts;
+}
+
+}  // namespace
+
+Duration between(const Connection& c, std::int32_t a, std::int32_t b) {
+  return a < 0 || b < 0 ? Duration{} : c.segment(b).time - c.segment(a).time;
+}
+
+bool new_payload(const Connection& c, std::int32_t i) {
+  return i >= 0 && c.segment(i).payload_bytes > 0 && !c.segment(i).rst() && !is_repeat(c.note(i).repeat);
+}
+
+bool survived(const Connection& c, std::int32_t i) {
+  std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
+  for (std::int32_t k = 0; k < count(c); ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.rst()) continue;
+    const std::size_t me = index(s.from()), peer = 1 - me;
+    auto& mine = k < i ? sent_before[me] : sent_after[me];
+    if (!mine || after(s.end(), *mine)) mine = s.end();
+    // An ACK of something that left only after the RST: both were alive then.
+    if (k > i && s.has_ack() && sent_after[peer] && (!sent_before[peer] || after(s.ack, *sent_before[peer])) &&
+        !after(s.ack, *sent_after[peer]))
+      return true;
+  }
+  return false;
+}
+
+std::optional<Reset> ending_reset(const Connection& c) {
+  for (std::int32_t i = 0; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (!s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
+    if (c.note(i).rst_shape == RstShape::kOutOfWindow || survived(c, i)) continue;
+    Reset r;
+    r.at = i;
+    r.by = s.from();
+    r.answer = !s.has_ack();
+    r.rtt = rtt_of(c);
+    r.established = c.syn < 0 || (c.handshake_ack >= 0 && c.handshake_ack < i);
+    if (r.answer) {
+      r.offender = c.note(i).provoked_by;
+      if (r.offender < 0 || c.segment(r.offender).length() == 0) {
+        const std::int32_t found = offender_of(c, i, r.peer());
+        if (found >= 0) r.offender = found;
+      }
+      r.offender_first = r.offender;
+      for (std::int32_t k = 0; r.offender >= 0 && k < r.offender; ++k)
+        if (c.segment(k).from() == r.peer() && !c.segment(k).rst() && c.segment(k).seq == c.segment(r.offender).seq &&
+            c.segment(k).length() != 0 && c.segment(r.offender).length() != 0) {
+          r.offender_first = k;
+          break;
+        }
+    }
+    for (std::int32_t k = 0; k < i; ++k) {
+      if (!c.segment(k).fin()) continue;
+      std::int32_t& fin = c.segment(k).from() == r.by ? r.own_fin : r.peer_fin;
+      if (fin < 0) fin = k;
+    }
+    r.doubts = doubts_of(c, r);
+    const bool answers = r.offender >= 0 && !(r.doubts & Doubt::kUnprovoked);
+    const std::int32_t trigger = answers ? r.offender_first : i;
+    std::int32_t k = trigger - 1;
+    while (k > 0 && c.note(k).repeat == Repeat::kKeepalive) --k;
+    r.silence = trigger > 0 ? c.segment(trigger).time - c.segment(k).time : Duration{};
+    return r;
+  }
+  return std::nullopt;
+}
+
+Talk talk_before(const Connection& c, std::int32_t end) {
+  Talk t;
+  const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
+  std::array<std::optional<SeqNum>, 2> sent{}, acked{};
+  for (std::int32_t i = 0; i < n; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.rst()) continue;
+    const std::size_t me = index(s.from()), peer = 1 - me;
+    if (s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
+      acked[peer] = s.ack;
+    if (!new_payload(c, i)) continue;
+    const SeqNum end_of = s.seq + s.payload_bytes;
+    if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
+    t.bytes[me] += s.payload_bytes;
+    if (s.from() == Party::kClient) {
+      if (t.request < 0) {
+        t.request = i;
+        t.request_bytes = 0;
+      }
+      t.request_end = i;
+      t.request_bytes += s.payload_bytes;
+    } else {
+      if (t.request >= 0 || t.answer < 0) {
+        t.answer = i;
+        if (t.request >= 0) ++t.answers;
+      }
+      t.request = -1;
+    }
+    t.last_payload[me] = i;
+  }
+  // A RST with ACK flag says what had arrived, too.
+  if (end >= 0 && end < count(c) && c.segment(end).has_ack()) {
+    const SegmentFact& s = c.segment(end);
+    const std::size_t peer = 1 - index(s.from());
+    if (!acked[peer] || after(s.ack, *acked[peer])) acked[peer] = s.ack;
+  }
+  for (std::size_t p : {std::size_t{0}, std::size_t{1}})
+    if (sent[p]) t.acked[p] = acked[p] && !after(*sent[p], *acked[p]);
+  for (const facts::Exchange& x : c.exchanges) {
+    if (x.response < 0 || x.response >= n) continue;
+    t.announced = x.announced_bytes;
+    t.delivered = x.delivered_bytes;
+    t.answer_short = x.announced && x.delivered_bytes < x.announced_bytes;
+    t.answer_whole = x.announced && !t.answer_short;
+    if (!x.announced && x.response_complete) t.answer_whole = true;
+  }
+  return t;
+}
+
+std::int32_t stop_of(const Connection& c, Party p) {
+  const std::optional<Reset> r = ending_reset(c);
+  const std::int32_t fin = c.stream(p).fin;
+  if (r && r->by == p && (fin < 0 || r->at < fin)) return r->at;
+  return fin;
+}
+
+bool formality(const Connection& c, const Reset& r) {
+  if (!r.established || r.foreign()) return false;
+  const Talk t = talk_before(c, r.at);
+  if (r.offender >= 0 && new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
+      !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))
+    return false;  // data met a closed socket: it was not delivered
+  if (!t.acked[0] || !t.acked[1]) return false;
+  if (t.request >= 0 && t.bytes[1] > 0) return false;  // a request waits, and answers are what this server gives
+  if (t.answer_short) return false;
+  if (r.own_fin >= 0 && r.peer_fin >= 0) return true;
+  if (r.own_fin >= 0)  // it had closed; a bare ACK or FIN met the end of FIN_WAIT2 or of TIME_WAIT
+    return r.answer && r.offender >= 0 && c.segment(r.offender).payload_bytes == 0 && !c.segment(r.offender).fin();
+  if (r.peer_fin >= 0) return t.request < 0 && (t.bytes[0] + t.bytes[1] > 0);
+  // No FIN at all: only where the answer is known to be whole.
+  return !r.answer && t.request < 0 && t.answer_whole;
+}
+
+bool speaks_http(const Connection& c) {
+  for (const SegmentFact& s : c.segments)
+    if (s.app == facts::App::kHttpRequest || s.app == facts::App::kHttpResponse) return true;
+  return false;
+}
+
+std::int32_t next_of(const Connection& c, Party from, std::int32_t i) {
+  for (std::int32_t k = i + 1; k < count(c); ++k)
+    if (c.segment(k).from() == from && !c.segment(k).rst()) return k;
+  return -1;
+}
+
+std::int32_t ack_of(const Connection& c, Party acker, SeqNum seq, std::int32_t i) {
+  for (std::int32_t k = i + 1; k < count(c); ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.from() == acker && !s.rst() && s.has_ack() && !before(s.ack, seq)) return k;
+  }
+  return -1;
+}
+
+std::string_view who(Party p) { return p == Party::kClient ? "client" : "server"; }
+std::string_view Who(Party p) { return p == Party::kClient ? "The client" : "The server"; }
+facts::Side side(Party p) { return p == Party::kClient ? facts::Side::kClient : facts::Side::kServer; }
+
+std::string span(Duration d) {
+  const double s = seconds(d);
+  if (s < 0.0095) return fmt::format("{:.1f} ms", s * 1e3);
+  if (s < 0.95) return fmt::format("{:.0f} ms", s * 1e3);
+  if (s < 99.5) return fmt::format("{:.1f} s", s);
+  const auto whole = static_cast<long long>(s + 0.5);
+  if (whole < 7200) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string octets(std::uint64_t n) { return n == 1 ? "1 octet" : fmt::format("{} octets", n); }
+
+}  // namespace tcpwhy::diagnose::ending

@@ -1,0 +1,94 @@
+#include "diagnose/wrong_ack.hpp"
+
+#include <cstdlib>
+
+#include "diagnose/reset_story.hpp"
+
+namespace tcpwhy::diagnose::ending {
+
+using facts::AckPlace;
+using facts::Connection;
+using facts::index;
+using facts::Party;
+using facts::SegmentFact;
+
+namespace {
+
+std::int32_t count(const Connection& c) { return static_cast<std::int32_t>(c.segments.size()); }
+
+}  // namespace
+
+std::optional<WrongAcks> wrong_acks(const Connection& c) {
+  WrongAcks w;
+  std::array<std::optional<SeqNum>, 2> sent{};
+  std::array<std::int32_t, 2> right{-1, -1};
+  for (std::int32_t i = 0; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    const std::size_t me = index(s.from()), peer = 1 - me;
+    if (!s.rst() && s.has_ack()) {
+      if (c.note(i).ack_place != AckPlace::kImpossible) {
+        if (c.note(i).ack_place != AckPlace::kUnknown) right[me] = i;
+      } else if (w.first < 0 || s.from() == w.by) {
+        const std::int32_t shift = sent[peer] ? offset(*sent[peer], s.ack) : 0;
+        if (w.first < 0) {
+          w.first = i;
+          w.by = s.from();
+          w.shift = shift;
+          w.constant = true;
+          w.right_before = right[me];
+          // Within a window of what it had sent before: the same stream.
+          w.sequence_right = s.syn() || !sent[me] || std::abs(offset(*sent[me], s.seq)) < (1 << 20);
+        }
+        w.constant = w.constant && std::abs(shift - w.shift) <= 65535;
+        w.last = i;
+        ++w.count;
+      }
+    }
+    if (w.first >= 0 && w.answer < 0 && s.from() != w.by && i > w.first) {
+      if (s.rst() && !s.has_ack() && c.note(i).provoked_by >= w.first) w.answer = i;
+      for (std::int32_t k = w.first; w.answer < 0 && s.rst() && k < i; ++k)
+        if (c.segment(k).from() == w.by && c.note(k).ack_place == AckPlace::kImpossible && c.segment(k).ack == s.seq) w.answer = i;
+      if (!s.rst() && c.note(i).challenge) w.answer = i;
+    }
+    if (!s.rst() && (!sent[me] || after(s.end(), *sent[me])) && c.note(i).seq_place != facts::SeqPlace::kBeyondWindow) sent[me] = s.end();
+  }
+  if (w.first < 0) return std::nullopt;
+  return w;
+}
+
+std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {
+  MisplacedAnswers m;
+  for (std::int32_t i = 1; i < count(c); ++i) {
+    const SegmentFact& r = c.segment(i);
+    if (!r.rst() || r.has_ack()) continue;
+    // What it answers: the data right before it, from the other side.
+    std::int32_t data = -1;
+    for (std::int32_t k = i - 1; k >= 0 && data < 0; --k)
+      if (c.segment(k).from() != r.from()) data = k;
+    if (data < 0) continue;
+    const SegmentFact& s = c.segment(data);
+    if (s.rst() || !s.has_ack() || s.payload_bytes == 0) continue;
+    const std::int32_t shift = offset(s.ack, r.seq);
+    if (std::abs(shift) < (1 << 18)) continue;  // near enough to be a number of this stream
+    bool known = false;                         // an ACK number that side was given at any time
+    for (std::int32_t k = 0; k < i && !known; ++k)
+      known = c.segment(k).from() != r.from() && c.segment(k).has_ack() && c.segment(k).ack == r.seq;
+    if (known) continue;
+    bool went_on = false;
+    for (std::int32_t k = i + 1; k < count(c) && !went_on; ++k) went_on = c.segment(k).from() != r.from() && !c.segment(k).rst();
+    if (!went_on) continue;
+    if (m.first < 0) {
+      m.first = i;
+      m.offender = data;
+      m.shift = shift;
+      m.constant = true;
+    }
+    m.constant = m.constant && shift == m.shift;
+    m.last = i;
+    ++m.count;
+  }
+  if (m.first < 0) return std::nullopt;
+  return m;
+}
+
+}  // namespace tcpwhy::diagnose::ending
