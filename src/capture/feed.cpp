@@ -16,7 +16,7 @@ void Feed::extend(Window& window, std::size_t wanted) {
   const std::size_t rest = window.bytes();
   Chunk chunk = chunks_->next();
   window.end_offset += chunk.bytes;
-  if (rest <= kHeadroom && (rest + chunk.bytes >= wanted || chunk.last)) {
+  if (rest <= chunk.headroom && (rest + chunk.bytes >= wanted || chunk.last)) {
     if (rest > 0) std::memcpy(chunk.data - rest, window.at, rest);
     window.at = chunk.data - rest;
     window.end = chunk.data + chunk.bytes;
@@ -37,16 +37,19 @@ void Feed::extend(Window& window, std::size_t wanted) {
   window.last = chunk.last;
 }
 
-void Feed::skip(Window& window, std::uint64_t bytes) {
-  while (bytes > window.bytes() && !window.last) {
-    bytes -= window.bytes();
+std::uint64_t Feed::skip(Window& window, std::uint64_t bytes) {
+  std::uint64_t left = bytes;
+  while (left > window.bytes() && !window.last) {
+    left -= window.bytes();
     const Chunk chunk = chunks_->next();
     window.at = chunk.data;
     window.end = chunk.data + chunk.bytes;
     window.end_offset += chunk.bytes;
     window.last = chunk.last;
   }
-  window.at += std::min<std::uint64_t>(bytes, window.bytes());
+  const std::uint64_t here = std::min<std::uint64_t>(left, window.bytes());
+  window.at += here;
+  return bytes - left + here;
 }
 
 Descriptor::~Descriptor() {
@@ -88,7 +91,7 @@ class FileChunks final : public Chunks {
       have += static_cast<std::size_t>(got);
     }
     at_ += have;
-    return {data, have, at_ == size_ || have < wanted};
+    return {data, have, kHeadroom, at_ == size_ || have < wanted};
   }
 
   std::optional<Trouble> damage() const override {
@@ -108,6 +111,9 @@ class FileChunks final : public Chunks {
   std::string damage_;
 };
 
+// Short, so that records longer than it are met in tests.
+constexpr std::size_t kLittleHeadroom = 100;
+
 class MemoryChunks final : public Chunks {
  public:
   MemoryChunks(std::span<const std::uint8_t> bytes, std::size_t chunk_bytes)
@@ -117,11 +123,11 @@ class MemoryChunks final : public Chunks {
   Chunk next() override {
     turn_ ^= 1;
     const std::size_t n = std::min(chunk_, bytes_.size() - at_);
-    buffers_[turn_] = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + n);
-    std::uint8_t* const data = buffers_[turn_].get() + kHeadroom;
+    buffers_[turn_] = std::make_unique_for_overwrite<std::uint8_t[]>(kLittleHeadroom + n);
+    std::uint8_t* const data = buffers_[turn_].get() + kLittleHeadroom;
     if (n > 0) std::memcpy(data, bytes_.data() + at_, n);
     at_ += n;
-    return {data, n, at_ == bytes_.size()};
+    return {data, n, kLittleHeadroom, at_ == bytes_.size()};
   }
   std::optional<Trouble> damage() const override { return std::nullopt; }
   std::uint64_t consumed() const override { return at_; }

@@ -16,14 +16,15 @@
 
 namespace tcpwhy::capture {
 
-/// Octets that may be written in front of every chunk.
-inline constexpr std::size_t kHeadroom = 64u << 10;
-
 struct Chunk {
   std::uint8_t* data = nullptr;
   std::size_t bytes = 0;
-  bool last = false;  ///< the input ends here
+  std::size_t headroom = 0;  ///< octets in front of `data` that may be written
+  bool last = false;         ///< the input ends here
 };
+
+/// Headroom enough for the unfinished record of all but the oddest captures.
+inline constexpr std::size_t kHeadroom = 64u << 10;
 
 class Chunks {
  public:
@@ -56,8 +57,9 @@ class Feed {
   /// Keeps what the window holds and adds bytes behind it, until it holds
   /// `wanted` or the input ends. Pointers into the window are void afterwards.
   void extend(Window& window, std::size_t wanted);
-  /// Drops the next `bytes` of the input, which may be more than the window holds.
-  void skip(Window& window, std::uint64_t bytes);
+  /// Drops the next `bytes` of the input, which may be more than the window
+  /// holds. Returns how many there were.
+  std::uint64_t skip(Window& window, std::uint64_t bytes);
   [[nodiscard]] const Chunks& chunks() const { return *chunks_; }
 
  private:

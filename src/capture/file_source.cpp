@@ -27,8 +27,7 @@ class FileSource final : public Source {
         case Stopped::Why::kFull:
           break;
         case Stopped::Why::kSkip:
-          parser_->losses().bytes += stopped_.bytes;
-          feed_.skip(window_, stopped_.bytes);
+          parser_->losses().bytes += feed_.skip(window_, stopped_.bytes);
           break;
         case Stopped::Why::kMore:
           if (!window_.last) feed_.extend(window_, stopped_.bytes);

@@ -1,7 +1,6 @@
 // Several files that are one capture: `tcpdump -W` and `dumpcap -b` write them
 // in turn and start the oldest anew, so that their names do not tell their
-// order; their first frames do. Also the extent of a file, by which a ring is
-// told from captures of several places.
+// order; their first frames do.
 
 #include <algorithm>
 #include <utility>
@@ -112,22 +111,6 @@ Result<std::unique_ptr<Source>> open_ring(const std::vector<std::string>& paths,
   auto probe = open_file(parts.front().path, parts.front().file, options);
   if (!probe) return probe.error();
   return std::unique_ptr<Source>{std::make_unique<Ring>(std::move(parts), options, std::move(losses), facts)};
-}
-
-Result<Extent> extent(const std::string& path) {
-  auto source = open_file(path, 0, {});
-  if (!source && source.error().id == "capture.empty") return Extent{};
-  if (!source) return source.error();
-  Extent extent;
-  for (auto batch = (*source)->next(); !batch.empty(); batch = (*source)->next()) {
-    for (const Frame& frame : batch) {
-      if (!frame.has_time) continue;
-      if (extent.empty) extent = {frame.time, frame.time, false};
-      extent.first = std::min(extent.first, frame.time);
-      extent.last = std::max(extent.last, frame.time);
-    }
-  }
-  return extent;
 }
 
 }  // namespace tcpwhy::capture

@@ -102,9 +102,10 @@ class Stream final : public Chunks {
  public:
   Stream(std::unique_ptr<RawInput> input, Compression compression)
       : input_{std::move(input)}, codec_{make_codec(compression)} {
-    for (auto& buffer : buffers_)
-      buffer.octets = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + kBuffer);
-    if (codec_) raw_ = std::make_unique_for_overwrite<std::uint8_t[]>(kRawBuffer);
+    const std::size_t raw =
+        input_->size() == 0 ? kRawBuffer : std::min<std::uint64_t>(kRawBuffer, input_->size());
+    raw_ = std::make_unique_for_overwrite<std::uint8_t[]>(raw);
+    raw_bytes_ = raw;
     thread_ = std::thread{[this] { produce(); }};
   }
 
@@ -124,7 +125,7 @@ class Stream final : public Chunks {
   // while the rest of it is carried over.
   Chunk next() override {
     std::unique_lock lock{mutex_};
-    if (last_taken_) return {buffer(taken_ - 1).data(), 0, true};
+    if (last_taken_) return {buffer(taken_ - 1).data(), 0, 0, true};
     if (taken_ >= 1) released_ = taken_ - 1;
     waiting_ = true;
     changed_.notify_all();
@@ -132,7 +133,7 @@ class Stream final : public Chunks {
     waiting_ = false;
     Buffer& next = buffer(taken_++);
     last_taken_ = next.last;
-    return {next.data(), next.bytes, next.last};
+    return {next.data(), next.bytes, kHeadroom, next.last};
   }
 
   std::optional<Trouble> damage() const override {
@@ -174,7 +175,11 @@ class Stream final : public Chunks {
   Buffer* wait_for_buffer() {
     std::unique_lock lock{mutex_};
     changed_.wait(lock, [this] { return stopped_ || filled_ - released_ < kBuffers; });
-    return stopped_ ? nullptr : &buffer(filled_);
+    if (stopped_) return nullptr;
+    Buffer& next = buffer(filled_);
+    // A small input never needs the others.
+    if (!next.octets) next.octets = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + kBuffer);
+    return &next;
   }
 
   // Is it better to hand over what there is than to wait for more? While the
@@ -213,7 +218,7 @@ class Stream final : public Chunks {
     while (!out.empty()) {
       if (in_.empty() && input_state_ == Codec::Input::kMoreFollows) {
         if (reader_is_idle(out)) return false;
-        const std::size_t got = read({raw_.get(), kRawBuffer});
+        const std::size_t got = read({raw_.get(), raw_bytes_});
         in_ = {raw_.get(), got};
         if (got == 0) input_state_ = Codec::Input::kEnded;
       }
@@ -266,7 +271,7 @@ class Stream final : public Chunks {
                   " is something else and is not read");
         return true;
       }
-      const std::size_t got = read({raw_.get(), kRawBuffer});
+      const std::size_t got = read({raw_.get(), raw_bytes_});
       in_ = {raw_.get(), got};
       if (got == 0) return true;
     }
@@ -275,6 +280,7 @@ class Stream final : public Chunks {
   std::unique_ptr<RawInput> input_;
   std::unique_ptr<Codec> codec_;
   std::unique_ptr<std::uint8_t[]> raw_;
+  std::size_t raw_bytes_ = 0;
   std::span<const std::uint8_t> in_;  ///< fetched, not yet unpacked
   Codec::Input input_state_ = Codec::Input::kMoreFollows;
   std::uint64_t unpacked_ = 0;

@@ -127,5 +127,23 @@ TEST(Extent, IsTheTimeOfTheFirstAndTheLastFrame) {
   EXPECT_FALSE(extent("/nonexistent/x.pcap"));
 }
 
+TEST(Extent, OfALargeFileIsFoundFromBehind) {
+  // More than twice the tail that is searched, with payload that looks like headers.
+  const std::string lure = PcapFile{}.record({.seconds = 2'000'000'000, .data = "x"}).str().substr(24);
+  for (const Endian endian : {Endian::kLittle, Endian::kBig}) {
+    PcapFile file{{.endian = endian}};
+    for (std::uint32_t s = 0; s < 9001; ++s)
+      file.record({.seconds = 1'700'000'000 + s, .fraction = 7, .data = std::string(1000, 'x') + lure});
+    const TemporaryFile saved{file.str()};
+    auto found = extent(saved.path());
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->first, at(1'700'000'000'000'007'000));
+    EXPECT_EQ(found->last, at(1'700'009'000'000'007'000));
+    // Cut in the middle of a record it has to be read, and ends one frame earlier.
+    const TemporaryFile cut{file.str().substr(0, file.str().size() - 3)};
+    EXPECT_EQ(extent(cut.path())->last, at(1'700'008'999'000'007'000));
+  }
+}
+
 }  // namespace
 }  // namespace tcpwhy::capture::testing
