@@ -39,7 +39,7 @@ struct Frame {
   const std::uint8_t* data = nullptr;
   std::uint32_t captured = 0;   ///< bytes kept
   std::uint32_t original = 0;   ///< bytes on the wire; at least `captured` unless the file lies
-  CaptureTime time{};
+  CaptureTime time{};           ///< 0 to 2^62 ns of the epoch, so that arithmetic on differences cannot overflow
   std::uint32_t number = 0;     ///< 1-based in its file, as Wireshark counts
   LinkType link = LinkType::kEthernet;
   std::uint8_t file = 0;        ///< index into the list of inputs

@@ -46,7 +46,7 @@ class Parser {
   std::uint8_t file_;
 };
 
-/// Longest record we believe in. libpcap keeps at most 256 KiB of a packet, but
+/// Longest record of a pcap we believe in. libpcap keeps at most 256 KiB of a packet, but
 /// the kernel hands out GRO packets of twice that (Linux include/net/gro.h,
 /// GRO_MAX_SIZE); USB and D-Bus transfers are no packets at all.
 [[nodiscard]] std::uint32_t longest_record(std::uint32_t link_type);

@@ -9,7 +9,6 @@
 // find captures inside payloads as well.
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <vector>
 
@@ -77,16 +76,15 @@ struct Ticks {
         break;
     }
     ns += static_cast<Wide>(offset_s) * 1'000'000'000;
-    constexpr Wide kMin = std::numeric_limits<std::int64_t>::min(),
-                   kMax = std::numeric_limits<std::int64_t>::max();
-    return CaptureTime{Duration{static_cast<std::int64_t>(std::clamp(ns, kMin, kMax))}};
+    // See Frame::time. No capture is older than 1970 or newer than 2116.
+    constexpr Wide kLatest = (Wide{1} << 62) - 1;
+    return CaptureTime{Duration{static_cast<std::int64_t>(std::clamp(ns, Wide{0}, kLatest))}};
   }
 };
 
 struct Interface {
   Ticks ticks;
   std::uint32_t snap_length = 0;
-  std::uint32_t longest = 0;
   LinkType link = LinkType::kUnknown;
   // Statistics blocks repeat totals, the last one counts; packets count since the one before.
   std::optional<std::uint64_t> dropped_by_interface, dropped_by_kernel;
@@ -175,12 +173,10 @@ class PcapNg final : public Parser {
         return left == 0 && r.window.last ? stop(r, Stopped::Why::kEnd, 0)
                                           : stop(r, Stopped::Why::kMore, kShortestBlock);
       const std::uint32_t type = load32<order>(r.p);
-      if (type == kSectionHeader) [[unlikely]] {
-        if (begin_section(r)) continue;
-        return;
-      }
+      if (type == kSectionHeader) [[unlikely]]
+        return begin_section(r);
       const std::uint32_t length = load32<order>(r.p + 4);
-      if (length < kShortestBlock || (!started_)) [[unlikely]]
+      if (length < kShortestBlock || !started_) [[unlikely]]
         return damaged(r, r.window.offset_of(r.p), length);
       if (length > left) [[unlikely]] {
         if (looks_into(type) && length > kLongestBlock) return damaged(r, r.window.offset_of(r.p), length);
@@ -227,23 +223,23 @@ class PcapNg final : public Parser {
   }
 
   // Section 4.1. Its byte order is told by a magic number behind the length.
-  bool begin_section(Reading& r) {
+  void begin_section(Reading& r) {
     const bool native = load32<Order::kNative>(r.p + 8) == kByteOrderMagic;
     const bool swapped = load32<Order::kSwapped>(r.p + 8) == kByteOrderMagic;
     const std::uint32_t length = native ? load32<Order::kNative>(r.p + 4) : load32<Order::kSwapped>(r.p + 4);
     const auto left = static_cast<std::size_t>(r.window.end - r.p);
     if ((!native && !swapped) || length < kShortestSection || length > kLongestBlock) {
       damaged(r, r.window.offset_of(r.p), length);
-      return false;
+      return;
     }
     if (length > left) {
       stop(r, Stopped::Why::kMore, length);
-      return false;
+      return;
     }
     const std::uint8_t* trailer = r.p + length - 4;
     if ((native ? load32<Order::kNative>(trailer) : load32<Order::kSwapped>(trailer)) != length) {
       damaged(r, r.window.offset_of(r.p), length);
-      return false;
+      return;
     }
     const std::uint16_t major = native ? load16<Order::kNative>(r.p + 12) : load16<Order::kSwapped>(r.p + 12);
     if (major != 1) {
@@ -251,14 +247,13 @@ class PcapNg final : public Parser {
               "the section at byte " + std::to_string(r.window.offset_of(r.p)) + " is of version " +
                   std::to_string(major) + ", which is not known; it is not read");
       stop(r, Stopped::Why::kDamaged, 0);
-      return false;
+      return;
     }
     end_section();
     order_ = native ? Order::kNative : Order::kSwapped;
     started_ = true;
     r.p += length;
     r.new_section = true;
-    return false;
   }
 
   void end_section() {
@@ -354,7 +349,6 @@ class PcapNg final : public Parser {
     Interface interface;
     const std::uint16_t link = load16<order>(r.p + 8);
     interface.link = static_cast<LinkType>(link);
-    interface.longest = longest_record(link);
     interface.snap_length = load32<order>(r.p + 12);
     const bool whole = options<order>(
         r.p + 16, r.p + length - 4, [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {

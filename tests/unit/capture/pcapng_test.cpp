@@ -50,12 +50,13 @@ TEST(PcapNg, CountsTimeAsTheInterfaceSays) {
       {0x80 | 10, 3 * 1024 + 512, std::nullopt, 3 * kSecond + kSecond / 2},
       {0x80 | 32, std::uint64_t{5} << 32 | 0x8000'0000, std::nullopt, 5 * kSecond + kSecond / 2},
       {6, 13, 1'000'003, 1'000'003 * kSecond + 13'000},
-      {6, 13, -7, -7 * kSecond + 13'000},
-      // Beyond the year 2262 a signed count of nanoseconds ends.
-      {0, ~std::uint64_t{0}, std::nullopt, std::numeric_limits<std::int64_t>::max()},
+      {6, 9'000'013, -7, 2 * kSecond + 13'000},
+      {6, 13, -7, 0},
+      // What cannot be is brought to the nearest end of what can, so that differences do not overflow.
+      {0, ~std::uint64_t{0}, std::nullopt, (std::int64_t{1} << 62) - 1},
       {127, 5, std::nullopt, 0},
       {0xFF, 5, std::nullopt, 0},
-      {6, 0, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::min()},
+      {6, 0, std::numeric_limits<std::int64_t>::min(), 0},
   };
   for (const Endian endian : {Endian::kLittle, Endian::kBig}) {
     for (const Row& row : rows) {
