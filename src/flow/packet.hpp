@@ -88,6 +88,7 @@ std::uint32_t hash_key(const WideKey& key);
 /// Consecutive packets on their way from decoding to tracking.
 struct Block {
   static constexpr std::size_t kPackets = 256;
+  CaptureTime latest{};             ///< of every frame that was read for it, TCP or not: the capture still watched then
   std::vector<Packet> packets = std::vector<Packet>(kPackets);
   std::size_t used = 0;
   std::vector<Extra> extras;
