@@ -258,8 +258,10 @@ bool service_answered_after(const facts::Connection& c, const facts::Survey& sur
 
 bool given_time(const facts::Connection& c, const Unanswered& u) {
   // Linux tcp_rearm_rto(): the first timeout comes after smoothed RTT + at least 200 ms, then doubles. Two repeats
-  // and a second of coverage (or four round trips) leave room for any answer to the first two.
-  return u.repeats() >= 2 && u.waited >= std::max<Duration>(900ms, 4 * round_trip(c));
+  // and a second of coverage (or four round trips) leave room for any answer to the first two; one repeat needs longer.
+  const Duration rtts = 4 * round_trip(c);
+  return (u.repeats() >= 2 && u.waited >= std::max<Duration>(900ms, rtts)) ||
+         (u.repeats() == 1 && u.waited >= std::max<Duration>(3s, rtts));
 }
 
 bool established(const facts::Connection& c) {
