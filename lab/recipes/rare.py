@@ -207,7 +207,7 @@ def stripped_timestamps(run):
     name = client.getsockname()
     run.exchange(client, server)
     end_both(run, client, server)
-    run.connection(name, truth="options-stripped", accept={"*": ["", "options-stripped"]}, outcome="completed", healthy=True)
+    run.connection(name, truth="options-stripped", accept={"*": ["", "options-stripped"]}, outcome="completed")
 
 
 @recipe("healthy/options-removed-both-ways", limit=40, wire=0.006, offload=False)
@@ -263,7 +263,7 @@ def two_servers(run):
     time.sleep(0.2)
     run.exchange(client, server)
     end_both(run, client, server)
-    run.connection(name, truth="conflicting-syn-acks", accept={"server": ["", "conflicting-syn-acks"], "*": ["conflicting-syn-acks", ""]}, outcome="completed", healthy=True)
+    run.connection(name, truth="conflicting-syn-acks", accept={"server": ["", "conflicting-syn-acks"], "*": ["conflicting-syn-acks", ""]}, outcome="completed")
     run.expect("client", TCPChallengeACK=1)
 
 
@@ -366,7 +366,7 @@ def fast_open_blackhole(run):
         name = client.getsockname()
         end_both(run, client, server)
         run.connection(name, truth=["fast-open-blackhole"] if n else [],
-                       accept={"server": [""], "*": ["fast-open-blackhole", "packet-loss", ""]} if n else [""], outcome="completed", healthy=True)
+                       accept={"server": [""], "*": ["fast-open-blackhole", "packet-loss", ""]} if n else [""], outcome="completed")
     run.expect("client", TCPFastOpenActiveFail=1)
     run.hold(listener)
 

@@ -515,7 +515,7 @@ def immediate_fin_only(run):
     wait_until(lambda: client.recv(1) == b"", 5)
     name = client.getsockname()
     client.close()
-    run.connection(name, (SERVER, 6379), ["immediate-close"], ["immediate-close", "no-data", ""], "completed", healthy=True)
+    run.connection(name, (SERVER, 6379), ["immediate-close"], ["immediate-close", "no-data", ""], "completed")
 
 
 @recipe("premature-close/content-length", wire=0.004)
