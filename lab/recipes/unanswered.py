@@ -159,7 +159,7 @@ def queue_overflow(run):
     run.ss("server", "half-open", "state", "syn-recv")
     for talker in fill:
         run.connection((CLIENT, talker.port), (SERVER, 8888), ["syn-flood"],
-                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                        "handshake-failed")
     run.expect("server", TCPReqQFullDrop=9, ListenDrops=9)
     run.hold(listener)
@@ -186,7 +186,7 @@ def flood_542(run):
     for n in range(542):
         if n < 2:
             run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-flood"],
-                           ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                           ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                            "handshake-failed")
         else:
             run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-queue-overflow", "syn-flood"], accept, "unanswered")
@@ -216,7 +216,7 @@ def cookies_answer(run):
     time.sleep(4)
     for n in range(282):
         run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-flood"],
-                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                        "handshake-failed")
     run.connection(name, (SERVER, 8888), ["syncookie-options-lost"], ["", "syncookie-options-lost"])
     run.populations = ["syn-flood"]
@@ -246,7 +246,7 @@ def forged_sources(run):
                    {"server": ["syn-queue-overflow", UNANSWERED], "*": [UNANSWERED, "syn-queue-overflow"]}, "unanswered")
     for n, syn in enumerate(forged):
         name = ((syn.src, syn.sport), (SERVER, 80))
-        run.connection(*name, ["syn-flood"], ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"]
+        run.connection(*name, ["syn-flood"], ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"]
                        if n < 129 else ["syn-flood", "syn-queue-overflow", UNANSWERED],
                        "handshake-failed" if n < 129 else "unanswered", at={"server": name})
     run.populations = ["syn-flood"]
