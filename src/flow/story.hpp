@@ -77,7 +77,7 @@ class Stories {
 
  private:
   static constexpr std::uint32_t kBlock = 32;
-  static constexpr std::uint32_t kSizes[3] = {4, 8, kBlock};
+  static constexpr std::uint32_t kSizes[3] = {2, 8, kBlock};
   static std::uint32_t kind_of(std::uint32_t ordinal) { return ordinal < 2 ? ordinal : 2; }
 
   std::uint32_t take(std::uint32_t kind);  ///< cell + 1, 0 when there is no room

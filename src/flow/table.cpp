@@ -25,24 +25,6 @@ std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
   return h;
 }
 
-facts::Address address_of(std::uint32_t ip) {
-  facts::Address a;
-  for (std::size_t i = 0; i < 4; ++i) a.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
-  return a;
-}
-
-facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
-  return e == End::kLow ? facts::Endpoint{address_of(k.low), k.low_port} : facts::Endpoint{address_of(k.high), k.high_port};
-}
-
-facts::Endpoint endpoint_of(const WideKey& k, End e) {
-  facts::Endpoint out;
-  out.address.version = static_cast<std::uint8_t>(k.version);
-  out.address.bytes = e == End::kLow ? k.low : k.high;
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
-
 void set_key(Packet& p, const NarrowKey& k) {
   p.is_wide = false;
   p.narrow = k;
@@ -65,6 +47,22 @@ bool fits_embryo(const facts::SegmentFact& f) {
 }
 
 }  // namespace
+
+facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
+  const std::uint32_t ip = e == End::kLow ? k.low : k.high;
+  facts::Endpoint out;
+  for (std::size_t i = 0; i < 4; ++i) out.address.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
+  out.port = e == End::kLow ? k.low_port : k.high_port;
+  return out;
+}
+
+facts::Endpoint endpoint_of(const WideKey& k, End e) {
+  facts::Endpoint out;
+  out.address.version = static_cast<std::uint8_t>(k.version);
+  out.address.bytes = e == End::kLow ? k.low : k.high;
+  out.port = e == End::kLow ? k.low_port : k.high_port;
+  return out;
+}
 
 Table::Table(const Options& options)
     : options_{options},
@@ -103,6 +101,7 @@ void Table::prefetch(Ref ref) const {
 }
 
 void Table::observe(Block& block) {
+  if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
   constexpr std::size_t kTogether = 64;
   for (std::size_t base = 0; base < block.used; base += kTogether) {
     const std::size_t end = std::min(base + kTogether, block.used);
@@ -236,7 +235,8 @@ Ref Table::born(Packet& p, As as) {
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
-  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender).address, p.fact);
+  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender), p.fact);
+  if (!p.fact.syn()) survey_.opened(endpoint(ref, hot(ref).client()), endpoint(ref, other(hot(ref).client())), p.fact.time);
   if (options_.tell_all) raise(hot(ref), facts::Signal::kOpenAtEnd);
   return ref;
 }
@@ -258,6 +258,8 @@ Packet Table::syn_of(const Embryo<K>& e) const {
   f.from_server = p.sender == End::kHigh;
   return p;
 }
+template Packet Table::syn_of(const Embryo<NarrowKey>& e) const;
+template Packet Table::syn_of(const Embryo<WideKey>& e) const;
 
 /// The lone SYN is lone no more: it becomes a record by going through advance()
 /// as it would have at the time.
@@ -271,7 +273,7 @@ Ref Table::hatch(Ref embryo, const Packet& cause) {
     e.shape = 0xffff;
     lane.embryos.give_back(number(embryo));
     slots_.replace(cause.hash, embryo, ref);
-    survey_.syn(endpoint(ref, syn.sender).address, syn.fact);
+    survey_.syn(endpoint(ref, syn.sender), syn.fact);
     advance(ref, lane.records[number(ref)].hot, syn);
     return ref;
   };
@@ -380,11 +382,6 @@ facts::Endpoint Table::endpoint(Ref ref, End e) const {
   return is_wide(ref) ? endpoint_of(wide_.records[n].key, e) : endpoint_of(narrow_.records[n].key, e);
 }
 
-facts::Endpoint Table::lone_server(Ref ref) const {
-  const std::uint16_t shape = is_wide(ref) ? wide_.embryos[number(ref)].shape : narrow_.embryos[number(ref)].shape;
-  return endpoint(ref, other(shapes_.sender(shape)));
-}
-
 std::uint32_t Table::hash_of(Ref ref) const {
   return is_wide(ref) ? hash_key(wide_.records[number(ref)].key) : hash_key(narrow_.records[number(ref)].key);
 }
@@ -397,7 +394,7 @@ void Table::finish() {
       if (!h.is(Hold::kIndexed)) continue;
       settle(ref, h);
       count_end(ref, h);
-      if (h.side == 0 || !(sides_[h.side - 1].signals & ~kUntold)) ++survey_.survey.healthy_untold;
+      if (!is_told(h)) ++survey_.survey.healthy_untold;
     }
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
       const auto& e = lane.embryos[i];
@@ -409,34 +406,17 @@ void Table::finish() {
       ended.rank = e.rank;
       ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
       ended.fate = facts::Attempt::Fate::kUnanswered;
-      ended.began_with_syn = ended.lone_syn = ended.failed = true;
+      ended.lone_syn = ended.failed = true;
       ended.tsval = e.tsval;
-      survey_.ended(ended);
+      survey_.lone_syn(ended);
     }
   };
   each(narrow_, 0);
   each(wide_, RefBits::kWide);
+  survey_.finish();
   survey_.survey.connections = next_rank_;
   survey_.survey.begin = begin_;
   survey_.survey.end = end_;
-}
-
-std::vector<Tellable> Table::tellables() const {
-  std::vector<Tellable> out;
-  const auto each = [&](const auto& lane, Ref kind) {
-    for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i)
-      if (lane.embryos[i].shape != 0xffff) out.push_back({lane.embryos[i].rank, (i + 1) | kind | RefBits::kEmbryo});
-    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
-      const Hot& h = lane.records[i].hot;
-      if (!h.is(Hold::kUsed)) continue;
-      if (options_.tell_all || (h.side != 0 && (sides_[h.side - 1].signals & ~kUntold)))
-        out.push_back({lane.records[i].rank, (i + 1) | kind});
-    }
-  };
-  each(narrow_, 0);
-  each(wide_, RefBits::kWide);
-  std::sort(out.begin(), out.end(), [](const Tellable& a, const Tellable& b) { return a.rank < b.rank; });
-  return out;
 }
 
 }  // namespace tcpwhy::flow

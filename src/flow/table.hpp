@@ -20,10 +20,37 @@
 
 namespace tcpwhy::flow {
 
-/// A connection that is to be told, by its rank.
+/// A connection that is to be told, by its rank; `group` is the place + 1 of the
+/// others like it.
 struct Tellable {
   std::uint32_t rank = 0;
   Ref ref = 0;
+  std::uint32_t group = 0;
+};
+
+/// What connections of one flood have in common.
+struct FloodKey {
+  facts::Endpoint server;
+  std::uint64_t signals = 0;
+  bool answered = false;  ///< by one SYN-ACK, and nothing after it
+  bool recent = false;    ///< too close to the end of the capture to say that nothing came
+  friend bool operator==(const FloodKey&, const FloodKey&) = default;
+};
+struct Flood {
+  static constexpr std::size_t kMostIds = 1000;
+  FloodKey key;
+  Ref first = 0;
+  std::uint32_t first_rank = 0;
+  std::uint64_t alike = 0;
+  std::vector<std::uint64_t> ranks;  ///< the lowest, ascending in the end
+};
+inline std::uint64_t survey_hash(const FloodKey& k) {
+  return survey_mix(survey_hash(k.server), k.signals << 2 | static_cast<unsigned>(k.answered) << 1 | static_cast<unsigned>(k.recent));
+}
+
+struct Telling {
+  std::vector<Tellable> connections;  ///< by rank
+  std::vector<Flood> floods;
 };
 
 class Table {
@@ -35,13 +62,11 @@ class Table {
   void finish();
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }
 
-  /// What is to be told, by rank.
-  [[nodiscard]] std::vector<Tellable> tellables() const;
+  /// What is to be told.
+  [[nodiscard]] Telling telling(Grouping grouping) const;
   /// Everything known about one of them, not annotated. `out` is reused.
   void gather(Tellable which, facts::Connection& out) const;
   [[nodiscard]] std::uint32_t born() const { return next_rank_; }
-  /// The server's end of a lone SYN.
-  [[nodiscard]] facts::Endpoint lone_server(Ref ref) const;
 
   SurveyBuilder& survey() { return survey_; }
   [[nodiscard]] const SurveyBuilder& survey() const { return survey_; }
@@ -102,6 +127,13 @@ class Table {
   [[nodiscard]] bool is_copy(const Hot& h, const facts::SegmentFact& f) const;
   void settle(Ref ref, Hot& h);               ///< the signals that show only at the end
   void count_end(Ref ref, Hot& h);
+
+  // telling.cpp
+  [[nodiscard]] bool is_told(const Hot& h) const {
+    return options_.tell_all || (h.side != 0 && (sides_[h.side - 1].signals & ~kUntold));
+  }
+  [[nodiscard]] bool is_half_open_only(const Hot& h) const;
+  [[nodiscard]] bool is_recent(std::int64_t ns) const;
 
   // gather.cpp
   template <class K>
