@@ -91,6 +91,7 @@ facts::Endpoint endpoint_of(const WideKey& key, End e);
 /// Consecutive packets on their way from decoding to tracking.
 struct Block {
   static constexpr std::size_t kPackets = 256;
+  CaptureTime latest{};             ///< of every frame that was read for it, TCP or not: the capture still watched then
   std::vector<Packet> packets = std::vector<Packet>(kPackets);
   std::size_t used = 0;
   std::vector<Extra> extras;

@@ -131,6 +131,8 @@ void Table::observe(Block& block) {
       }
     }
   }
+  // Frames of other protocols prove that the capture went on watching.
+  if (started_) end_ = std::max(end_, block.latest);
   retire_quiet(end_);
 }
 

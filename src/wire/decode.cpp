@@ -5,15 +5,12 @@
 #include "tcpwhy/decode.hpp"
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/tcp.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {
 namespace {
-
-/// Deeper than any real stack of tunnels; a bound on time for invented ones.
-constexpr int kMaxLayers = 48;
 
 Walk walk_frame(const Frame& frame, Checksums checksums, Segment& out) {
   out = Segment{};

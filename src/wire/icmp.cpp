@@ -3,7 +3,7 @@
 // what the quotation lacks is marked like what the snap length cut.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/tcp.hpp"
 #include "wire/walk.hpp"
 

@@ -1,7 +1,7 @@
 // The outside of a frame: link headers and tags down to the first octet of IP.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {

@@ -2,7 +2,7 @@
 // Ethernet (RFC 2516).
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {

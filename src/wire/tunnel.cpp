@@ -8,7 +8,7 @@
 // it had been captured where it was copied.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {

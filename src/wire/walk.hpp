@@ -100,6 +100,8 @@ Next read_gre(Walk& walk, Segment& out);
 Next read_udp(Walk& walk, Segment& out);
 
 // checksum.cpp
+/// RFC 1071, in host order, ready for the header's field.
+[[nodiscard]] std::uint16_t internet_checksum(const std::uint8_t* at, std::uint32_t octets);
 [[nodiscard]] bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header);
 void check_tcp(Segment& segment);
 
