@@ -298,7 +298,10 @@ TEST(Tracker, SaysSoWhenTheHistoryNoLongerReachesTheBeginning) {
   w.open(50001);
   w.exchange(50001);
   w.open(50002, 5, 6);
-  for (std::uint32_t i = 0; i < 33'000; ++i) w.server({.seq = 7 + i, .ack = 6, .payload = 1, .client_port = 50002});
+  for (std::uint32_t i = 0; i < 33'000; ++i) {
+    w.server({.seq = 7 + i, .ack = 6, .payload = 1, .client_port = 50002});
+    if (i % 100 == 0) w.client({.seq = 6, .ack = 8 + i, .client_port = 50002});
+  }
   w.server({.flags = kRst, .seq = kServerIss + 301, .client_port = 50001});
   const auto told = w.told();
   ASSERT_FALSE(told.empty());
