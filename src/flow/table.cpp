@@ -266,6 +266,8 @@ Packet Table::syn_of(const Embryo<K>& e) const {
   f.from_server = p.sender == End::kHigh;
   return p;
 }
+template Packet Table::syn_of(const Embryo<NarrowKey>& e) const;
+template Packet Table::syn_of(const Embryo<WideKey>& e) const;
 
 /// The lone SYN is lone no more: it becomes a record by going through advance()
 /// as it would have at the time.

@@ -142,7 +142,7 @@ Decoded nflog(Octets frame, const Outside& outside) {
   }
 }
 
-/// pcap LINKTYPE_PPP_HDLC: Cisco's addresses 0f and 8f, or PPP.
+/// pcap LINKTYPE_PPP and LINKTYPE_PPP_HDLC: Cisco's addresses 0f and 8f, or PPP.
 Decoded hdlc(Octets frame, const Outside& outside) {
   if (!frame.has(1)) return cut_or_malformed(frame, 1, outside);
   if (frame.octet(0) != 0x0f && frame.octet(0) != 0x8f) return ppp(frame, outside);
@@ -284,7 +284,7 @@ Decoded link(LinkType link, Octets frame, const Outside& outside) {
     case LinkType::kIpv6: return ip(frame, outside);
     case LinkType::kLinuxSll: return cooked(frame, 16, 14, outside);
     case LinkType::kLinuxSll2: return cooked(frame, 20, 0, outside);
-    case LinkType::kPpp: return ppp(frame, outside);
+    case LinkType::kPpp:
     case LinkType::kPppHdlc: return hdlc(frame, outside);
     case LinkType::kPppEther: return pppoe(frame, outside);
     case LinkType::kNflog: return nflog(frame, outside);
