@@ -553,8 +553,6 @@ void Table::finish() {
   survey_.survey.end = end_;
 }
 
-template Packet Table::syn_of(const Embryo<NarrowKey>&) const;
-template Packet Table::syn_of(const Embryo<WideKey>&) const;
 template Ended Table::lone_end(const Embryo<NarrowKey>&) const;
 template Ended Table::lone_end(const Embryo<WideKey>&) const;
 
