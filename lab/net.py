@@ -148,7 +148,7 @@ class World:
         self.client2, self.hop = self.hosts.get("client2"), self.hosts.get("hop")
         self._links(clients, wire is not None, inner_wire is not None)
         self._settings(nat)
-        if not offload or wire is not None:
+        if not offload or wire is not None or inner_wire is not None:
             self._offload_off(everywhere=not offload)
         self.wire = self.inner = None
         from wire import Wire

@@ -61,7 +61,12 @@ class Wire(threading.Thread):
         self._wake, self._waker = socket.socketpair()
         self._queue, self._order, self._lock = [], itertools.count(), threading.Lock()
         self._ending = False
+        self._last = 0.0
         self.error = None
+
+    def quiet(self):
+        """True when nothing is under way, and nothing came for longer than an answer would take."""
+        return not self._queue and time.monotonic() > self._last + 2 * self.delay + 0.05
 
     def frame(self, ip, up):
         """An IP packet framed as if the far side of the wire had sent it."""
@@ -104,6 +109,7 @@ class Wire(threading.Thread):
                 return
             if about[2] == PACKET_OUTGOING:
                 continue
+            self._last = time.monotonic()
             frame = Frame(data, source is self.left)
             rule = self.rule
             if rule:
@@ -121,6 +127,7 @@ class Wire(threading.Thread):
             with self._lock:
                 _, _, data, up = heapq.heappop(self._queue)
             try:
+                self._last = time.monotonic()
                 (self.right if up else self.left).send(data)
             except OSError as error:
                 if not self._ending:

@@ -1,18 +1,15 @@
 """What the network does to connections: resets in somebody's name, and silence."""
 
-import contextlib
 import socket
 import struct
 import time
 
-import net
 import packet
-from net import CLIENT, CLIENT2, ROUTER_OUT, SERVER, SERVER6, linger_zero
+from net import CLIENT, SERVER
 from raw import Talker, data, has
-from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, Failed, drain, fails, filler, recipe, recv_exact, recv_response,
-                 recv_until, request, response, tcp_state, tls_record, unacked, wait_until)
+from run import (drain, fails, filler, recipe, recv_exact, recv_response, recv_until, request, response,
+                 unacked, wait_until)
 from recipes.handshake import end_both, forget
-from recipes.healthy import send_all
 from recipes.resets import reset_seen
 
 BY_NETWORK = "reset-by-network"
@@ -311,7 +308,8 @@ def reset_ambiguous(run):
 # Silence ------------------------------------------------------------------------------------
 
 def cut(run, up=True, down=True):
-    """From now on the path carries nothing of the given directions."""
+    """From now on the path carries nothing of the given directions; what was said before has arrived."""
+    wait_until(run.wire.quiet, 5, "the wire to fall silent")
     run.wire.rule = lambda frame: frame.drop() if frame.tcp and (up if frame.up else down) else None
 
 
@@ -907,7 +905,7 @@ def corruption_some(run):
     name = client.getsockname()
     run.exchange(client, server, answer=response(12000))
     end_both(run, client, server)
-    run.connection(name, truth=["checksum-corruption", "packet-loss"], accept=["checksum-corruption", "packet-loss", ""], outcome="completed", healthy=True)
+    run.connection(name, truth=["checksum-corruption", "packet-loss"], accept=["checksum-corruption", "packet-loss", ""], outcome="completed")
 
 
 @recipe("timestamp-regression/paws-drops", limit=40, wire=0.005, offload=False)

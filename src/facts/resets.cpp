@@ -42,8 +42,12 @@ bool went_on_receiving(const Connection& c, Index rst) {
 }
 
 bool acted_on(const Connection& c, Index rst, bool sender_went_on) {
+  const bool receiver_went_on = went_on_receiving(c, rst);
+  // A number no receiver takes (RFC 9293 3.10.7.4) ends nothing where the receiver is seen to go on.
+  const SeqPlace place = c.note(rst).seq_place;
+  if (receiver_went_on && (place == SeqPlace::kBeforeWindow || place == SeqPlace::kBeyondWindow)) return false;
   // The sender is gone, or its peer stopped: the connection ended there. Both going on means it was ignored.
-  return !sender_went_on || !went_on_receiving(c, rst);
+  return !sender_went_on || !receiver_went_on;
 }
 
 }  // namespace

@@ -29,10 +29,16 @@ constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
 constexpr Duration kSeveralTimeouts = 5s;
 constexpr Duration kStalledWindow = 5s;
+// Four transmissions of one octet over this time are no repair under way any more.
+constexpr Duration kPersistent = 2s;
 // How long a request may go without an answer before that is no longer merely slow: the first one of a
-// connection meets a server that has shown no life yet; later ones may be long polls.
-constexpr Duration kFirstAnswer = 10s;
-constexpr Duration kLaterAnswer = 60s;
+// connection meets a server whose application has shown no life yet; later ones may be long polls. Five seconds
+// is also when neighbours are asked for again (RFC 4861 7.3.3, Linux delay_first_probe_time): the frame that
+// proves that the capture still watched.
+constexpr Duration kFirstAnswer = 4500ms;
+constexpr Duration kLaterAnswer = 30s;
+// An announced response that stops in the middle while its receiver's window is open.
+constexpr Duration kStoppedResponse = 4s;
 
 class Ending {
  public:
@@ -157,7 +163,20 @@ class Ending {
     // Instead of its FIN, when nothing more was to come.
     if (p == Party::kClient && !p_fin && q_done && p_done && no_request_open && said_goodbye()) return Outcome::kCompleted;
     if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
-    return Outcome::kReset;
+    return gave_up_with_reset(p) ? Outcome::kTimedOut : Outcome::kReset;
+  }
+
+  /// The RST is the last word of one who had asked in vain: keepalive ran out (linux-tcp 7.3 A7), or Windows'
+  /// retries did (linux-tcp 8.8).
+  [[nodiscard]] bool gave_up_with_reset(Party p) const {
+    if (c_.stream(p).keepalives >= 2) {
+      const facts::Keepalives k = facts::keepalives(c_, p);
+      const Duration waited = facts::between(c_, k.tries.last(), rst_);
+      if (k.unanswered >= 2 && waited >= k.interval * 4 / 5) return true;
+    }
+    const auto retry = facts::open_retry(c_, p);
+    return retry && retry->peer_silent && retry->backs_off && retry->tries.count >= 4 &&
+           facts::between(c_, retry->tries.last(), rst_) >= retry->next_due * 4 / 5;
   }
 
   /// One side sends and nothing comes back any more.
@@ -174,8 +193,18 @@ class Ending {
       if (watched >= kSeveralTimeouts && watched_after(last()) >= 3 * kInitialTimeout) return Outcome::kTimedOut;
       return Outcome::kOpen;
     }
-    if (sent >= 4 && watched >= kSeveralTimeouts) return Outcome::kStalled;
+    // It still talks, but never about this: what it got was not taken, or its answers speak of something else.
+    if (sent >= 4 && watched >= kPersistent) return Outcome::kTimedOut;
     return Outcome::kOpen;
+  }
+
+  /// `p` keeps repeating what was acknowledged here: it does not hear the answers.
+  [[nodiscard]] bool deaf(Party p) const {
+    Index i = c_.stream(p).last_data;
+    if (c_.stream(p).fin > i) i = c_.stream(p).fin;
+    if (i < 0 || c_.note(i).repeat != Repeat::kSpurious) return false;
+    const facts::DataRetry retry = facts::data_retry(c_, i);
+    return retry.tries.count >= 4 && retry.backs_off && retry.span >= kPersistent;
   }
 
   [[nodiscard]] bool keepalive_unanswered(Party p) const {
@@ -191,9 +220,13 @@ class Ending {
   }
 
   [[nodiscard]] bool never_answered() const {
-    if (c_.exchanges.empty() || client().fin_seen || server().fin_seen) return false;
+    if (c_.exchanges.empty() || server().fin_seen) return false;
     const facts::Exchange& e = c_.exchanges.back();
+    if (e.response >= 0 && e.announced && !e.response_complete && !client().fin_seen)
+      return facts::first_unacked(c_, Party::kServer) < 0 && watched_after(last()) >= kStoppedResponse;
     if (e.response >= 0 || !facts::was_acked(c_, e.request_end)) return false;
+    // A client that closes its half after having waited as long changes nothing.
+    if (client().fin_seen && c_.segment(client().fin).time - c_.segment(e.request_end).time < kFirstAnswer) return false;
     const App app = c_.segment(e.request).app;
     const bool expects_answer = app == App::kHttpRequest || app == App::kTlsHandshake || app == App::kSmb;
     if (!expects_answer) return false;
@@ -227,16 +260,16 @@ class Ending {
       const Outcome o = silence(p);
       if (o != Outcome::kOpen) {
         // Retrying into a handshake the server never completed.
-        if (!server_joined_ && !mid_stream() && late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
+        if (!server_joined_ && !mid_stream() && (late_syn_acks_ > 0 || server().rst >= 0)) return Outcome::kHandshakeFailed;
         return o;
       }
-      if (keepalive_unanswered(p)) return Outcome::kTimedOut;
+      if (keepalive_unanswered(p) || deaf(p)) return Outcome::kTimedOut;
     }
     if (both) return Outcome::kCompleted;
+    if (never_answered()) return Outcome::kStalled;
     if (client().fin_seen || server().fin_seen) {
       return Outcome::kHalfClosed;
     }
-    if (never_answered()) return Outcome::kStalled;
     return Outcome::kOpen;
   }
 
@@ -250,7 +283,8 @@ class Ending {
         if (facts::syn_attempts(c_).gave_up) c_.ended_by = Party::kClient;
         return;
       case Outcome::kTimedOut:
-        stopped(Party::kClient);
+        if (rst_ >= 0) c_.ended_by = c_.segment(rst_).from();
+        else stopped(Party::kClient);
         if (!c_.ended_by) stopped(Party::kServer);
         return;
       case Outcome::kOpen:

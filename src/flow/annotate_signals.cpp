@@ -61,9 +61,9 @@ std::uint64_t of_segments(const Connection& c) {
     if (s.options & (Opt::kMd5 | Opt::kAo)) bits |= Signal::kAuthentication;
     if (s.syn() && s.has(Opt::kFastOpen)) bits |= Signal::kFastOpen;
     if (s.syn() && s.payload_bytes > 0) bits |= Signal::kSynWithData;
-    if (n.ack_place == AckPlace::kImpossible && !(n.challenge && c.handshake_ack < 0)) bits |= Signal::kImpossibleAck;
-    if (n.challenge && n.provoked_by >= 0 && c.segment(n.provoked_by).syn() && !c.segment(n.provoked_by).has_ack())
-      bits |= Signal::kSynAnsweredByAck;
+    const bool met_syn = n.challenge && n.provoked_by >= 0 && c.segment(n.provoked_by).syn() && !c.segment(n.provoked_by).has_ack();
+    if (met_syn) bits |= Signal::kSynAnsweredByAck;
+    else if (n.ack_place == AckPlace::kImpossible) bits |= Signal::kImpossibleAck;
     const bool probe = n.repeat == Repeat::kZeroWindowProbe;
     if (n.seq_place == SeqPlace::kBeyondWindow && !probe) bits |= Signal::kOutOfWindow;
     if (s.rst() && n.seq_place == SeqPlace::kBeforeWindow) bits |= Signal::kOutOfWindow;

@@ -38,6 +38,29 @@ inline Chunk allocate(Pages pages) {
 #endif
   return Chunk{static_cast<std::byte*>(p)};
 }
+
+/// An array of zeros. Large ones come straight from the kernel, which zeroes
+/// them when they are first touched, two megabytes at a time where it can.
+template <class T>
+class Zeroed {
+ public:
+  Zeroed() = default;
+  explicit Zeroed(std::size_t n) : data_{static_cast<T*>(std::calloc(n, sizeof(T)))}, size_{n} {
+    if (data_ == nullptr) throw std::bad_alloc{};
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const auto begin = (reinterpret_cast<std::uintptr_t>(data_.get()) + 4095) & ~std::uintptr_t{4095};
+    const auto end = reinterpret_cast<std::uintptr_t>(data_.get() + n) & ~std::uintptr_t{4095};
+    if (n * sizeof(T) >= 2 * kChunk) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+  }
+  [[nodiscard]] T& operator[](std::size_t i) { return data_.get()[i]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const { return data_.get()[i]; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<T, Free> data_;
+  std::size_t size_ = 0;
+};
 }  // namespace memory
 
 /// Records are numbered from 0. `T` is trivially copyable; a record handed out

@@ -149,7 +149,8 @@ bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
-  wire::Segment s;
+  block.latest = std::max(block.latest, frame.time);
+  wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
   Packet& out = block.packets[block.used];
   switch (s.kind) {

@@ -85,15 +85,21 @@ static_assert(sizeof(Packet) == 128);
 std::uint32_t hash_key(const NarrowKey& key);
 std::uint32_t hash_key(const WideKey& key);
 
+facts::Endpoint endpoint_of(const NarrowKey& key, End e);
+facts::Endpoint endpoint_of(const WideKey& key, End e);
+
 /// Consecutive packets on their way from decoding to tracking.
 struct Block {
   static constexpr std::size_t kPackets = 256;
+  CaptureTime latest{};             ///< of every frame that was read for it, TCP or not: the capture still watched then
   std::vector<Packet> packets = std::vector<Packet>(kPackets);
   std::size_t used = 0;
   std::vector<Extra> extras;
+  std::uint64_t expected_connections = 0;  ///< a guess for the whole input, once there is one
   void clear() {
     used = 0;
     extras.clear();
+    expected_connections = 0;
   }
 };
 

@@ -3,8 +3,10 @@
 // reference}. The home of a slot follows from its hash alone, so that growing
 // and deleting read no record.
 
+#include <algorithm>
 #include <cstdint>
-#include <vector>
+
+#include "flow/arena.hpp"
 
 namespace tcpwhy::flow {
 
@@ -38,7 +40,7 @@ class Slots {
   }
 
   void insert(std::uint32_t hash, Ref ref) {
-    if ((used_ + 1) * 8 > slots_.size() * 5) resize(slots_.size() * 2);
+    if ((used_ + 1) * 16 > slots_.size() * 11) resize(slots_.size() * 2);
     place(pack(hash, ref));
     ++used_;
   }
@@ -50,7 +52,7 @@ class Slots {
     if (slot == nullptr) return;
     --used_;
     // Whoever was pushed past this place moves back into it.
-    std::size_t hole = static_cast<std::size_t>(slot - slots_.data());
+    std::size_t hole = static_cast<std::size_t>(slot - &slots_[0]);
     for (std::size_t i = (hole + 1) & mask_; slots_[i] != 0; i = (i + 1) & mask_) {
       const std::size_t away = (i - home(hash_of(slots_[i]))) & mask_;
       if (away >= ((i - hole) & mask_)) {
@@ -63,7 +65,7 @@ class Slots {
   /// Makes room for `connections` at once, to spare the growing.
   void reserve(std::uint64_t connections) {
     std::size_t size = slots_.size();
-    while (connections * 8 > size * 5 && size < kLargestReserved) size *= 2;
+    while (connections * 16 > size * 11 && size < kLargestReserved) size *= 2;
     if (size > slots_.size()) resize(size);
   }
   [[nodiscard]] std::size_t used() const { return used_; }
@@ -88,14 +90,14 @@ class Slots {
     slots_[i] = slot;
   }
   void resize(std::size_t size) {
-    std::vector<std::uint64_t> before = std::move(slots_);
-    slots_.assign(size, 0);
+    memory::Zeroed<std::uint64_t> before{size};
+    std::swap(before, slots_);
     mask_ = size - 1;
-    for (std::uint64_t slot : before)
-      if (slot != 0) place(slot);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      if (before[i] != 0) place(before[i]);
   }
 
-  std::vector<std::uint64_t> slots_;
+  memory::Zeroed<std::uint64_t> slots_;
   std::size_t mask_ = 0, used_ = 0;
 };
 

@@ -44,7 +44,8 @@ struct Side {
   End previous_closer = End::kLow;
   std::int64_t previous_end = 0;
   SeqNum previous_next[2];
-  Ref previous = 0;                ///< its record, while that still waits whether it lives on
+  Ref previous = 0;                ///< its record, while it may still turn out to live on
+  bool told = false;               ///< handed over already; only what comes later would be news
 
   std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
 
@@ -77,7 +78,7 @@ class Stories {
 
  private:
   static constexpr std::uint32_t kBlock = 32;
-  static constexpr std::uint32_t kSizes[3] = {4, 8, kBlock};
+  static constexpr std::uint32_t kSizes[3] = {2, 8, kBlock};
   static std::uint32_t kind_of(std::uint32_t ordinal) { return ordinal < 2 ? ordinal : 2; }
 
   std::uint32_t take(std::uint32_t kind);  ///< cell + 1, 0 when there is no room

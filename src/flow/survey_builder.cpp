@@ -1,11 +1,18 @@
 #include "flow/survey_builder.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
 
 namespace tcpwhy::flow {
 namespace {
 
-constexpr std::size_t kMostHosts = 16384, kMostServices = 65536, kMostPairs = 65536, kMostNeighbours = 4096;
+constexpr std::size_t kMostHosts = 65536, kMostServices = 65536, kMostPairs = 65536, kMostNeighbours = 4096;
+/// Of the hosts, the busiest are handed on: their facts take a kilobyte each.
+constexpr std::size_t kMostHostsTold = 8192;
+/// Beyond this many lone SYNs a service is flooded, and whoever sent them is made up.
+constexpr std::uint64_t kFlooded = 4096;
 
 std::uint32_t shape_hash(const facts::SegmentFact& f) {
   std::uint32_t h = f.window;
@@ -14,101 +21,238 @@ std::uint32_t shape_hash(const facts::SegmentFact& f) {
   return h * 0x9e37'79b1u + f.mss;
 }
 
-/// What is in the table already, or new while there is room.
-template <class Map>
-typename Map::mapped_type* entry(Map& map, const typename Map::key_type& key, std::size_t most, std::uint64_t& refused) {
-  if (auto it = map.find(key); it != map.end()) return &it->second;
-  if (map.size() >= most) {
-    ++refused;
-    return nullptr;
-  }
-  return &map[key];
+template <class T>
+void fill(facts::Sample<T>& out, const facts::Sample<SynSample>& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
+  out.seen = from.seen;
+  out.stride = from.stride;
+  out.values.reserve(from.values.size());
+  for (const SynSample& s : from.values)
+    if (keep(s)) out.values.push_back(pick(s));
 }
 
 }  // namespace
 
-facts::HostFacts* SurveyBuilder::host(const facts::Address& a) {
-  return entry(survey.hosts, a, kMostHosts, survey.table_entries_refused);
-}
-facts::ServiceFacts* SurveyBuilder::service(const facts::Endpoint& e) {
-  facts::ServiceFacts* s = entry(survey.services, e, kMostServices, survey.table_entries_refused);
-  if (s != nullptr) s->endpoint = e;
-  return s;
-}
-facts::PairFacts* SurveyBuilder::pair(const facts::Address& client, const facts::Endpoint& server) {
-  facts::PairFacts* p = entry(survey.pairs, facts::PairKey{client, server}, kMostPairs, survey.table_entries_refused);
-  if (p != nullptr) {
-    p->client = client;
-    p->server = server;
+void Distinct::add(std::uint64_t hash) {
+  if (registers_.empty()) {
+    if (std::find(exact_.begin(), exact_.end(), hash) != exact_.end()) return;
+    exact_.push_back(hash);
+    if (exact_.size() <= kExact) return;
+    registers_.assign(kRegisters, 0);
+    for (std::uint64_t h : exact_) note(h);
+    exact_ = {};
+    return;
   }
-  return p;
+  note(hash);
 }
 
-void SurveyBuilder::syn(const facts::Address& client, const facts::SegmentFact& f) {
-  facts::HostFacts* h = host(client);
-  if (h == nullptr) return;
-  ++h->ttl_seen[f.ttl];
-  h->syn_window = f.window;
-  h->syn_options |= f.options;
-  h->syn_ttls.add(f.ttl);
-  h->syn_shapes.add(shape_hash(f));
-  if (f.has(wire::Opt::kTimestamps)) {
-    h->uses_timestamps = true;
-    h->syn_tsvals.add({f.time, f.tsval});
+void Distinct::note(std::uint64_t hash) {
+  const std::uint64_t rest = hash / kRegisters;
+  const auto rank = static_cast<std::uint8_t>(std::countr_zero(rest | 1ull << 53) + 1);
+  std::uint8_t& reg = registers_[hash % kRegisters];
+  reg = std::max(reg, rank);
+}
+
+std::uint64_t Distinct::count() const {
+  if (registers_.empty()) return exact_.size();
+  constexpr double kM = static_cast<double>(kRegisters);
+  double sum = 0;
+  std::size_t zeros = 0;
+  for (std::uint8_t r : registers_) {
+    sum += std::ldexp(1.0, -r);
+    zeros += r == 0;
   }
+  const double raw = 0.7213 / (1 + 1.079 / kM) * kM * kM / sum;
+  if (raw <= 2.5 * kM && zeros != 0) return static_cast<std::uint64_t>(kM * std::log(kM / static_cast<double>(zeros)));
+  return static_cast<std::uint64_t>(raw);
 }
 
-void SurveyBuilder::syn_ack(const facts::Address& server, const facts::SegmentFact& f, Duration after_syn) {
-  facts::HostFacts* h = host(server);
-  if (h == nullptr) return;
-  ++h->syn_acks;
-  ++h->ttl_seen[f.ttl];
-  h->syn_ack_window = f.window;
-  h->syn_ack_options |= f.options;
-  h->fastest_syn_ack = std::min(h->fastest_syn_ack, after_syn);
-  if (f.has(wire::Opt::kTimestamps)) h->uses_timestamps = true;
+void HostEntry::saw_ttl(std::uint8_t ttl) {
+  for (std::size_t i = 0; i < ttls.size(); ++i) {
+    if (ttl_counts[i] == 0) ttls[i] = ttl;
+    if (ttls[i] != ttl) continue;
+    ++ttl_counts[i];
+    return;
+  }
+  if (other_ttls < 255) ++other_ttls;
 }
 
-void SurveyBuilder::opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime) {
-  facts::PairFacts* p = pair(client.address, server);
-  if (p == nullptr) return;
-  ++p->open_now;
-  p->open_peak = std::max(p->open_peak, p->open_now);
+SurveyBuilder::SurveyBuilder() : hosts_{kMostHosts}, services_{kMostServices}, pairs_{kMostPairs} {}
+
+SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server) {
+  if (queued_ == kQueue) drain();
+  Event& e = queue_[queued_++];
+  e.kind = kind;
+  e.end.client = client;
+  e.end.server = server;
+  return e;
+}
+
+void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact& f) {
+  Event& e = add(Kind::kSyn, client, {});
+  e.host_hash = hosts_.hash(client.address);
+  hosts_.prefetch(e.host_hash);
+  e.ttl = f.ttl;
+  e.window = f.window;
+  e.options = f.options;
+  e.shape = shape_hash(f);
+  e.end.start = f.time;
+  e.end.tsval = f.tsval;
+}
+
+void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& f,
+                            Duration after_syn) {
+  Event& e = add(Kind::kSynAck, client, server);
+  e.host_hash = hosts_.hash(server.address);
+  hosts_.prefetch(e.host_hash);
+  e.ttl = f.ttl;
+  e.window = f.window;
+  e.options = f.options;
+  e.span = after_syn;
+}
+
+void SurveyBuilder::first_segment(const facts::Endpoint& sender, std::uint8_t ttl) {
+  Event& e = add(Kind::kFirst, sender, {});
+  e.host_hash = hosts_.hash(sender.address);
+  hosts_.prefetch(e.host_hash);
+  e.ttl = ttl;
+}
+
+void SurveyBuilder::opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime when) {
+  Event& e = add(Kind::kOpened, client, server);
+  e.pair_hash = pairs_.hash({client.address, server});
+  pairs_.prefetch(e.pair_hash);
+  e.end.start = when;
 }
 
 void SurveyBuilder::reused(const facts::Endpoint& client, const facts::Endpoint& server, Duration after_end) {
-  facts::PairFacts* p = pair(client.address, server);
-  if (p == nullptr) return;
-  ++p->tuple_reuses;
-  p->quickest_reuse = std::min(p->quickest_reuse, after_end);
+  Event& e = add(Kind::kReused, client, server);
+  e.pair_hash = pairs_.hash({client.address, server});
+  pairs_.prefetch(e.pair_hash);
+  e.span = after_end;
 }
 
-void SurveyBuilder::ended(const Ended& e) {
-  using Fate = facts::Attempt::Fate;
-  if (e.both_directions) ++survey.two_direction_connections;
-  else ++survey.one_direction_connections;
+void SurveyBuilder::ended(const Ended& end) {
+  Event& e = add(Kind::kEnded, end.client, end.server);
+  e.end = end;
+  e.pair_hash = pairs_.hash({end.client.address, end.server});
+  e.host_hash = hosts_.hash(end.client.address);
+  e.service_hash = services_.hash(end.server);
+  pairs_.prefetch(e.pair_hash);
+  hosts_.prefetch(e.host_hash);
+  services_.prefetch(e.service_hash);
+}
+
+void SurveyBuilder::drain() {
+  for (std::size_t i = 0; i < queued_; ++i) {
+    const Event& e = queue_[i];
+    switch (e.kind) {
+      case Kind::kSyn:
+      case Kind::kSynAck:
+      case Kind::kFirst: hosts_.prefetch_entry(e.host_hash); break;
+      case Kind::kOpened:
+      case Kind::kReused: pairs_.prefetch_entry(e.pair_hash); break;
+      case Kind::kEnded:
+        pairs_.prefetch_entry(e.pair_hash);
+        hosts_.prefetch_entry(e.host_hash);
+        break;
+    }
+  }
+  for (std::size_t i = 0; i < queued_; ++i) apply(queue_[i]);
+  queued_ = 0;
+}
+
+void SurveyBuilder::apply(const Event& e) {
+  switch (e.kind) {
+    case Kind::kSyn: {
+      HostEntry* h = hosts_.find_or_add(e.end.client.address, e.host_hash);
+      if (h == nullptr) return;
+      h->saw_ttl(e.ttl);
+      h->syn_window = e.window;
+      h->syn_options |= e.options;
+      const bool stamps = e.options & wire::Opt::kTimestamps;
+      h->uses_timestamps |= stamps;
+      h->syns.add({e.end.start, e.end.tsval, e.shape, e.ttl, stamps});
+      return;
+    }
+    case Kind::kSynAck: {
+      HostEntry* h = hosts_.find_or_add(e.end.server.address, e.host_hash);
+      if (h == nullptr) return;
+      h->saw_ttl(e.ttl);
+      ++h->syn_acks;
+      h->syn_ack_window = e.window;
+      h->syn_ack_options |= e.options;
+      h->fastest_syn_ack = std::min(h->fastest_syn_ack, e.span);
+      if (e.options & wire::Opt::kTimestamps) h->uses_timestamps = true;
+      if (ServiceEntry* s = services_.find_or_add(e.end.server, services_.hash(e.end.server))) {
+        s->facts.syn_ack_options |= e.options;
+        s->facts.fastest_syn_ack = std::min(s->facts.fastest_syn_ack, e.span);
+      }
+      return;
+    }
+    case Kind::kFirst:
+      if (HostEntry* h = hosts_.find_or_add(e.end.client.address, e.host_hash)) h->saw_ttl(e.ttl);
+      return;
+    case Kind::kOpened: {
+      PairEntry* p = pairs_.find_or_add({e.end.client.address, e.end.server}, e.pair_hash);
+      if (p == nullptr) return;
+      ++p->open_now;
+      if (p->open_now > p->open_peak) {
+        p->open_peak = p->open_now;
+        p->at_peak = Duration{};
+      }
+      if (p->open_now == p->open_peak) p->at_peak_since = e.end.start;
+      p->lowest_port = std::min(p->lowest_port, e.end.client.port);
+      p->highest_port = std::max(p->highest_port, e.end.client.port);
+      return;
+    }
+    case Kind::kReused: {
+      PairEntry* p = pairs_.find_or_add({e.end.client.address, e.end.server}, e.pair_hash);
+      if (p == nullptr) return;
+      ++p->reuses;
+      p->quickest_reuse = std::min(p->quickest_reuse, e.span);
+      return;
+    }
+    case Kind::kEnded: apply_end(e); return;
+  }
+}
+
+void SurveyBuilder::apply_end(const Event& event) {
+  const Ended& e = event.end;
+  ++(e.both_directions ? survey.two_direction_connections : survey.one_direction_connections);
   if (e.gap) ++survey.capture_gap_connections;
-  if (facts::PairFacts* p = pair(e.client.address, e.server)) {
+  if (PairEntry* p = pairs_.find_or_add({e.client.address, e.server}, event.pair_hash)) {
     ++p->connections;
     if (e.failed) ++p->failed;
-    if (p->open_now > 0 && e.fate != Fate::kUnanswered && e.fate != Fate::kRefused && e.fate != Fate::kIncomplete) --p->open_now;
+    if (e.opened && p->open_now > 0) {
+      if (p->open_now == p->open_peak) p->at_peak += e.end - p->at_peak_since;
+      --p->open_now;
+    }
+    p->lowest_port = std::min(p->lowest_port, e.client.port);
+    p->highest_port = std::max(p->highest_port, e.client.port);
   }
-  if (facts::HostFacts* h = host(e.client.address)) ++h->connections_as_client;
-  if (facts::HostFacts* h = host(e.server.address)) ++h->connections_as_server;
-  facts::ServiceFacts* s = service(e.server);
-  if (s == nullptr) return;
-  if (s->attempts++ == 0) s->first_attempt = e.start;
-  s->first_attempt = std::min(s->first_attempt, e.start);
-  s->last_attempt = std::max(s->last_attempt, e.start);
+  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) ++h->as_client;
+  if (HostEntry* h = hosts_.find_or_add(e.server.address, hosts_.hash(e.server.address))) ++h->as_server;
+  if (ServiceEntry* s = services_.find_or_add(e.server, event.service_hash)) {
+    count_attempt(*s, e);
+    s->clients.add(survey_hash(e.client.address));
+  }
+}
+
+void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
+  using Fate = facts::Attempt::Fate;
+  facts::ServiceFacts& s = entry.facts;
+  if (s.attempts++ == 0) s.first_attempt = s.last_attempt = e.start;
+  s.first_attempt = std::min(s.first_attempt, e.start);
+  s.last_attempt = std::max(s.last_attempt, e.start);
   switch (e.fate) {
-    case Fate::kAccepted: ++s->accepted; break;
-    case Fate::kRefused: ++s->refused; break;
-    case Fate::kUnanswered: ++s->unanswered; break;
-    case Fate::kIncomplete: ++s->incomplete; break;
-    case Fate::kResetEarly: ++s->reset_early; break;
+    case Fate::kAccepted: ++s.accepted; break;
+    case Fate::kRefused: ++s.refused; break;
+    case Fate::kUnanswered: ++s.unanswered; break;
+    case Fate::kIncomplete: ++s.incomplete; break;
+    case Fate::kResetEarly: ++s.reset_early; break;
   }
-  if (e.lone_syn) ++s->lone_syns;
-  if (e.syn_acks > 1) s->syn_ack_repeats += e.syn_acks - 1;
+  if (e.lone_syn) ++s.lone_syns;
+  if (e.syn_acks > 1) s.syn_ack_repeats += e.syn_acks - 1;
   facts::Attempt a;
   a.syn = e.start;
   a.fate = e.fate;
@@ -118,19 +262,39 @@ void SurveyBuilder::ended(const Ended& e) {
   a.tsval = e.tsval;
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
-  s->attempts_sample.add(a);
-  if (e.fate != Fate::kAccepted) s->failures_sample.add(a);
-  if (e.closed_idle) {
-    s->idle_ends.add({e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank});
-    if (e.closer == facts::Party::kServer && !e.by_reset) s->requests_at_server_close.add(e.requests);
+  s.attempts_sample.add(a);
+  if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
+  if (e.closed) {
+    s.idle_ends.add({e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank});
+    if (e.closer == facts::Party::kServer && !e.by_reset) s.requests_at_server_close.add(e.requests);
   }
+}
+
+void SurveyBuilder::lone_syn(const Ended& e) {
+  std::vector<ServiceEntry>& all = services_.entries();
+  if (last_service_ == 0 || !(all[last_service_ - 1].key == e.server)) {
+    const ServiceEntry* s = services_.find_or_add(e.server, services_.hash(e.server));
+    last_service_ = s == nullptr ? 0 : static_cast<std::uint32_t>(s - all.data()) + 1;
+  }
+  if (last_service_ == 0 || all[last_service_ - 1].facts.lone_syns < kFlooded) {
+    ended(e);
+    drain();
+    return;
+  }
+  ++survey.one_direction_connections;
+  ServiceEntry& s = all[last_service_ - 1];
+  count_attempt(s, e);
+  s.clients.add(survey_hash(e.client.address));
 }
 
 void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when) {
   auto it = std::find_if(survey.neighbours.begin(), survey.neighbours.end(),
                          [&](const facts::NeighbourFacts& n) { return n.target == target; });
   if (it == survey.neighbours.end()) {
-    if (survey.neighbours.size() == kMostNeighbours) return;
+    if (survey.neighbours.size() == kMostNeighbours) {
+      ++survey.table_entries_refused;
+      return;
+    }
     facts::NeighbourFacts n;
     n.target = target;
     n.first_frame = when.frame;
@@ -141,6 +305,65 @@ void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const f
   ++(answer ? it->answers : it->questions);
   it->last_frame = when.frame;
   it->last = when.time;
+}
+
+void SurveyBuilder::finish() {
+  drain();
+  survey.table_entries_refused += hosts_.refused() + services_.refused() + pairs_.refused();
+
+  std::vector<HostEntry>& hosts = hosts_.entries();
+  std::vector<std::uint32_t> order(hosts.size());
+  std::iota(order.begin(), order.end(), 0u);
+  if (order.size() > kMostHostsTold) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return hosts[a].weight() > hosts[b].weight(); });
+    survey.table_entries_refused += order.size() - kMostHostsTold;
+    order.resize(kMostHostsTold);
+  }
+  survey.hosts.reserve(order.size());
+  for (std::uint32_t i : order) {
+    const HostEntry& from = hosts[i];
+    facts::HostFacts& h = survey.hosts[from.key];
+    for (std::size_t k = 0; k < from.ttls.size(); ++k)
+      if (from.ttl_counts[k] != 0) h.ttl_seen[from.ttls[k]] += from.ttl_counts[k];
+    h.connections_as_client = from.as_client;
+    h.connections_as_server = from.as_server;
+    h.syn_acks = from.syn_acks;
+    h.syn_window = from.syn_window;
+    h.syn_ack_window = from.syn_ack_window;
+    h.syn_options = from.syn_options;
+    h.syn_ack_options = from.syn_ack_options;
+    h.fastest_syn_ack = from.fastest_syn_ack;
+    h.uses_timestamps = from.uses_timestamps;
+    constexpr auto kAll = [](const SynSample&) { return true; };
+    fill<std::uint8_t>(h.syn_ttls, from.syns, [](const SynSample& s) { return s.ttl; }, kAll);
+    fill<std::uint32_t>(h.syn_shapes, from.syns, [](const SynSample& s) { return s.shape; }, kAll);
+    fill<std::pair<CaptureTime, std::uint32_t>>(
+        h.syn_tsvals, from.syns, [](const SynSample& s) { return std::pair{s.time, s.tsval}; },
+        [](const SynSample& s) { return s.has_timestamps; });
+  }
+  survey.services.reserve(services_.entries().size());
+  for (ServiceEntry& from : services_.entries()) {
+    from.facts.endpoint = from.key;
+    from.facts.clients = from.clients.count();
+    survey.services.emplace(from.key, std::move(from.facts));
+  }
+  survey.pairs.reserve(pairs_.entries().size());
+  for (const PairEntry& from : pairs_.entries()) {
+    facts::PairFacts p;
+    p.client = from.key.client;
+    p.server = from.key.server;
+    p.connections = from.connections;
+    p.failed = from.failed;
+    p.open_now = from.open_now;
+    p.open_peak = from.open_peak;
+    p.at_peak = from.at_peak;
+    p.tuple_reuses = from.reuses;
+    p.quickest_reuse = from.quickest_reuse;
+    p.distinct_ports_low = from.lowest_port;
+    p.distinct_ports_high = from.highest_port;
+    survey.pairs.emplace(from.key, p);
+  }
 }
 
 }  // namespace tcpwhy::flow

@@ -1,9 +1,12 @@
 #pragma once
-// Builds the survey from what happens to connections, not from packets: a birth
-// with its SYN, an answer to it, an end.
+// Builds the survey from what happens to connections, not from packets: a SYN,
+// its answer, an end. Events wait in a short queue, so that the places they
+// touch are fetched ahead.
 
+#include <array>
 #include <cstdint>
 
+#include "flow/survey_tables.hpp"
 #include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::flow {
@@ -14,8 +17,8 @@ struct Ended {
   std::uint64_t rank = 0;
   CaptureTime start{}, end{};
   facts::Attempt::Fate fate = facts::Attempt::Fate::kAccepted;
-  bool began_with_syn = false;
   bool lone_syn = false;
+  bool opened = false;                         ///< opened() was called for it
   bool failed = false;
   bool both_directions = false;
   bool gap = false;
@@ -23,28 +26,56 @@ struct Ended {
   std::uint32_t requests = 0;
   bool has_timestamps = false;
   std::uint32_t tsval = 0;
-  bool closed_idle = false;                    ///< closed with nothing outstanding
+  bool closed = false;                         ///< a FIN or RST ended it after it was established
   facts::Party closer = facts::Party::kServer;
   bool by_reset = false, crossed = false;
-  Duration idle{};
+  Duration idle{};                             ///< silence before the first FIN or RST
 };
 
 class SurveyBuilder {
  public:
-  void syn(const facts::Address& client, const facts::SegmentFact& syn);
-  void syn_ack(const facts::Address& server, const facts::SegmentFact& syn_ack, Duration after_syn);
-  void first_segment(const facts::Address& sender, std::uint8_t ttl);
+  SurveyBuilder();
+
+  void syn(const facts::Endpoint& client, const facts::SegmentFact& syn);
+  void syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& syn_ack,
+               Duration after_syn);
+  void first_segment(const facts::Endpoint& sender, std::uint8_t ttl);
   void opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime when);
   void reused(const facts::Endpoint& client, const facts::Endpoint& server, Duration after_end);
   void ended(const Ended& e);
+  /// A lone SYN still waiting at the end of the input.
+  void lone_syn(const Ended& e);
   void neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when);
+  /// Turns the tables into the survey.
+  void finish();
 
   facts::Survey survey;
 
  private:
-  facts::HostFacts* host(const facts::Address& a);
-  facts::ServiceFacts* service(const facts::Endpoint& e);
-  facts::PairFacts* pair(const facts::Address& client, const facts::Endpoint& server);
+  enum class Kind : std::uint8_t { kSyn, kSynAck, kFirst, kOpened, kReused, kEnded };
+  struct Event {
+    Kind kind = Kind::kSyn;
+    std::uint8_t ttl = 0;
+    std::uint16_t window = 0, options = 0;
+    std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0;
+    std::uint32_t shape = 0;
+    Duration span{};
+    Ended end;                                 ///< of other kinds only the ends, `start` and `tsval`
+  };
+  static constexpr std::size_t kQueue = 64;
+
+  Event& add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server);
+  void drain();
+  void apply(const Event& e);
+  void apply_end(const Event& e);
+  void count_attempt(ServiceEntry& s, const Ended& e);
+
+  std::array<Event, kQueue> queue_;
+  std::size_t queued_ = 0;
+  SurveyTable<facts::Address, HostEntry> hosts_;
+  SurveyTable<facts::Endpoint, ServiceEntry> services_;
+  SurveyTable<facts::PairKey, PairEntry> pairs_;
+  std::uint32_t last_service_ = 0;             ///< place + 1 of the last lone SYN's service
 };
 
 }  // namespace tcpwhy::flow

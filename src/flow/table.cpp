@@ -25,24 +25,6 @@ std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
   return h;
 }
 
-facts::Address address_of(std::uint32_t ip) {
-  facts::Address a;
-  for (std::size_t i = 0; i < 4; ++i) a.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
-  return a;
-}
-
-facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
-  return e == End::kLow ? facts::Endpoint{address_of(k.low), k.low_port} : facts::Endpoint{address_of(k.high), k.high_port};
-}
-
-facts::Endpoint endpoint_of(const WideKey& k, End e) {
-  facts::Endpoint out;
-  out.address.version = static_cast<std::uint8_t>(k.version);
-  out.address.bytes = e == End::kLow ? k.low : k.high;
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
-
 void set_key(Packet& p, const NarrowKey& k) {
   p.is_wide = false;
   p.narrow = k;
@@ -65,6 +47,22 @@ bool fits_embryo(const facts::SegmentFact& f) {
 }
 
 }  // namespace
+
+facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
+  const std::uint32_t ip = e == End::kLow ? k.low : k.high;
+  facts::Endpoint out;
+  for (std::size_t i = 0; i < 4; ++i) out.address.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
+  out.port = e == End::kLow ? k.low_port : k.high_port;
+  return out;
+}
+
+facts::Endpoint endpoint_of(const WideKey& k, End e) {
+  facts::Endpoint out;
+  out.address.version = static_cast<std::uint8_t>(k.version);
+  out.address.bytes = e == End::kLow ? k.low : k.high;
+  out.port = e == End::kLow ? k.low_port : k.high_port;
+  return out;
+}
 
 Table::Table(const Options& options)
     : options_{options},
@@ -103,6 +101,7 @@ void Table::prefetch(Ref ref) const {
 }
 
 void Table::observe(Block& block) {
+  if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
   constexpr std::size_t kTogether = 64;
   for (std::size_t base = 0; base < block.used; base += kTogether) {
     const std::size_t end = std::min(base + kTogether, block.used);
@@ -116,22 +115,28 @@ void Table::observe(Block& block) {
     for (std::size_t i = base; i < end; ++i) {
       Packet& p = block.packets[i];
       switch (p.kind) {
-        case PacketKind::kSegment: segment(p); break;
+        case PacketKind::kSegment: {
+          const Ref ref = segment(p);
+          if (p.extra >= 0 && ref != 0) join_fragments(ref, p, block.extras[static_cast<std::size_t>(p.extra)].fragment);
+          break;
+        }
         case PacketKind::kIcmp: icmp(p, block.extras[static_cast<std::size_t>(p.extra)]); break;
         case PacketKind::kNeighbour: {
           const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
           survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact);
           break;
         }
-        case PacketKind::kFragment:
+        case PacketKind::kFragment: fragment(p, block.extras[static_cast<std::size_t>(p.extra)].fragment); break;
         case PacketKind::kNothing: break;
       }
     }
   }
+  // Frames of other protocols prove that the capture went on watching.
+  if (started_) end_ = std::max(end_, block.latest);
   retire_quiet(end_);
 }
 
-void Table::segment(Packet& p) {
+Ref Table::segment(Packet& p) {
   if (!started_) {
     started_ = true;
     begin_ = end_ = p.fact.time;
@@ -144,7 +149,10 @@ void Table::segment(Packet& p) {
   if (ref == 0) ref = born(p, As::kWhatFits);
   else if (is_embryo(ref)) ref = hatch(ref, p);
   else ref = incarnation(ref, p);
-  if (ref != 0) advance(ref, hot(ref), p);
+  if (ref == 0) return 0;
+  if (hot(ref).side != 0 && sides_[hot(ref).side - 1].previous != 0) ref = revive(ref, p);
+  advance(ref, hot(ref), p);
+  return ref;
 }
 
 /// An error says whose segment it quotes; the connection must be known already.
@@ -202,6 +210,7 @@ Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
 }
 
 Ref Table::born(Packet& p, As as) {
+  if (slots_.used() >= options_.max_connections) evict();
   const std::int64_t age = p.fact.time.time_since_epoch().count() - base_ns_;
   if (as == As::kWhatFits && !options_.tell_all && fits_embryo(p.fact) && age >= 0 && age < kEmbryoSpan) {
     if (const auto shape = shapes_.number_of(p.fact, p.sender)) {
@@ -234,7 +243,8 @@ Ref Table::born(Packet& p, As as) {
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
-  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender).address, p.fact);
+  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender), p.fact);
+  if (!p.fact.syn()) survey_.opened(endpoint(ref, hot(ref).client()), endpoint(ref, other(hot(ref).client())), p.fact.time);
   if (options_.tell_all) raise(hot(ref), facts::Signal::kOpenAtEnd);
   return ref;
 }
@@ -256,6 +266,8 @@ Packet Table::syn_of(const Embryo<K>& e) const {
   f.from_server = p.sender == End::kHigh;
   return p;
 }
+template Packet Table::syn_of(const Embryo<NarrowKey>& e) const;
+template Packet Table::syn_of(const Embryo<WideKey>& e) const;
 
 /// The lone SYN is lone no more: it becomes a record by going through advance()
 /// as it would have at the time.
@@ -269,7 +281,7 @@ Ref Table::hatch(Ref embryo, const Packet& cause) {
     e.shape = 0xffff;
     lane.embryos.give_back(number(embryo));
     slots_.replace(cause.hash, embryo, ref);
-    survey_.syn(endpoint(ref, syn.sender).address, syn.fact);
+    survey_.syn(endpoint(ref, syn.sender), syn.fact);
     advance(ref, lane.records[number(ref)].hot, syn);
     return ref;
   };
@@ -312,13 +324,17 @@ Ref Table::reborn(Ref before, Packet& p) {
   const bool syn = is_bare_syn(p.fact);
   const std::int64_t last = old.last_ns();
   const Hot old_copy = old;
+  if (old.side != 0) part_with_previous(old);
   detach(before);
-  retire(before);
+  // A SYN that a live connection merely ignores may be followed by more of that connection.
+  const bool may_live = syn && old.is(Hold::kEstablished) && !old.is(Hold::kClosed);
+  if (!may_live) retire(before);
   const Ref ref = born(p, syn ? As::kRecord : As::kWhatFits);
   if (ref == 0 || !syn) return ref;
   Hot& h = hot(ref);
   Side& s = side(h);
   s.has_previous = true;
+  if (may_live) s.previous = before;
   s.previous_end = last;
   s.previous_closed = old_copy.is(Hold::kClosed);
   s.previous_closer = old_copy.first_closer();
@@ -328,6 +344,135 @@ Ref Table::reborn(Ref before, Packet& p) {
   const std::int64_t since = p.fact.time.time_since_epoch().count() - last;
   survey_.reused(endpoint(ref, h.client()), endpoint(ref, other(h.client())), Duration{since});
   return ref;
+}
+
+/// Data that continues the connection before, exactly and with an ACK that fits,
+/// shows that it never noticed the SYN: the 4-tuple is its again.
+Ref Table::revive(Ref ref, const Packet& p) {
+  Hot& h = hot(ref);
+  Side& s = sides_[h.side - 1];
+  const Ref before = s.previous;
+  Hot& old = hot(before);
+  const facts::SegmentFact& f = p.fact;
+  const End server = other(h.client());
+  if (h.is(of(Hold::kSyn, server)) || h.is(Hold::kEstablished)) {
+    part_with_previous(h);
+    return ref;
+  }
+  const bool data = f.payload_bytes > 0 && f.has_ack() && !f.syn() && !f.rst();
+  if (!data || f.seq != old.half(p.sender).max_end || distance(f.ack, old.half(other(p.sender)).max_end) > 1u << 20) return ref;
+  s.previous = 0;
+  settle(ref, h);
+  count_end(ref, h);
+  slots_.replace(p.hash, ref, before);
+  h.clear(Hold::kIndexed);
+  old.set(Hold::kIndexed);
+  return before;
+}
+
+void Table::part_with_previous(Hot& h) {
+  Side& s = sides_[h.side - 1];
+  const Ref before = s.previous;
+  s.previous = 0;
+  if (before != 0) retire(before);
+}
+
+/// The oldest idle of a few candidates goes, wherever the hands stand.
+void Table::evict() {
+  constexpr std::uint32_t kLook = 64;
+  struct Candidate {
+    Ref ref = 0;
+    std::int64_t last = 0;
+  } oldest;
+  const auto consider = [&](Ref ref, std::int64_t last) {
+    if (oldest.ref == 0 || last < oldest.last) oldest = {ref, last};
+  };
+  const auto look = [&](auto& lane, Ref kind, std::uint32_t* hands) {
+    const std::uint32_t embryos = lane.embryos.high_water(), records = lane.records.high_water();
+    for (std::uint32_t i = 0; i < std::min(kLook, embryos); ++i) {
+      hands[0] = (hands[0] + 1) % embryos;
+      const auto& e = lane.embryos[hands[0]];
+      if (e.shape == 0xffff) continue;
+      consider((hands[0] + 1) | kind | RefBits::kEmbryo, base_ns_ + static_cast<std::int64_t>(e.time()));
+      break;
+    }
+    for (std::uint32_t i = 0; i < std::min(kLook, records); ++i) {
+      hands[1] = (hands[1] + 1) % records;
+      const Hot& h = lane.records[hands[1]].hot;
+      if (h.is(Hold::kIndexed)) consider((hands[1] + 1) | kind, h.last_ns());
+    }
+  };
+  look(narrow_, 0, evict_hand_);
+  look(wide_, RefBits::kWide, evict_hand_ + 2);
+  if (oldest.ref == 0) return;
+  ++survey_.survey.evicted;
+  if (!is_embryo(oldest.ref)) {
+    Hot& h = hot(oldest.ref);
+    settle(oldest.ref, h);
+    count_end(oldest.ref, h);
+    if (h.side != 0) {
+      sides_[h.side - 1].signals |= facts::Signal::kEvicted;
+      part_with_previous(h);
+    }
+    retire(oldest.ref);
+    return;
+  }
+  const auto drop = [&](auto& lane) {
+    auto& e = lane.embryos[number(oldest.ref)];
+    survey_.lone_syn(lone_end(e));
+    slots_.erase(hash_key(e.key), oldest.ref);
+    e.shape = 0xffff;
+    lane.embryos.give_back(number(oldest.ref));
+  };
+  if (is_wide(oldest.ref)) drop(wide_);
+  else drop(narrow_);
+}
+
+template <class K>
+Ended Table::lone_end(const Embryo<K>& e) const {
+  const End client = shapes_.sender(e.shape);
+  Ended ended;
+  ended.client = endpoint_of(e.key, client);
+  ended.server = endpoint_of(e.key, other(client));
+  ended.rank = e.rank + options_.first_id;
+  ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
+  ended.fate = facts::Attempt::Fate::kUnanswered;
+  ended.lone_syn = ended.failed = true;
+  ended.tsval = e.tsval;
+  ended.has_timestamps = e.tsval != 0;
+  return ended;
+}
+
+/// Only the first fragment has a TCP header; the others add their octets to it.
+void Table::fragment(const Packet&, const FragmentPart& part) {
+  Pieces& pieces = pieces_[part.datagram % kPieces];
+  if (pieces.datagram != part.datagram) pieces = {part.datagram, 0, 0, 0, 0, End::kLow};
+  if (pieces.ref == 0) {
+    pieces.bytes += part.bytes;
+    return;
+  }
+  Hot& h = hot(pieces.ref);
+  if (h.is(Hold::kUsed) && rank(pieces.ref) == pieces.rank) lengthen(h, pieces.sender, pieces.frame, part.bytes);
+}
+
+void Table::join_fragments(Ref ref, const Packet& p, const FragmentPart& part) {
+  Pieces& pieces = pieces_[part.datagram % kPieces];
+  const std::uint32_t waiting = pieces.datagram == part.datagram && pieces.ref == 0 ? pieces.bytes : 0;
+  pieces = {part.datagram, ref, rank(ref), p.fact.frame, 0, p.sender};
+  if (waiting != 0) lengthen(hot(ref), p.sender, p.fact.frame, waiting);
+}
+
+void Table::lengthen(Hot& h, End sender, std::uint32_t frame, std::uint32_t bytes) {
+  Half& u = h.half(sender);
+  u.add_payload(bytes);
+  if (h.last_frame != frame) return;
+  u.max_end = u.max_end + bytes;
+  if (h.side != 0 && sides_[h.side - 1].story.begun) {
+    Story& story = sides_[h.side - 1].story;
+    if (!story.refused && story.stored != 0) stories_.newest(story).payload_bytes += bytes;
+  } else if (history_.holds(h.head)) {
+    history_[h.head].payload_bytes += bytes;
+  }
 }
 
 void Table::detach(Ref ref) {
@@ -340,16 +485,17 @@ void Table::detach(Ref ref) {
 /// Lets go of a record that nobody will ask for again.
 void Table::retire(Ref ref) {
   Hot& h = hot(ref);
+  if (!h.is(Hold::kUsed)) return;
   detach(ref);
-  if (options_.tell_all) return;
+  if (is_told(h)) return;
+  const bool told = h.side != 0 && sides_[h.side - 1].told;
   if (h.side != 0) {
     Side& s = sides_[h.side - 1];
-    if (s.signals & ~kUntold) return;  // to be told
     stories_.forget(s.story);
     sides_.give_back(h.side - 1);
     h.side = 0;
   }
-  ++survey_.survey.healthy_untold;
+  if (!told) ++survey_.survey.healthy_untold;
   h.flags = 0;
   if (is_wide(ref)) wide_.records.give_back(number(ref));
   else narrow_.records.give_back(number(ref));
@@ -378,11 +524,6 @@ facts::Endpoint Table::endpoint(Ref ref, End e) const {
   return is_wide(ref) ? endpoint_of(wide_.records[n].key, e) : endpoint_of(narrow_.records[n].key, e);
 }
 
-facts::Endpoint Table::lone_server(Ref ref) const {
-  const std::uint16_t shape = is_wide(ref) ? wide_.embryos[number(ref)].shape : narrow_.embryos[number(ref)].shape;
-  return endpoint(ref, other(shapes_.sender(shape)));
-}
-
 std::uint32_t Table::hash_of(Ref ref) const {
   return is_wide(ref) ? hash_key(wide_.records[number(ref)].key) : hash_key(narrow_.records[number(ref)].key);
 }
@@ -395,46 +536,24 @@ void Table::finish() {
       if (!h.is(Hold::kIndexed)) continue;
       settle(ref, h);
       count_end(ref, h);
-      if (h.side == 0 || !(sides_[h.side - 1].signals & ~kUntold)) ++survey_.survey.healthy_untold;
+      if (h.side != 0) part_with_previous(h);
+      if (!is_told(h) && !(h.side != 0 && sides_[h.side - 1].told)) ++survey_.survey.healthy_untold;
     }
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
       const auto& e = lane.embryos[i];
       if (e.shape == 0xffff) continue;
-      const End client = shapes_.sender(e.shape);
-      Ended ended;
-      ended.client = endpoint_of(e.key, client);
-      ended.server = endpoint_of(e.key, other(client));
-      ended.rank = e.rank;
-      ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
-      ended.fate = facts::Attempt::Fate::kUnanswered;
-      ended.began_with_syn = ended.lone_syn = ended.failed = true;
-      ended.tsval = e.tsval;
-      survey_.ended(ended);
+      survey_.lone_syn(lone_end(e));
     }
   };
   each(narrow_, 0);
   each(wide_, RefBits::kWide);
+  survey_.finish();
   survey_.survey.connections = next_rank_;
   survey_.survey.begin = begin_;
   survey_.survey.end = end_;
 }
 
-std::vector<Tellable> Table::tellables() const {
-  std::vector<Tellable> out;
-  const auto each = [&](const auto& lane, Ref kind) {
-    for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i)
-      if (lane.embryos[i].shape != 0xffff) out.push_back({lane.embryos[i].rank, (i + 1) | kind | RefBits::kEmbryo});
-    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
-      const Hot& h = lane.records[i].hot;
-      if (!h.is(Hold::kUsed)) continue;
-      if (options_.tell_all || (h.side != 0 && (sides_[h.side - 1].signals & ~kUntold)))
-        out.push_back({lane.records[i].rank, (i + 1) | kind});
-    }
-  };
-  each(narrow_, 0);
-  each(wide_, RefBits::kWide);
-  std::sort(out.begin(), out.end(), [](const Tellable& a, const Tellable& b) { return a.rank < b.rank; });
-  return out;
-}
+template Ended Table::lone_end(const Embryo<NarrowKey>&) const;
+template Ended Table::lone_end(const Embryo<WideKey>&) const;
 
 }  // namespace tcpwhy::flow

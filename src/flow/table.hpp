@@ -20,10 +20,37 @@
 
 namespace tcpwhy::flow {
 
-/// A connection that is to be told, by its rank.
+/// A connection that is to be told, by its rank; `group` is the place + 1 of the
+/// others like it.
 struct Tellable {
   std::uint32_t rank = 0;
   Ref ref = 0;
+  std::uint32_t group = 0;
+};
+
+/// What connections of one flood have in common.
+struct FloodKey {
+  facts::Endpoint server;
+  std::uint64_t signals = 0;
+  bool answered = false;  ///< by one SYN-ACK, and nothing after it
+  bool recent = false;    ///< too close to the end of the capture to say that nothing came
+  friend bool operator==(const FloodKey&, const FloodKey&) = default;
+};
+struct Flood {
+  static constexpr std::size_t kMostIds = 1000;
+  FloodKey key;
+  Ref first = 0;
+  std::uint32_t first_rank = 0;
+  std::uint64_t alike = 0;
+  std::vector<std::uint64_t> ranks;  ///< the lowest, ascending in the end
+};
+inline std::uint64_t survey_hash(const FloodKey& k) {
+  return survey_mix(survey_hash(k.server), k.signals << 2 | static_cast<unsigned>(k.answered) << 1 | static_cast<unsigned>(k.recent));
+}
+
+struct Telling {
+  std::vector<Tellable> connections;  ///< by rank
+  std::vector<Flood> floods;
 };
 
 class Table {
@@ -35,13 +62,14 @@ class Table {
   void finish();
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }
 
-  /// What is to be told, by rank.
-  [[nodiscard]] std::vector<Tellable> tellables() const;
+  /// Live: what has ended and can be told, in order of ending. Not told again.
+  [[nodiscard]] Telling ended_so_far();
+  void forget_told(const Telling& told);
+  /// What is to be told.
+  [[nodiscard]] Telling telling(Grouping grouping) const;
   /// Everything known about one of them, not annotated. `out` is reused.
   void gather(Tellable which, facts::Connection& out) const;
   [[nodiscard]] std::uint32_t born() const { return next_rank_; }
-  /// The server's end of a lone SYN.
-  [[nodiscard]] facts::Endpoint lone_server(Ref ref) const;
 
   SurveyBuilder& survey() { return survey_; }
   [[nodiscard]] const SurveyBuilder& survey() const { return survey_; }
@@ -59,7 +87,7 @@ class Table {
                                            facts::Signal::kFastOpen;
 
   // table.cpp: whose packet is it
-  void segment(Packet& p);
+  Ref segment(Packet& p);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
@@ -69,11 +97,19 @@ class Table {
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
   Ref incarnation(Ref ref, Packet& p);        ///< the record `p` belongs to, perhaps a new one
   Ref reborn(Ref before, Packet& p);
+  Ref revive(Ref ref, const Packet& p);       ///< the record before, if the packet continues that
+  void part_with_previous(Hot& h);
+  void evict();
+  void fragment(const Packet& p, const FragmentPart& part);
+  void join_fragments(Ref ref, const Packet& p, const FragmentPart& part);
+  void lengthen(Hot& h, End sender, std::uint32_t frame, std::uint32_t bytes);
   void detach(Ref ref);
   void retire(Ref ref);
   void retire_quiet(CaptureTime now);
   template <class K>
   Ref new_record(Lane<K>& lane, const K& key, Packet& p);
+  template <class K>
+  Ended lone_end(const Embryo<K>& e) const;
   template <class K>
   Packet syn_of(const Embryo<K>& e) const;
 
@@ -103,6 +139,15 @@ class Table {
   void settle(Ref ref, Hot& h);               ///< the signals that show only at the end
   void count_end(Ref ref, Hot& h);
 
+  // telling.cpp
+  [[nodiscard]] bool is_told(const Hot& h) const {
+    if (h.side == 0) return options_.tell_all;
+    const Side& s = sides_[h.side - 1];
+    return !s.told && (options_.tell_all || (s.signals & ~kUntold));
+  }
+  [[nodiscard]] bool is_half_open_only(const Hot& h) const;
+  [[nodiscard]] bool is_recent(std::int64_t ns) const;
+
   // gather.cpp
   template <class K>
   void gather_embryo(const Embryo<K>& e, facts::Connection& out) const;
@@ -124,10 +169,19 @@ class Table {
     std::int64_t due;
   };
   std::deque<Quiet> closed_;
+  /// First fragments whose rest may still come, and rests whose first may.
+  struct Pieces {
+    std::uint64_t datagram = 0;
+    Ref ref = 0;
+    std::uint32_t rank = 0, frame = 0, bytes = 0;
+    End sender = End::kLow;
+  };
+  static constexpr std::size_t kPieces = 256;
+  std::vector<Pieces> pieces_ = std::vector<Pieces>(kPieces);
+  std::uint32_t evict_hand_[4] = {};
   std::vector<std::uint32_t> chain_;          ///< scratch
   std::vector<std::uint8_t> servers_seen_;    ///< how often an end was a server, by hash
   std::uint32_t next_rank_ = 0;
-  std::uint64_t repeats_in_capture_ = 0;
   CaptureTime begin_{}, end_{};
   std::int64_t base_ns_ = 0;
   bool started_ = false;

@@ -1,13 +1,24 @@
-// The public face: frames in, connections told.
+// The public face: frames in, connections told. With more than one thread the
+// caller's thread reads and decodes while a second one tracks; when connections
+// are told, the others gather and annotate ahead of the caller.
 
 #include <algorithm>
-#include <unordered_map>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "flow/decoder.hpp"
+#include "flow/pipe.hpp"
 #include "flow/table.hpp"
 #include "tcpwhy/track.hpp"
 
 namespace tcpwhy::flow {
+namespace {
+
+/// Input read before the number of connections in all of it is guessed.
+constexpr std::uint64_t kGuessAfter = 4u << 20;
+
+}  // namespace
 
 struct Tracker::Impl {
   explicit Impl(Options o)
@@ -19,27 +30,164 @@ struct Tracker::Impl {
   Decoder decoder;
   Table table;
   Block block;
-  std::vector<Tellable> told;
-  facts::Connection connection;
+  bool finished = false;
 
-  void take(std::span<const Frame> frames) {
-    for (const Frame& frame : frames) {
-      decoder.decode(frame, block);
-      if (block.used == Block::kPackets) flush();
+  template <class Full>
+  void decode(std::span<const Frame> frames, Block*& into, Full&& full) {
+    constexpr std::size_t kAhead = 8;
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      // Its first octets came with the record's header; addresses and ports of a
+      // large frame are a miss away.
+      if (i + kAhead < frames.size()) __builtin_prefetch(frames[i + kAhead].data + 64);
+      decoder.decode(frames[i], *into);
+      if (into->used == Block::kPackets) into = &full(*into);
     }
-    flush();
   }
-  void flush() {
-    table.observe(block);
-    block.clear();
+  Block& track(Block& b) {
+    table.observe(b);
+    b.clear();
+    return b;
   }
-  const facts::Connection& ready(Tellable which) {
-    table.gather(which, connection);
-    connection.id += options.first_id;
-    annotate(connection);
-    return connection;
+  void take(std::span<const Frame> frames) {
+    Block* into = &block;
+    decode(frames, into, [&](Block& b) -> Block& { return track(b); });
+    track(block);
+  }
+
+  void run_alone(capture::Source& source, const std::function<void()>& progress) {
+    bool guessed = false;
+    for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
+      take(frames);
+      if (!guessed && source.consumed() > kGuessAfter && source.size() > source.consumed()) {
+        guessed = true;
+        table.reserve(expected(source, table.born()));
+      }
+      if (progress) progress();
+    }
+  }
+  static std::uint64_t expected(const capture::Source& source, std::uint64_t so_far) {
+    const double rate = static_cast<double>(so_far) / static_cast<double>(source.consumed());
+    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()));
+  }
+
+  void run_in_two(capture::Source& source, const std::function<void()>& progress) {
+    Pipe pipe;
+    std::thread tracking{[&] {
+      while (Block* b = pipe.filled()) {
+        track(*b);
+        pipe.done();
+      }
+    }};
+    Block* into = &pipe.empty();
+    std::uint64_t syns = 0;
+    bool guessed = false;
+    for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
+      decode(frames, into, [&](Block& b) -> Block& {
+        if (!guessed) {
+          for (std::size_t i = 0; i < b.used; ++i) syns += b.packets[i].fact.flags == wire::Flag::kSyn;
+          if (source.consumed() > kGuessAfter && source.size() > source.consumed()) {
+            guessed = true;
+            b.expected_connections = expected(source, syns);
+          }
+        }
+        pipe.send();
+        return pipe.empty();
+      });
+      if (progress) progress();
+    }
+    pipe.send();
+    pipe.close();
+    tracking.join();
+  }
+
+  void make(Tellable which, facts::Connection& out) const {
+    table.gather(which, out);
+    out.id += options.first_id;
+    annotate(out);
+  }
+  void tell_alone(const Telling& telling, const std::function<void(const Told&)>& visit) const;
+  void tell_ahead(const Telling& telling, const std::function<void(const Told&)>& visit) const;
+  void deliver(const Telling& telling, const Tellable& t, const facts::Connection& c,
+               const std::function<void(const Told&)>& visit) const {
+    Told told;
+    told.connection = &c;
+    told.ids = {&c.id, 1};
+    if (t.group != 0) {
+      told.alike = telling.floods[t.group - 1].alike;
+      told.ids = telling.floods[t.group - 1].ranks;
+    }
+    visit(told);
   }
 };
+
+void Tracker::Impl::tell_alone(const Telling& telling, const std::function<void(const Told&)>& visit) const {
+  facts::Connection c;
+  for (const Tellable& t : telling.connections) {
+    make(t, c);
+    deliver(telling, t, c, visit);
+  }
+}
+
+/// Helpers make batches of connections in any order; they are told in order.
+void Tracker::Impl::tell_ahead(const Telling& telling, const std::function<void(const Told&)>& visit) const {
+  constexpr std::size_t kBatch = 64;
+  const std::size_t helpers = std::min<std::size_t>(options.threads - 1, 15);
+  struct Batch {
+    std::vector<facts::Connection> connections = std::vector<facts::Connection>(kBatch);
+    std::size_t number = 0;
+    bool ready = false;
+  };
+  const std::vector<Tellable>& all = telling.connections;
+  const std::size_t batches = (all.size() + kBatch - 1) / kBatch;
+  std::vector<Batch> ring(std::min<std::size_t>(helpers * 4, std::max<std::size_t>(batches, 1)));
+  std::mutex mutex;
+  std::condition_variable made, freed;
+  std::size_t next = 0, told = 0;
+
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < helpers; ++i)
+    threads.emplace_back([&] {
+      while (true) {
+        std::size_t mine = 0;
+        {
+          std::unique_lock lock{mutex};
+          freed.wait(lock, [&] { return next == batches || next - told < ring.size(); });
+          if (next == batches) return;
+          mine = next++;
+        }
+        Batch& b = ring[mine % ring.size()];
+        const std::size_t end = std::min(all.size(), (mine + 1) * kBatch);
+        for (std::size_t k = mine * kBatch; k < end; ++k) make(all[k], b.connections[k - mine * kBatch]);
+        {
+          const std::lock_guard lock{mutex};
+          b.number = mine;
+          b.ready = true;
+        }
+        made.notify_one();
+      }
+    });
+  for (std::size_t n = 0; n < batches; ++n) {
+    Batch& b = ring[n % ring.size()];
+    {
+      std::unique_lock lock{mutex};
+      made.wait(lock, [&] { return b.ready && b.number == n; });
+    }
+    const std::size_t end = std::min(all.size(), (n + 1) * kBatch);
+    for (std::size_t k = n * kBatch; k < end; ++k) deliver(telling, all[k], b.connections[k - n * kBatch], visit);
+    {
+      const std::lock_guard lock{mutex};
+      b.ready = false;
+      told = n + 1;
+    }
+    freed.notify_one();
+  }
+  {
+    const std::lock_guard lock{mutex};
+    next = batches;
+  }
+  freed.notify_all();
+  for (std::thread& t : threads) t.join();
+}
 
 Tracker::Tracker(Options options) : impl_{std::make_unique<Impl>(options)} {}
 Tracker::~Tracker() = default;
@@ -49,15 +197,14 @@ Tracker& Tracker::operator=(Tracker&&) noexcept = default;
 void Tracker::observe(std::span<const Frame> frames) { impl_->take(frames); }
 
 void Tracker::run(capture::Source& source, const Reopen&, const std::function<void()>& progress) {
-  for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
-    impl_->take(frames);
-    if (progress) progress();
-  }
+  if (impl_->options.threads > 1) impl_->run_in_two(source, progress);
+  else impl_->run_alone(source, progress);
 }
 
 void Tracker::finish(const capture::Losses& losses) {
   Impl& i = *impl_;
   i.table.finish();
+  i.finished = true;
   facts::Survey& s = i.table.survey().survey;
   s.frames = i.decoder.counts().frames;
   s.tcp_frames = i.decoder.counts().tcp;
@@ -72,41 +219,27 @@ const facts::Survey& Tracker::survey() const { return impl_->table.survey().surv
 
 void Tracker::tell(Grouping grouping, const std::function<void(const Told&)>& visit) {
   Impl& i = *impl_;
-  i.told = i.table.tellables();
-  struct Group {
-    Tellable first;
-    std::uint64_t alike = 0;
-    std::vector<std::uint64_t> ids;
-  };
-  constexpr std::size_t kMostIds = 1000;
-  std::unordered_map<facts::Endpoint, Group, facts::EndpointHash> floods;
-  if (grouping == Grouping::kLoneSynsTogether)
-    for (const Tellable& t : i.told)
-      if (is_embryo(t.ref)) {
-        Group& g = floods[i.table.lone_server(t.ref)];
-        if (g.alike++ == 0) g.first = t;
-        if (g.ids.size() < kMostIds) g.ids.push_back(t.rank + i.options.first_id);
-      }
-  for (const Tellable& t : i.told) {
-    Told told;
-    std::uint64_t id = t.rank + i.options.first_id;
-    told.ids = {&id, 1};
-    if (is_embryo(t.ref) && grouping == Grouping::kLoneSynsTogether) {
-      const Group& g = floods[i.table.lone_server(t.ref)];
-      if (g.first.rank != t.rank) continue;
-      told.alike = g.alike;
-      told.ids = g.ids;
-    }
-    told.connection = &i.ready(t);
-    visit(told);
+  if (i.options.tell_as_they_end && !i.finished) {
+    const Telling ended = i.table.ended_so_far();
+    i.tell_alone(ended, visit);
+    i.table.forget_told(ended);
+    return;
   }
+  Telling telling = i.table.telling(grouping);
+  for (Flood& f : telling.floods)
+    for (std::uint64_t& rank : f.ranks) rank += i.options.first_id;
+  constexpr std::size_t kWorthHelp = 256;
+  if (i.options.threads > 1 && telling.connections.size() >= kWorthHelp) i.tell_ahead(telling, visit);
+  else i.tell_alone(telling, visit);
 }
 
 bool Tracker::tell_one(std::uint64_t id, const std::function<void(const facts::Connection&)>& visit) {
-  Impl& i = *impl_;
-  for (const Tellable& t : i.table.tellables())
+  const Impl& i = *impl_;
+  for (const Tellable& t : i.table.telling(Grouping::kEach).connections)
     if (t.rank + i.options.first_id == id) {
-      visit(i.ready(t));
+      facts::Connection c;
+      i.make(t, c);
+      visit(c);
       return true;
     }
   return false;

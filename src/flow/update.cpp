@@ -116,7 +116,7 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
     if (f.ack != v.iss + 1 && f.ack != v.max_end) signals |= Signal::kImpossibleAck;
     constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
     if (v.syn_options() & ~f.options & kNegotiated) signals |= Signal::kCookieLike;
-    survey_.syn_ack(endpoint(ref, s).address, f, f.time - CaptureTime{Duration{h.start}});
+    survey_.syn_ack(endpoint(ref, other(s)), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
   }
   return signals;
 }
@@ -236,6 +236,11 @@ void Table::advance(Ref ref, Hot& h, Packet& p) {
   if (!h.is(of(Hold::kSeen, s))) u.ttl = f.ttl;
   else if (f.ttl != u.ttl && std::abs(static_cast<int>(f.ttl) - static_cast<int>(u.ttl)) > 1) signals |= Signal::kTtlChange;
 
+  if (p.speaker != Speaker::kUnknown && h.is(Hold::kInferred))
+    h.set_client(p.speaker == Speaker::kClient ? s : other(s));
+  // Who sent a RST and goes on sending data never sent that RST.
+  if (h.is(Hold::kClosed) && !f.rst() && f.payload_bytes != 0 && h.first_closer() == s && !h.is(of(Hold::kFin, s)))
+    h.clear(Hold::kClosed);
   const SeqNum end_before = u.max_end;
   const bool had_fins = h.is(of(Hold::kFin, s));
   if (f.rst()) {
@@ -338,10 +343,9 @@ void Table::count_end(Ref ref, Hot& h) {
   Ended e;
   e.client = endpoint(ref, client);
   e.server = endpoint(ref, server);
-  e.rank = rank(ref);
+  e.rank = rank(ref) + options_.first_id;
   e.start = CaptureTime{Duration{h.start}};
   e.end = CaptureTime{Duration{h.last_ns()}};
-  e.began_with_syn = h.is(of(Hold::kSyn, client));
   e.both_directions = h.is(of(Hold::kSeen, client)) && h.is(of(Hold::kSeen, server));
   const bool reset = s != nullptr && (s->halves[0].rst || s->halves[1].rst);
   if (!h.is(Hold::kEstablished)) {
@@ -350,6 +354,7 @@ void Table::count_end(Ref ref, Hot& h) {
   } else if (reset && h.half(server).payload() == 0) {
     e.fate = Fate::kResetEarly;
   }
+  e.opened = h.is(Hold::kEstablished);
   e.failed = e.fate != Fate::kAccepted || reset;
   e.gap = s != nullptr && (s->signals & Signal::kCaptureGap);
   e.syn_acks = h.is(of(Hold::kSyn, server)) ? 1 + (s != nullptr ? s->half(server).syns : 0) : 0;
@@ -357,7 +362,7 @@ void Table::count_end(Ref ref, Hot& h) {
   e.has_timestamps = h.half(client).syn_options() & Opt::kTimestamps;
   e.tsval = h.half(client).tsval;
   if (h.is(Hold::kEstablished) && h.is_closing()) {
-    e.closed_idle = true;
+    e.closed = true;
     e.closer = h.first_closer() == client ? facts::Party::kClient : facts::Party::kServer;
     e.by_reset = reset && !h.is(of(Hold::kFin, h.first_closer()));
     e.crossed = h.is(Hold::kOutstanding);

@@ -2,7 +2,7 @@
 // offloading senders leave in its place.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {
@@ -61,6 +61,13 @@ std::uint64_t pseudo_header(const Segment& segment, std::uint32_t length) {
 
 }  // namespace
 
+std::uint16_t internet_checksum(const std::uint8_t* at, std::uint32_t octets) {
+  const std::uint16_t in_memory = fold(sum(at, octets));
+  std::uint8_t bytes[2];
+  std::memcpy(bytes, &in_memory, sizeof bytes);
+  return static_cast<std::uint16_t>(~be16(bytes));
+}
+
 bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header) {
   // A field of zero that does not fit is a sender that leaves the sum to its
   // network card, and no damage.
@@ -68,7 +75,8 @@ bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header) {
 }
 
 void check_tcp(Segment& segment) {
-  constexpr std::uint16_t kCannot = Anomaly::kTruncatedHeader | Anomaly::kFirstFragment | Anomaly::kDataOffset;
+  constexpr std::uint16_t kCannot =
+      Anomaly::kTruncatedHeader | Anomaly::kFirstFragment | Anomaly::kDataOffset;
   if (segment.anomalies & kCannot) return;
   const std::uint32_t length = (segment.tcp[12] >> 4) * 4u + segment.payload_bytes;
   const std::uint64_t pseudo = pseudo_header(segment, length);

@@ -2,7 +2,7 @@
 // shape, so that a next hop that nobody answers for can be seen.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {

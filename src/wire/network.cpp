@@ -5,7 +5,7 @@
 // has no transport header; the first one has, and is decoded with what it holds.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/tcp.hpp"
 #include "wire/walk.hpp"
 
@@ -82,7 +82,7 @@ void read_final_destination(const std::uint8_t* routing, std::uint32_t header, S
   const std::uint8_t type = routing[2];
   const std::uint8_t left = routing[3];
   if (left == 0 || header < 24) return;
-  if (type == kSourceRoute) out.destination = routing + header - (header % 16 == 8 ? 16 : 24);
+  if (type == kSourceRoute && header % 16 == 8) out.destination = routing + header - 16;
   if (type == kMobile || type == kSegments) out.destination = routing + 8;
 }
 
@@ -103,7 +103,8 @@ Next read_ipv6(Walk& walk, Segment& out) {
     walk.limit(payload);
   } else if (walk.length != 0) {
     out.anomalies |= Anomaly::kIpTotalLengthZero;
-    if (walk.protocol == IpProtocol::kHopByHop && walk.captured >= 8 && walk.captured >= (walk.at[1] + 1u) * 8u) {
+    if (walk.protocol == IpProtocol::kHopByHop && walk.captured >= 8 &&
+        walk.captured >= (walk.at[1] + 1u) * 8u) {
       read_jumbo_length(walk, out);
     }
   }

@@ -3,19 +3,11 @@
 // RFC fixes; anything else is UDP and stays closed.
 
 #include "wire/bytes.hpp"
-#include "wire/ether_type.hpp"
+#include "wire/numbers.hpp"
 #include "wire/walk.hpp"
 
 namespace tcpwhy::wire {
 namespace {
-
-struct Port {
-  static constexpr std::uint16_t kGtpU = 2152,    // 3GPP TS 29.281 4.4.2.3
-      kVxlan = 4789,                              // RFC 7348 8
-      kVxlanGpe = 4790,                           // draft-ietf-nvo3-vxlan-gpe 8.1
-      kGeneve = 6081,                             // RFC 8926 10
-      kVxlanLinux = 8472;                         // Linux drivers/net/vxlan vxlan_port: older than the RFC
-};
 
 /// A type field that Ethernet may carry: a length, or a number from 0x600 up.
 bool ethernet_fits(const Walk& walk) {
@@ -97,7 +89,8 @@ Next read_gtp_u(Walk& walk, Segment& out) {
     std::uint8_t extension = walk.at[3];
     walk.skip(kOptional);
     while (flags & kExtension && extension != 0) {
-      const std::uint32_t octets = walk.captured == 0 ? 0 : walk.at[0] * 4u;  // 5.2.1: in words, itself included
+      const std::uint32_t octets =
+          walk.captured == 0 ? 0 : walk.at[0] * 4u;  // 5.2.1: in words, itself included
       if (octets == 0 || octets > walk.captured) return done(out, Kind::kOtherIp);
       extension = walk.at[octets - 1];
       walk.skip(octets);
@@ -118,11 +111,11 @@ Next read_udp(Walk& walk, Segment& out) {
   if (length >= kHeader && length <= walk.length) walk.limit(length);
   walk.skip(kHeader);
   switch (port) {
-    case Port::kVxlan:
-    case Port::kVxlanLinux:
-    case Port::kVxlanGpe: return read_vxlan(walk, out);
-    case Port::kGeneve: return read_geneve(walk, out);
-    case Port::kGtpU: return read_gtp_u(walk, out);
+    case TunnelPort::kVxlan:
+    case TunnelPort::kVxlanLinux:
+    case TunnelPort::kVxlanGpe: return read_vxlan(walk, out);
+    case TunnelPort::kGeneve: return read_geneve(walk, out);
+    case TunnelPort::kGtpU: return read_gtp_u(walk, out);
     default: return done(out, Kind::kOtherIp);  // numbers of the wire, not of ours
   }
 }

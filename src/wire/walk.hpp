@@ -27,10 +27,10 @@ enum class Next : std::uint8_t {
 struct Walk {
   const std::uint8_t* at = nullptr;
   std::uint32_t captured = 0;  ///< octets that may be read at `at`
-  std::uint32_t length = 0;    ///< octets that were on the wire from `at`, as the innermost header so far says
+  std::uint32_t length = 0;  ///< octets that were on the wire from `at`, as the innermost header so far says
   std::uint16_t ether_type = 0;
   std::uint8_t protocol = 0;
-  bool in_fragment = false;    ///< the innermost packet is the first fragment of a larger one
+  bool in_fragment = false;  ///< the innermost packet is the first fragment of a larger one
   Checksums checksums = Checksums::kSkip;
   Fragment fragment;
   Neighbour neighbour;
@@ -100,6 +100,8 @@ Next read_gre(Walk& walk, Segment& out);
 Next read_udp(Walk& walk, Segment& out);
 
 // checksum.cpp
+/// RFC 1071, in host order, ready for the header's field.
+[[nodiscard]] std::uint16_t internet_checksum(const std::uint8_t* at, std::uint32_t octets);
 [[nodiscard]] bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header);
 void check_tcp(Segment& segment);
 

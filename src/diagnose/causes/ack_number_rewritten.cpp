@@ -63,7 +63,7 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
   if (w->answer >= 0)
     out.supports({w->first, w->answer}, [&] {
       return c.segment(w->answer).rst()
-                 ? fmt::format("the {} answered with RST {}, the number it was given (RFC 9293 3.10.7.2, tcp_check_req())",
+                 ? fmt::format("the {} answered with RST {}, the number it was given (RFC 9293 3.10.7.4, tcp_check_req())",
                                ending::who(facts::other(w->by)), c.segment(w->answer).seq.raw())
                  : fmt::format("the {} answered with a challenge ACK (RFC 5961 5.2, tcp_ack())", ending::who(facts::other(w->by)));
     });

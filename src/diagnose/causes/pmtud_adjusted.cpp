@@ -29,9 +29,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       const facts::SegmentFact& s = c.segment(i);
       if (s.from() != sender || s.payload_bytes == 0) continue;
       if (s.time <= icmp.time) refused = std::max(refused, s.payload_bytes);
-      // 40 octets of headers at least (IPv6: 60); a super-frame shows nothing of the size on the wire.
+      // 40 octets of headers at least (IPv6: 60); routers before RFC 1191 name no size; a super-frame shows nothing
+      // of the size on the wire.
       else if (smaller < 0 && !before(s.seq, icmp.quoted_seq) && !before(acked, s.end()) &&
-               (s.payload_bytes + 40 <= icmp.mtu || c.quality.super_frames))
+               ((icmp.mtu == 0 ? s.payload_bytes < refused : s.payload_bytes + 40 <= icmp.mtu) ||
+                                                                c.quality.super_frames))
         smaller = i;
     }
     if (smaller < 0 || before(acked, icmp.quoted_seq + 1u)) continue;

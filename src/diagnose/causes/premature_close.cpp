@@ -23,6 +23,20 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
     return;
   }
+
+  // No octet of an answer at all, where answers are the custom: curl's "empty reply".
+  const ending::Talk t = ending::talk_before(c, fin + 1);
+  if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
+  if (!ending::speaks_http(c) && t.answers == 0) return;
+  const std::int32_t acked =
+      ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
+  if (acked < 0 || acked > fin) return;  // the request may have come after close(): keepalive-race, data-after-close
+  out.supports({t.request, acked, fin}, [&] {
+    return fmt::format("the server acknowledged the request and sent FIN {} later, without an octet of answer",
+                       ending::span(ending::between(c, t.request_end, fin)));
+  });
+  out.supports({fin}, [&] { return std::string{"a response was owed: none had been announced or begun (RFC 9112 8)"}; });
+  out.says([&] { return std::string{"The server closed without answering the request (empty reply)."}; });
 }
 
 }  // namespace
@@ -34,7 +48,7 @@ const Cause kPrematureCloseCause = {
     .benign = false,
     .side = facts::Side::kServer,
     .role = Role::kEnding,
-    .signals = facts::Signal::kAnnouncedShort,
+    .signals = facts::Signal::kAnnouncedShort | facts::Signal::kEarlyClose,
     .settles = "the server's error log for that request: an exception, a killed worker, or a backend that closed first",
     .fix = {"look at the worker that served this request (crash, time limit, out of memory), and at the backend behind a proxy",
             "a wrong Content-Length shows the same: compare it with the body the application meant to send"},

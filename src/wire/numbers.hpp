@@ -1,5 +1,6 @@
 #pragma once
-// Numbers that say what follows: EtherTypes (IEEE 802) and IP protocols (IANA).
+// Numbers that say what follows: EtherTypes (IEEE 802), IP protocols and UDP
+// ports (IANA). Both decoders read by them.
 
 #include <cstdint>
 
@@ -17,5 +18,18 @@ struct IpProtocol {
                                 kRouting = 43, kFragment = 44, kGre = 47, kAh = 51, kIcmp6 = 58,
                                 kDestination = 60, kMpls = 137, kMobility = 135, kHip = 139, kShim6 = 140;
 };
+
+/// Destination ports behind which a tunnel may be.
+struct TunnelPort {
+  static constexpr std::uint16_t kGtpU = 2152,  // 3GPP TS 29.281 4.4.2.3
+      kVxlan = 4789,                            // RFC 7348 8
+      kVxlanGpe = 4790,                         // draft-ietf-nvo3-vxlan-gpe 8.1
+      kGeneve = 6081,                           // RFC 8926 10
+      kVxlanLinux = 8472;                       // Linux drivers/net/vxlan vxlan_port: older than the RFC
+};
+
+/// Layers that are looked into: deeper than any real stack of tunnels, a bound
+/// on time for invented ones.
+inline constexpr int kMaxLayers = 48;
 
 }  // namespace tcpwhy::wire

@@ -1,0 +1,144 @@
+#pragma once
+// The tables behind the survey: compact while they are filled, turned into
+// facts::Survey once at the end. Bounded: who comes when a table is full is
+// counted and left out.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "tcpwhy/survey.hpp"
+
+namespace tcpwhy::flow {
+
+/// Hash table of entries that know their key. Entries keep their order of
+/// arrival, so that nothing depends on the hash.
+template <class Key, class Entry>
+class SurveyTable {
+ public:
+  explicit SurveyTable(std::size_t most) : most_{most}, slots_(1024) {}
+
+  static std::uint32_t hash(const Key& key);
+
+  void prefetch(std::uint32_t h) const { __builtin_prefetch(&slots_[h & (slots_.size() - 1)]); }
+  /// Fetches the entry ahead, once its slot has been fetched.
+  void prefetch_entry(std::uint32_t h) const {
+    const std::uint64_t slot = slots_[h & (slots_.size() - 1)];
+    if (slot == 0 || static_cast<std::uint32_t>(slot >> 32) != h) return;
+    const char* at = reinterpret_cast<const char*>(&entries_[static_cast<std::uint32_t>(slot) - 1]);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+  }
+  Entry* find(const Key& key, std::uint32_t h) {
+    for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
+      if (static_cast<std::uint32_t>(slots_[i] >> 32) != h) continue;
+      Entry& e = entries_[static_cast<std::uint32_t>(slots_[i]) - 1];
+      if (e.key == key) return &e;
+    }
+    return nullptr;
+  }
+  Entry* find_or_add(const Key& key, std::uint32_t h) {
+    if (Entry* e = find(key, h)) return e;
+    if (entries_.size() >= most_) {
+      ++refused_;
+      return nullptr;
+    }
+    if ((entries_.size() + 1) * 2 > slots_.size()) grow();
+    entries_.emplace_back();
+    entries_.back().key = key;
+    place(static_cast<std::uint64_t>(h) << 32 | entries_.size());
+    return &entries_.back();
+  }
+  [[nodiscard]] std::vector<Entry>& entries() { return entries_; }
+  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+
+ private:
+  void place(std::uint64_t slot) {
+    std::size_t i = (slot >> 32) & (slots_.size() - 1);
+    while (slots_[i] != 0) i = (i + 1) & (slots_.size() - 1);
+    slots_[i] = slot;
+  }
+  void grow() {
+    std::vector<std::uint64_t> before(slots_.size() * 2);
+    before.swap(slots_);
+    for (std::uint64_t slot : before)
+      if (slot != 0) place(slot);
+  }
+
+  std::size_t most_;
+  std::vector<std::uint64_t> slots_;
+  std::vector<Entry> entries_;
+  std::uint64_t refused_ = 0;
+};
+
+inline std::uint64_t survey_mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a ^ 0x9e37'79b9'7f4a'7c15ull) * (b ^ 0xd1b5'4a32'd192'ed03ull);
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+inline std::uint64_t survey_hash(const facts::Address& a) {
+  std::uint64_t w[2];
+  std::memcpy(w, a.bytes.data(), 16);
+  return survey_mix(w[0] ^ static_cast<std::uint64_t>(a.version) << 56, w[1]);
+}
+inline std::uint64_t survey_hash(const facts::Endpoint& e) { return survey_mix(survey_hash(e.address), e.port); }
+inline std::uint64_t survey_hash(const facts::PairKey& k) { return survey_mix(survey_hash(k.client), survey_hash(k.server)); }
+
+template <class Key, class Entry>
+std::uint32_t SurveyTable<Key, Entry>::hash(const Key& key) {
+  return static_cast<std::uint32_t>(survey_hash(key) >> 32);
+}
+
+/// How many different values were seen: exact for few, an estimate for many
+/// (Flajolet and others, "HyperLogLog", 2007).
+class Distinct {
+ public:
+  static constexpr std::size_t kExact = 256;
+  void add(std::uint64_t hash);
+  [[nodiscard]] std::uint64_t count() const;
+
+ private:
+  static constexpr std::size_t kRegisters = 1024;
+  void note(std::uint64_t hash);
+  std::vector<std::uint64_t> exact_;
+  std::vector<std::uint8_t> registers_;
+};
+
+struct SynSample {
+  CaptureTime time{};
+  std::uint32_t tsval = 0, shape = 0;
+  std::uint8_t ttl = 0;
+  bool has_timestamps = false;
+};
+
+struct HostEntry {
+  facts::Address key;
+  std::uint8_t other_ttls = 0;                     ///< TTLs beyond the four below
+  std::array<std::uint8_t, 4> ttls{};
+  std::array<std::uint32_t, 4> ttl_counts{};
+  std::uint32_t as_client = 0, as_server = 0, syn_acks = 0;
+  std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
+  bool uses_timestamps = false;
+  Duration fastest_syn_ack = Duration::max();
+  facts::Sample<SynSample> syns;
+  void saw_ttl(std::uint8_t ttl);
+  [[nodiscard]] std::uint64_t weight() const { return static_cast<std::uint64_t>(as_client) + 4ull * as_server; }
+};
+
+struct ServiceEntry {
+  facts::Endpoint key;
+  facts::ServiceFacts facts;
+  Distinct clients;
+};
+
+struct PairEntry {
+  facts::PairKey key;
+  std::uint32_t connections = 0, failed = 0, open_now = 0, open_peak = 0, reuses = 0;
+  std::uint16_t lowest_port = 0xffff, highest_port = 0;
+  CaptureTime at_peak_since{};
+  Duration at_peak{};
+  Duration quickest_reuse = Duration::max();
+};
+
+}  // namespace tcpwhy::flow
