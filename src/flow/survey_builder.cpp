@@ -366,6 +366,10 @@ void SurveyBuilder::finish() {
     p.distinct_ports_low = from.lowest_port;
     p.distinct_ports_high = from.highest_port;
     survey.pairs.emplace(from.key, p);
+    if (auto caller = survey.hosts.find(p.client); caller != survey.hosts.end()) {
+      ++caller->second.services_called;
+      if (p.failed == p.connections) ++caller->second.services_refusing;
+    }
   }
 }
 
