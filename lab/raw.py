@@ -7,7 +7,6 @@ own TCP is kept quiet about that port by a packet filter (captures are taken bef
 
 import random
 import select
-import socket
 import time
 
 import net

@@ -9,7 +9,6 @@ it says and what the kernel counted must agree, or the run fails and leaves no c
 import contextlib
 import json
 import os
-import select
 import socket
 import struct
 import time

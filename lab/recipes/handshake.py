@@ -1,17 +1,14 @@
 """Handshakes that begin and do not complete, or complete in an odd way."""
 
-import random
 import socket
-import struct
 import threading
 import time
 
 import packet
 from net import CLIENT, CLIENT2, ROUTER_OUT, SERVER, SERVER6, linger_zero
 from raw import Talker, data, has
-from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, SYN_RECV, Failed, fails, filler, recipe, recv_exact, recv_response,
-                 recv_until, request, response, tcp_state, unacked, wait_until)
-from recipes.refused import reference
+from run import (ESTABLISHED, Failed, fails, filler, recipe, recv_response, recv_until, request, response,
+                 tcp_state, wait_until)
 
 DEFER = (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
 

@@ -8,7 +8,7 @@ import time
 import packet
 from net import CLIENT, SERVER, SERVER6
 from raw import Talker, data, has
-from run import (CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, drain, filler, recipe, recv_exact, recv_response, recv_until, request,
+from run import (ESTABLISHED, drain, filler, recipe, recv_exact, recv_response, recv_until, request,
                  response, tcp_state, tls_record, unacked, wait_until)
 from recipes.handshake import end_both
 

@@ -1,18 +1,15 @@
 """What the network does to connections: resets in somebody's name, and silence."""
 
-import contextlib
 import socket
 import struct
 import time
 
-import net
 import packet
-from net import CLIENT, CLIENT2, ROUTER_OUT, SERVER, SERVER6, linger_zero
+from net import CLIENT, SERVER
 from raw import Talker, data, has
-from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, Failed, drain, fails, filler, recipe, recv_exact, recv_response,
-                 recv_until, request, response, tcp_state, tls_record, unacked, wait_until)
+from run import (drain, fails, filler, recipe, recv_exact, recv_response, recv_until, request, response,
+                 unacked, wait_until)
 from recipes.handshake import end_both, forget
-from recipes.healthy import send_all
 from recipes.resets import reset_seen
 
 BY_NETWORK = "reset-by-network"

@@ -6,14 +6,13 @@ import threading
 import time
 
 import packet
-from net import CLIENT, CLIENT2, SERVER, SERVER6, linger_zero
+from net import CLIENT, CLIENT2, SERVER
 from raw import Talker, data, has
-from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, Failed, drain, fails, filler, recipe, recv_exact, recv_response,
-                 recv_until, request, response, tcp_state, unacked, wait_until)
+from run import (Failed, fails, filler, recipe, recv_exact, recv_response, recv_until, request, response,
+                 wait_until)
 from recipes.handshake import end_both
 from recipes.healthy import send_all
 from recipes.network import PEER_SILENT, WAITED, Watch
-from recipes.resets import reset_seen
 
 
 def without_options(segment, *kinds):

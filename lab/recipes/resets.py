@@ -2,15 +2,12 @@
 
 import contextlib
 import socket
-import struct
 import subprocess
 import sys
 import time
 
-import packet
-from net import CLIENT, CLIENT6, SERVER, SERVER6, linger_zero
-from raw import Talker, data, has
-from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, Failed, drain, fails, filler, recipe, recv_exact,
+from net import SERVER, SERVER6, linger_zero
+from run import (CLOSE, CLOSE_WAIT, ESTABLISHED, Failed, drain, fails, filler, recipe, recv_exact,
                  recv_response, recv_until, request, response, tcp_state, tls_record, unacked, wait_until)
 from recipes.handshake import end_both, forget
 

@@ -1,13 +1,13 @@
 """SYNs that get no answer, for every reason there is."""
 
 import socket
-import threading
 import time
 
 import packet
-from net import CLIENT, CLIENT2, ROUTER_OUT, SERVER, SERVER6
+from net import CLIENT, SERVER, SERVER6
 from raw import Talker, has
-from run import Failed, fails, recipe, recv_response, recv_until, request, response, wait_until
+from run import (ESTABLISHED, Failed, fails, recipe, recv_response, recv_until, request, response, tcp_state,
+                 wait_until)
 from recipes.refused import reference
 
 SYN_RETRIES = (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 2)
@@ -354,7 +354,6 @@ def saturated(run):
         mate.close()
         served.add(name[1])
     time.sleep(3)
-    from run import tcp_state, ESTABLISHED
     for sock in clients:
         if sock.fileno() < 0:
             continue
