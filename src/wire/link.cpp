@@ -87,7 +87,7 @@ Next start_link(LinkType link, Walk& walk, Segment& out) {
     case LinkType::kIpv6: return Next::kIp;
     case LinkType::kLinuxSll: return read_sll(walk, kSllHeader, 14, out);
     case LinkType::kLinuxSll2: return read_sll(walk, kSll2Header, 0, out);
-    case LinkType::kPpp: return Next::kPpp;
+    case LinkType::kPpp:  // Cisco HDLC is found under both
     case LinkType::kPppHdlc: return read_hdlc(walk, out);
     case LinkType::kPppEther: return read_pppoe(walk, out);
     case LinkType::kNflog: return read_nflog(walk, out);

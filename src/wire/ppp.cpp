@@ -31,7 +31,7 @@ Next read_ppp(Walk& walk, Segment& out) {
   }
 }
 
-/// pcap LINKTYPE_PPP_HDLC: PPP with address and control, or Cisco HDLC, whose
+/// pcap LINKTYPE_PPP, LINKTYPE_PPP_HDLC: PPP with address and control, or Cisco HDLC, whose
 /// address octet is 0x0f or 0x8f and whose protocol is an EtherType.
 Next read_hdlc(Walk& walk, Segment& out) {
   constexpr std::uint32_t kCiscoHeader = 4;
