@@ -147,8 +147,9 @@ struct Found {
 
 bool stands_before(const Found& a, const Found& b) {
   if (a.rank() != b.rank()) return a.rank() < b.rank();
-  // Of two equally sure ones a generic stands before the specifics it covers.
-  if (a.cause->generic() != b.cause->generic()) return a.cause->generic();
+  // A specific that is sure says more than a generic that is as sure and does not cover
+  // it; among the merely possible the generic is the honest answer.
+  if (a.cause->generic() != b.cause->generic()) return a.firm() ? b.cause->generic() : a.cause->generic();
   return a.explains() > b.explains();
 }
 

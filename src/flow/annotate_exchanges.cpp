@@ -87,7 +87,11 @@ void annotate_exchanges(Connection& c) {
       if (e->response >= 0 && (e->response_complete || !e->announced || &*e == now)) break;
       target = &*e;
     }
-    if (target->response >= 0 && target->response_complete && s.app == App::kHttpResponse && target + 1 <= now) ++target;
+    if (target->response >= 0 && s.app == App::kHttpResponse && target < now) {
+      // The next head: the response before it is over, whatever it announced (the answer to HEAD, a 304).
+      target->response_complete = true;
+      ++target;
+    }
     if (target->response < 0) begin_response(*target, s, i);
     add_to_response(*target, s, i);
   }
