@@ -103,7 +103,7 @@ def score_case(score, program, case, only_vantage):
             by_name[name_of(record)].append(record)
         for name, occurrence, entry in expected_at(truth, vantage):
             accept = entry["accept"].get(vantage, entry["accept"].get("*", []))
-            records = by_name.get(name, [])
+            records = by_name.get(name, []) or by_name.get((name[1], name[0]), [])  # who called may be undecidable
             if not records and entry.get("optional"):
                 continue
             found = records[occurrence] if occurrence < len(records) else None

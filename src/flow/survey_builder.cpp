@@ -262,6 +262,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   a.tsval = e.tsval;
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
+  a.server_spoke = e.server_spoke;
   s.attempts_sample.add(a);
   if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
   if (e.closed) {
@@ -363,6 +364,10 @@ void SurveyBuilder::finish() {
     p.distinct_ports_low = from.lowest_port;
     p.distinct_ports_high = from.highest_port;
     survey.pairs.emplace(from.key, p);
+    if (auto caller = survey.hosts.find(p.client); caller != survey.hosts.end()) {
+      ++caller->second.services_called;
+      if (p.failed == p.connections) ++caller->second.services_refusing;
+    }
   }
 }
 
