@@ -147,13 +147,8 @@ struct Found {
 
 bool stands_before(const Found& a, const Found& b) {
   if (a.rank() != b.rank()) return a.rank() < b.rank();
-<<<<<<< HEAD
-  // A specific that is sure says more than a generic of other causes; a generic
-  // that is only possible stands before the specifics it covers.
-=======
   // A specific that is sure says more than a generic that is as sure and does not cover
   // it; among the merely possible the generic is the honest answer.
->>>>>>> main
   if (a.cause->generic() != b.cause->generic()) return a.firm() ? b.cause->generic() : a.cause->generic();
   return a.explains() > b.explains();
 }

@@ -90,17 +90,12 @@ void annotate_exchanges(Connection& c) {
       if (e->response >= 0 && (e->response_complete || !e->announced || &*e == now)) break;
       target = &*e;
     }
-<<<<<<< HEAD
-    if (target->response >= 0 && target->response_complete && s.app == App::kHttpResponse && target + 1 <= now) ++target;
-    if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
-=======
     if (target->response >= 0 && s.app == App::kHttpResponse && target < now) {
       // The next head: the response before it is over, whatever it announced (the answer to HEAD, a 304).
       target->response_complete = true;
       ++target;
     }
-    if (target->response < 0) begin_response(*target, s, i);
->>>>>>> main
+    if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
     add_to_response(*target, s, i);
   }
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
