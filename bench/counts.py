@@ -56,6 +56,8 @@ def main():
             out.write("\n")
         print(json.dumps(now))
         return
+    if not os.path.exists(FIGURES):
+        sys.exit(f"no committed figures to compare with: {json.dumps(now)}; write them with --accept")
     with open(FIGURES, encoding="utf-8") as text:
         committed = json.load(text)
     failed = False

@@ -253,11 +253,16 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
   const std::vector<Examined> all = examine_all(c, survey, detail);
   std::vector<Found> found = find(all);
 
-  const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
-  // A benign ending explains what else would be a bad outcome: the client reset the slower of two connections.
+  // A benign ending explains what else would be a bad outcome: the client reset the slower of two
+  // connections. Then a generic "somebody ended it" has nothing left to say.
   const bool excused = std::any_of(found.begin(), found.end(), [](const Found& f) {
     return f.firm() && f.benign() && f.role() == Role::kEnding;
   });
+  if (excused)
+    std::erase_if(found, [](const Found& f) {
+      return f.role() == Role::kEnding && !f.benign() && (f.cause->generic() || !f.firm());
+    });
+  const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
   Answer answer;
   answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));
   // Where nothing failed, a fault that is merely possible is no answer.

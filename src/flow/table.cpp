@@ -537,6 +537,10 @@ void Table::finish() {
       settle(ref, h);
       count_end(ref, h);
       if (h.side != 0) part_with_previous(h);
+      if (h.side != 0) {
+        const Story& story = sides_[h.side - 1].story;
+        if (story.begun && (story.lacks_beginning || story.dropped != 0)) ++survey_.survey.stories_cut;
+      }
       if (!is_told(h) && !(h.side != 0 && sides_[h.side - 1].told)) ++survey_.survey.healthy_untold;
     }
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {

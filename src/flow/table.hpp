@@ -143,6 +143,7 @@ class Table {
   [[nodiscard]] bool is_told(const Hot& h) const {
     if (h.side == 0) return options_.tell_all;
     const Side& s = sides_[h.side - 1];
+    if (s.story.begun && s.story.stored == 0) return false;  // nothing of it is left to show
     return !s.told && (options_.tell_all || (s.signals & ~kUntold));
   }
   [[nodiscard]] bool is_half_open_only(const Hot& h) const;

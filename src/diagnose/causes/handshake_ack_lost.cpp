@@ -34,6 +34,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (o.repeats == 0) {
+    out.harmless();  // an ACK did follow the last repeat
     // The ACK came late, after the SYN-ACK had been repeated: an earlier one was lost before here.
     if (repeated_alone && o.third > o.last_syn_ack)
       out.supports({o.syn_ack, o.last_syn_ack, o.third}, [&] {
