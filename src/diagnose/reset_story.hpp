@@ -75,6 +75,9 @@ std::int32_t stop_of(const facts::Connection& c, facts::Party p);
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
 
+/// The side that sent RST+ACK had still not read what had come when it wrote its last segment: its window says so.
+bool unread_when_answering(const facts::Connection& c, const Reset& r);
+
 /// New payload, not a repeat, probe or keepalive.
 bool new_payload(const facts::Connection& c, std::int32_t i);
 /// HTTP was spoken, or may have been (turns of request and answer).

@@ -29,6 +29,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const std::int32_t theirs = t.last_payload[facts::index(r->peer())], mine = t.last_payload[facts::index(r->by)];
   // Nothing can have been unread: then a plain close(), or a killed process, would have sent FIN.
   const bool nothing_came = theirs < 0 && c.stream(r->peer()).payload_bytes == 0 && !c.quality.began_late;
+  if (ending::unread_when_answering(c, *r)) return;
   const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs;
   if (nothing_came || all_answered)
     out.supports({theirs, mine, r->at}, [&] {
