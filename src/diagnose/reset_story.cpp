@@ -267,9 +267,11 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
     widest = std::max(widest, c.note(i).scaled_window);
     last = i;
   }
-  if (last < 0 || !c.note(r.at).window_known || c.segment(last).payload_bytes == 0) return false;
+  const facts::StreamFacts& stream = c.stream(r.by);
+  if (last < 0 || !stream.scaling_known || c.segment(last).payload_bytes == 0) return false;
+  const std::uint32_t at_reset = std::uint32_t{c.segment(r.at).window} << stream.window_shift;
   const std::uint32_t at_answer = c.note(last).scaled_window;
-  return widest >= at_answer + 4096 && c.note(r.at).scaled_window >= at_answer + 4096 &&
+  return widest >= at_answer + 4096 && at_reset >= at_answer + 4096 &&
          talk_before(c, r.at).bytes[index(r.peer())] >= 4096;
 }
 
