@@ -10,9 +10,9 @@ namespace {
 
 using facts::Party;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
-  if (!r || r->by != Party::kClient) return;
+  if (!r || r->by != Party::kClient || ending::raced_another(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });

@@ -10,9 +10,10 @@ namespace {
 
 using facts::Party;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
+  if (r->by == Party::kClient && ending::raced_another(c, survey)) return;
   out.blames(ending::side(r->by));
   if (r->answer) {
     if (!r->foreign())
