@@ -14,9 +14,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using tcpwhy::LinkType;
-  constexpr LinkType kLinks[] = {LinkType::kEthernet, LinkType::kNull,     LinkType::kPpp,       LinkType::kPppHdlc,
-                                 LinkType::kPppEther, LinkType::kRaw,      LinkType::kLinuxSll,  LinkType::kNflog,
-                                 LinkType::kLinuxSll2};
+  constexpr LinkType kLinks[] = {LinkType::kEthernet, LinkType::kNull,     LinkType::kPpp,
+                                 LinkType::kPppHdlc,  LinkType::kPppEther, LinkType::kRaw,
+                                 LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2};
   if (size < 2) return 0;
   // A copy of its own, so that the sanitizer sees every octet beyond the end.
   const std::size_t captured = size - 2;

@@ -23,8 +23,10 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 SUFFIXES = re.compile(r"\.(pcap|pcapng|cap|trace|pcp|ntar|dmp|pkt|pcap\d+)(\.(gz|zst|lz4|xz))?$", re.I)
@@ -76,17 +78,67 @@ def ours(program, path, timeout):
     return "read", status, seconds, connections, frames, ""
 
 
-def theirs(path, timeout):
-    """Connections as tshark counts them, or None when it cannot read the file."""
-    status, out, _, _ = run(["tshark", "-n", "-r", path, "-q", "-z", "conv,tcp"], timeout)
-    if status is None or (status != 0 and b"<->" not in out):
-        return None
-    return sum(1 for line in out.splitlines() if b"<->" in line)
+class Shark:
+    """Connections as Wireshark's engine counts them.
+
+    sharkd answers for file after file what `tshark -q -z conv,tcp` answers for
+    one, without a second's start each time. Where it is missing, or falls over a
+    file, tshark is asked.
+    """
+
+    def __init__(self, timeout):
+        self.timeout = timeout
+        self.daemon = None
+        self.number = 0
+
+    def connections(self, path):
+        """None when it cannot read the file."""
+        if not shutil.which("sharkd"):
+            return self.tshark(path)
+        if self.daemon is None or self.daemon.poll() is not None:
+            self.daemon = subprocess.Popen(["sharkd", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL, text=True, errors="replace")
+        watchdog = threading.Timer(self.timeout, self.daemon.kill)
+        watchdog.start()
+        try:
+            loaded = self.ask("load", {"file": os.path.abspath(path)})
+            if loaded.get("result", {}).get("status") != "OK":
+                return None
+            taps = self.ask("tap", {"tap0": "conv:TCP"})["result"]["taps"]
+            return sum(len(tap["convs"]) for tap in taps if tap["tap"] == "conv:TCP")
+        except (OSError, ValueError, KeyError):
+            self.close()
+            return self.tshark(path)
+        finally:
+            watchdog.cancel()
+
+    def ask(self, method, params):
+        self.number += 1
+        self.daemon.stdin.write(json.dumps({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params}) + "\n")
+        self.daemon.stdin.flush()
+        return json.loads(self.daemon.stdout.readline())
+
+    def tshark(self, path):
+        status, out, _, _ = run(["tshark", "-n", "-r", path, "-q", "-z", "conv,tcp"], self.timeout)
+        if status is None or (status != 0 and b"<->" not in out):
+            return None
+        return sum(1 for line in out.splitlines() if b"<->" in line)
+
+    def close(self):
+        if self.daemon is not None:
+            self.daemon.kill()
+            self.daemon.wait()
+            self.daemon = None
+
+
+local = threading.local()
 
 
 def one(program, path, timeout, tshark):
     kind, status, seconds, connections, frames, note = ours(program, path, timeout)
-    count = theirs(path, timeout) if tshark and kind == "read" else None
+    if not hasattr(local, "shark"):
+        local.shark = Shark(timeout)
+    count = local.shark.connections(path) if tshark and kind == "read" else None
     return Outcome(path, kind, status, seconds, connections, count, frames, note)
 
 
@@ -95,7 +147,8 @@ def main():
     parser.add_argument("--program", default="build/dev/tcpwhy")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--timeout", type=float, default=60)
-    parser.add_argument("--list", help="write one line per file to this file")
+    parser.add_argument("--list", help="write one line per file to this file, as they are done")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="look at every Nth file only")
     parser.add_argument("--no-tshark", dest="tshark", action="store_false", help="only whether it survives")
     parser.add_argument("directories", nargs="+", metavar="DIR")
     arguments = parser.parse_args()
@@ -105,16 +158,21 @@ def main():
     for directory in arguments.directories:
         below = sorted(e.path for e in os.scandir(directory) if e.is_dir() and not e.name.startswith("."))
         groups += below if len(arguments.directories) == 1 and len(below) > 1 else [directory]
-    jobs = [(group, path) for group in groups for path in captures(group)]
+    jobs = [(group, path) for group in groups for path in captures(group)][::arguments.every]
     if not jobs:
         sys.exit(f"corpora: no captures below {' '.join(arguments.directories)}")
 
     results = collections.defaultdict(list)
+    lines = open(arguments.list, "w", encoding="utf-8") if arguments.list else None
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         def work(job):
             return job[0], one(arguments.program, job[1], arguments.timeout, arguments.tshark)
         for done, (group, outcome) in enumerate(pool.map(work, jobs), 1):
             results[group].append(outcome)
+            if lines:
+                o = outcome
+                print(o.path, o.kind, o.status, f"{o.seconds:.2f}", o.frames, o.ours, o.theirs, o.note, sep="\t",
+                      file=lines, flush=True)
             if sys.stderr.isatty():
                 print(f"\r{done} of {len(jobs)}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
@@ -129,12 +187,6 @@ def main():
         print(f"different  {o.path}: {o.ours} here, {o.theirs} in tshark")
     for o in bad:
         print(f"{o.kind:10} {o.path}: status {o.status}, {o.note}")
-    if arguments.list:
-        with open(arguments.list, "w", encoding="utf-8") as out:
-            for group in groups:
-                for o in results[group]:
-                    print(o.path, o.kind, o.status, f"{o.seconds:.2f}", o.frames, o.ours, o.theirs, sep="\t", file=out)
-
     print()
     print("| collection | files | crash, hang, report | refused | frames | connections | tshark | same count | slowest s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

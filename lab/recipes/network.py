@@ -308,7 +308,8 @@ def reset_ambiguous(run):
 # Silence ------------------------------------------------------------------------------------
 
 def cut(run, up=True, down=True):
-    """From now on the path carries nothing of the given directions."""
+    """From now on the path carries nothing of the given directions; what was said before has arrived."""
+    wait_until(run.wire.quiet, 5, "the wire to fall silent")
     run.wire.rule = lambda frame: frame.drop() if frame.tcp and (up if frame.up else down) else None
 
 
@@ -904,7 +905,7 @@ def corruption_some(run):
     name = client.getsockname()
     run.exchange(client, server, answer=response(12000))
     end_both(run, client, server)
-    run.connection(name, truth=["checksum-corruption", "packet-loss"], accept=["checksum-corruption", "packet-loss", ""], outcome="completed", healthy=True)
+    run.connection(name, truth=["checksum-corruption", "packet-loss"], accept=["checksum-corruption", "packet-loss", ""], outcome="completed")
 
 
 @recipe("timestamp-regression/paws-drops", limit=40, wire=0.005, offload=False)

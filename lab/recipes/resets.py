@@ -223,7 +223,7 @@ def after_close_crossing(run):
         if n == 0:
             wait_until(lambda: unacked(client) == 0, 2)
     time.sleep(0.3)
-    run.connection(client, (SERVER, 514), "data-after-close", LATE + ["close-with-unread-data", SERVER_ABORT], "reset")
+    run.connection(client, (SERVER, 514), "data-after-close", LATE + ["close-with-unread-data", SERVER_ABORT, "immediate-close"], "reset")
     run.expect("server", OutRsts=1)
     run.hold(client)
 
@@ -515,7 +515,7 @@ def immediate_fin_only(run):
     wait_until(lambda: client.recv(1) == b"", 5)
     name = client.getsockname()
     client.close()
-    run.connection(name, (SERVER, 6379), ["immediate-close"], ["immediate-close", "no-data", ""], "completed", healthy=True)
+    run.connection(name, (SERVER, 6379), ["immediate-close"], ["immediate-close", "no-data", ""], "completed")
 
 
 @recipe("premature-close/content-length", wire=0.004)

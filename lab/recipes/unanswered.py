@@ -1,13 +1,14 @@
 """SYNs that get no answer, for every reason there is."""
 
+import os
 import socket
 import time
 
 import packet
+from capture import read_pcap
 from net import CLIENT, SERVER, SERVER6
 from raw import Talker, has
-from run import (ESTABLISHED, Failed, fails, recipe, recv_response, recv_until, request, response, tcp_state,
-                 wait_until)
+from run import Failed, fails, recipe, recv_response, recv_until, request, response, wait_until
 from recipes.refused import reference
 
 SYN_RETRIES = (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 2)
@@ -158,7 +159,7 @@ def queue_overflow(run):
     run.ss("server", "half-open", "state", "syn-recv")
     for talker in fill:
         run.connection((CLIENT, talker.port), (SERVER, 8888), ["syn-flood"],
-                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                        "handshake-failed")
     run.expect("server", TCPReqQFullDrop=9, ListenDrops=9)
     run.hold(listener)
@@ -185,7 +186,7 @@ def flood_542(run):
     for n in range(542):
         if n < 2:
             run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-flood"],
-                           ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                           ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                            "handshake-failed")
         else:
             run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-queue-overflow", "syn-flood"], accept, "unanswered")
@@ -215,7 +216,7 @@ def cookies_answer(run):
     time.sleep(4)
     for n in range(282):
         run.connection((CLIENT, 1500 + n), (SERVER, 8888), ["syn-flood"],
-                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"],
+                       ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"],
                        "handshake-failed")
     run.connection(name, (SERVER, 8888), ["syncookie-options-lost"], ["", "syncookie-options-lost"])
     run.populations = ["syn-flood"]
@@ -245,7 +246,7 @@ def forged_sources(run):
                    {"server": ["syn-queue-overflow", UNANSWERED], "*": [UNANSWERED, "syn-queue-overflow"]}, "unanswered")
     for n, syn in enumerate(forged):
         name = ((syn.src, syn.sport), (SERVER, 80))
-        run.connection(*name, ["syn-flood"], ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive"]
+        run.connection(*name, ["syn-flood"], ["syn-flood", "handshake-ack-lost", "client-vanished", "syn-ack-lost", "peer-unresponsive", "host-dropped"]
                        if n < 129 else ["syn-flood", "syn-queue-overflow", UNANSWERED],
                        "handshake-failed" if n < 129 else "unanswered", at={"server": name})
     run.populations = ["syn-flood"]
@@ -263,7 +264,7 @@ def connect_scan(run):
         sock = run.caller()
         if port == 80:
             sock.connect((SERVER, port))
-            run.connection(sock, (SERVER, port), ["port-scan"], ["port-scan", "no-data", ""], healthy=True)
+            run.connection(sock, (SERVER, port), ["port-scan"], ["port-scan", "no-data", ""])
             sock.close()
         else:
             fails(lambda: sock.connect((SERVER, port)), ConnectionRefusedError)
@@ -327,7 +328,7 @@ def syns_dropped(run):
 
 @recipe("accept-queue-overflow/listener-saturated", limit=40, wire=0.002)
 def saturated(run):
-    """A service answers the requests it accepts and accepts too slowly: forty clients queue for listen(4).
+    """A service answers the requests it accepts and accepts too slowly: twenty clients queue for listen(4).
     Rule: linux-tcp.md 1.4; ListenOverflows per dropped SYN.
     The served are healthy; the unserved syn-unanswered or accept-queue-overflow; listener-saturated as a finding."""
     listener = run.server.listen(80, backlog=4)
@@ -338,6 +339,7 @@ def saturated(run):
         sock.connect_ex((SERVER, 80))
         clients.append(sock)
         time.sleep(0.01)
+    ports = {sock.getsockname()[1]: sock for sock in clients}
     listener.settimeout(5)
     served = set()
     for _ in range(3):
@@ -354,18 +356,28 @@ def saturated(run):
         mate.close()
         served.add(name[1])
     time.sleep(3)
-    for sock in clients:
-        if sock.fileno() < 0:
-            continue
-        if tcp_state(sock) == ESTABLISHED:
-            run.connection(sock, (SERVER, 80), [], ["", "idle-open", "no-data", "server-never-accepts"], "open", optional=True)
+    # Whose SYN or third ACK met a full queue is seen by what had to be repeated.
+    run.capture.stop()
+    answers, asked = {}, {}
+    for _, frame in read_pcap(os.path.join(run.directory, "server.pcap")):
+        segment = packet.decode(frame[14:])
+        if segment and segment.flags == "SA":
+            answers[segment.dport] = answers.get(segment.dport, 0) + 1
+        elif segment and segment.flags == "S":
+            asked[segment.sport] = asked.get(segment.sport, 0) + 1
+    overflow = {"server": ["accept-queue-overflow", UNANSWERED], "*": [UNANSWERED, "accept-queue-overflow"]}
+    late = ["accept-queue-overflow", "handshake-ack-lost", "defer-accept-wait", "defer-accept-no-data", "packet-loss", ""]
+    for port, sock in ports.items():
+        name, repeated = (CLIENT, port), answers.get(port, 0) > 1 or asked[port] > 1
+        if port not in answers:
+            run.connection(name, (SERVER, 80), ["accept-queue-overflow"], overflow, "unanswered")
+        elif repeated:
+            run.connection(name, (SERVER, 80), ["accept-queue-overflow"], late, "handshake-failed")
+        elif port in served:
+            run.connection(name, (SERVER, 80), [], ["", "packet-loss", "path-delay-spike"])
         else:
-            run.connection(sock, (SERVER, 80), ["accept-queue-overflow"],
-                           {"server": ["accept-queue-overflow", UNANSWERED], "*": [UNANSWERED, "accept-queue-overflow"]},
-                           "unanswered")
+            run.connection(name, (SERVER, 80), [], ["", "idle-open", "no-data", "server-never-accepts", "packet-loss"], "open")
         run.hold(sock)
-    for port in served:
-        run.connection((CLIENT, port), (SERVER, 80), [], ["", "packet-loss", "path-delay-spike"])
     run.populations = ["listener-saturated"]
     run.expect("server", ListenOverflows=6)
     run.hold(listener)

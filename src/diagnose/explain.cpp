@@ -147,8 +147,9 @@ struct Found {
 
 bool stands_before(const Found& a, const Found& b) {
   if (a.rank() != b.rank()) return a.rank() < b.rank();
-  // Of two equally sure ones a generic stands before the specifics it covers.
-  if (a.cause->generic() != b.cause->generic()) return a.cause->generic();
+  // A specific that is sure says more than a generic that is as sure and does not cover
+  // it; among the merely possible the generic is the honest answer.
+  if (a.cause->generic() != b.cause->generic()) return a.firm() ? b.cause->generic() : a.cause->generic();
   return a.explains() > b.explains();
 }
 
@@ -252,11 +253,16 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
   const std::vector<Examined> all = examine_all(c, survey, detail);
   std::vector<Found> found = find(all);
 
-  const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
-  // A benign ending explains what else would be a bad outcome: the client reset the slower of two connections.
+  // A benign ending explains what else would be a bad outcome: the client reset the slower of two
+  // connections. Then a generic "somebody ended it" has nothing left to say.
   const bool excused = std::any_of(found.begin(), found.end(), [](const Found& f) {
     return f.firm() && f.benign() && f.role() == Role::kEnding;
   });
+  if (excused)
+    std::erase_if(found, [](const Found& f) {
+      return f.role() == Role::kEnding && !f.benign() && (f.cause->generic() || !f.firm());
+    });
+  const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
   Answer answer;
   answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));
   // Where nothing failed, a fault that is merely possible is no answer.

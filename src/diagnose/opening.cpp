@@ -20,8 +20,11 @@ constexpr Duration kOwnAnswer = std::chrono::microseconds{400};
 /// A SYN-ACK that passes within this time after the client's ACK may have left the
 /// server before the ACK arrived: the round trip between here and the server.
 Duration crossing(const Connection& c, const Opening& o) {
-  if (o.syn < 0 || o.syn_ack < o.syn) return Duration{};
-  return (c.segment(o.syn_ack).time - c.segment(o.syn).time) * 5 / 4;
+  std::int32_t asked_by = -1;  // the SYN right before its answer
+  for (std::int32_t i = 0; i < o.syn_ack; ++i)
+    if (const SegmentFact& s = c.segment(i); !s.from_server && s.syn()) asked_by = i;
+  if (asked_by < 0) return Duration{};
+  return (c.segment(o.syn_ack).time - c.segment(asked_by).time) * 5 / 4;
 }
 
 }  // namespace
@@ -29,7 +32,7 @@ Duration crossing(const Connection& c, const Opening& o) {
 Opening opening_of(const Connection& c) {
   Opening o;
   std::int32_t i = 0;
-  bool asked = false;  // a SYN passed since the last SYN-ACK
+  std::uint32_t asked = 0;  // SYNs that passed and that no SYN-ACK has answered yet
   for (const SegmentFact& s : c.segments) {
     if (static_cast<std::size_t>(i) >= kLongestOpening || o.progress >= 0) break;
     if (!s.from_server) {
@@ -40,7 +43,7 @@ Opening opening_of(const Connection& c) {
         if (o.syn < 0) o.syn = i;
         o.last_syn = i;
         ++o.syns;
-        asked = true;
+        ++asked;
         if (o.syn_ack >= 0 && o.syn_after_answer < 0) o.syn_after_answer = i;
       } else if (o.syn_ack >= 0 && s.has_ack() && s.ack == c.segment(o.syn_ack).seq + 1) {
         if (o.third < 0) o.third = i;
@@ -58,12 +61,13 @@ Opening opening_of(const Connection& c) {
       if (s.seq == c.segment(o.syn_ack).seq) {
         o.last_syn_ack = i;
         ++o.syn_acks;
-        if (o.third >= 0 && !asked && s.time - c.segment(o.third).time > crossing(c, o)) {
+        if (asked == 0) ++o.unasked;
+        if (o.third >= 0 && asked == 0 && s.time - c.segment(o.third).time > crossing(c, o)) {
           if (o.repeat < 0) o.repeat = i;
           ++o.repeats;
           if (o.data >= 0 && o.data_repeat < 0) o.data_repeat = i;
         }
-        asked = false;
+        if (asked > 0) --asked;
       }
     } else if (o.syn_ack >= 0) {
       o.progress = i;

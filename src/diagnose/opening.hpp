@@ -25,6 +25,7 @@ struct Opening {
   std::int32_t client_rst = -1, server_rst = -1;  ///< first after the SYN-ACK (or SYN), before `progress`
   std::uint32_t syns = 0, syn_acks = 0;
   std::uint32_t tries = 0;           ///< segments of the client that acknowledge the SYN-ACK, before `progress`
+  std::uint32_t unasked = 0;         ///< SYN-ACKs that no SYN asked for: the server's timer sent them
   std::uint32_t repeats = 0;         ///< SYN-ACKs repeated after `third` had passed and no SYN asked for them
   std::uint32_t data_tries = 0;      ///< payload segments of the client before `progress`
 };

@@ -158,6 +158,9 @@ bool survived(const Connection& c, std::int32_t i) {
 }
 
 std::optional<Reset> ending_reset(const Connection& c) {
+  // RST+ACK with number 0 as the first thing seen refuses a SYN that was not: no connection was there to end.
+  if (c.syn < 0 && !c.segments.empty() && c.segments[0].rst() && c.segments[0].has_ack() && c.segments[0].seq == SeqNum{0})
+    return std::nullopt;
   for (std::int32_t i = 0; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (!s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;

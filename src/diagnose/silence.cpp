@@ -101,6 +101,21 @@ std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
   return u;
 }
 
+std::vector<std::int32_t> refusals(const facts::Connection& c, const Unanswered& u) {
+  std::vector<std::int32_t> answers;
+  const Duration soon = round_trip(c) + 50ms;
+  for (std::int32_t send : u.sends)
+    for (std::int32_t i = send + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+      const facts::SegmentFact& s = c.segment(i);
+      if (s.time - c.segment(send).time > soon) break;
+      if (s.from() == u.sender || s.length() != 0 || s.rst() || !s.has_ack() || is_probe(c.note(i))) continue;
+      if (answers.empty() || answers.back() != i) answers.push_back(i);
+      break;
+    }
+  if (2 * answers.size() < u.sends.size()) answers.clear();
+  return answers;
+}
+
 std::optional<Deaf> deaf(const facts::Connection& c, Party sender) {
   Deaf d;
   const Duration crossing = std::max<Duration>(10ms, 2 * round_trip(c));
@@ -160,10 +175,47 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
   return w;
 }
 
-bool waited_too_long(const facts::Connection& c, const Waiting& w) {
-  // Long polls return within a minute by custom; who gave up says itself that it was too long.
-  if (w.ended_by >= 0) return w.waited >= 1s;
-  return c.outcome == facts::Outcome::kStalled ? w.waited >= 5s : w.waited >= 120s;
+std::optional<Broken> broken_off(const facts::Connection& c) {
+  if (c.exchanges.empty() || c.stream(Party::kServer).fin_seen || c.stream(Party::kClient).fin_seen ||
+      c.stream(Party::kServer).rst_seen || c.stream(Party::kClient).rst_seen)
+    return std::nullopt;
+  const facts::Exchange& x = c.exchanges.back();
+  if (!x.announced || x.response_complete || x.response_end < 0 || x.delivered_bytes >= x.announced_bytes) return std::nullopt;
+  if (c.has(facts::Signal::kUnackedAtEnd)) return std::nullopt;
+  return Broken{&x, x.response_end, coverage_after(c, x.response_end)};
+}
+
+bool service_never_spoke(const facts::Connection& c, const facts::Survey& survey) {
+  const facts::ServiceFacts* service = survey.service(c.ends[index(Party::kServer)]);
+  if (service == nullptr || service->accepted < 2) return false;
+  const auto& attempts = service->attempts_sample.values;
+  return std::none_of(attempts.begin(), attempts.end(), [](const facts::Attempt& a) { return a.server_spoke; });
+}
+
+bool waited_too_long(const facts::Connection& c, const facts::Survey& survey, const Waiting& w) {
+  if (w.ended_by < 0) {
+    if (c.outcome == facts::Outcome::kStalled) return w.waited >= 5s;
+    // A whole service that answers nobody is no long poll.
+    return w.waited >= 4s && w.answered_before == 0 && c.segment(w.request).app == facts::App::kHttpRequest &&
+           service_never_spoke(c, survey);
+  }
+  if (w.waited < 1s) return false;
+  // Who only talks (a log, a metric) ends without an answer as a matter of course.
+  switch (c.segment(w.request).app) {
+    case facts::App::kHttpRequest:
+    case facts::App::kTlsHandshake:
+    case facts::App::kSmb: return true;
+    case facts::App::kTlsAlert: return false;
+    case facts::App::kNone:
+    case facts::App::kOpaque:
+    case facts::App::kHttpResponse:
+    case facts::App::kTlsData:
+    case facts::App::kSsh: break;
+  }
+  // Turns taken so far, every one of them answered, make the last one owed.
+  std::size_t answered = 0;
+  for (const facts::Exchange& x : c.exchanges) answered += x.response >= 0 ? 1 : 0;
+  return answered >= 2 && answered + 1 >= c.exchanges.size();
 }
 
 std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party receiver) {
@@ -206,8 +258,10 @@ bool service_answered_after(const facts::Connection& c, const facts::Survey& sur
 
 bool given_time(const facts::Connection& c, const Unanswered& u) {
   // Linux tcp_rearm_rto(): the first timeout comes after smoothed RTT + at least 200 ms, then doubles. Two repeats
-  // and a second of coverage (or four round trips) leave room for any answer to the first two.
-  return u.repeats() >= 2 && u.waited >= std::max<Duration>(900ms, 4 * round_trip(c));
+  // and a second of coverage (or four round trips) leave room for any answer to the first two; one repeat needs longer.
+  const Duration rtts = 4 * round_trip(c);
+  return (u.repeats() >= 2 && u.waited >= std::max<Duration>(900ms, rtts)) ||
+         (u.repeats() == 1 && u.waited >= std::max<Duration>(3s, rtts));
 }
 
 bool established(const facts::Connection& c) {

@@ -30,6 +30,10 @@ struct Unanswered {
 };
 std::optional<Unanswered> unanswered(const facts::Connection& c, facts::Party sender);
 
+/// Empty segments of the other side that answered the transmissions of `u` at once and acknowledged none of it: it got
+/// them and refused them. Nothing when fewer than half were answered that way.
+std::vector<std::int32_t> refusals(const facts::Connection& c, const Unanswered& u);
+
 /// Repeats of `sender` that go on although this vantage saw them acknowledged:
 /// the acknowledgments do not reach it. Repeats that end the story only.
 struct Deaf {
@@ -48,8 +52,19 @@ struct Waiting {
 };
 std::optional<Waiting> waiting(const facts::Connection& c);
 
+/// A response whose length was announced and that stopped before it, everything sent acknowledged, nobody closing.
+struct Broken {
+  const facts::Exchange* exchange = nullptr;
+  std::int32_t last = -1;   ///< its last octets
+  Duration silent{};        ///< from there to the end of the coverage
+};
+std::optional<Broken> broken_off(const facts::Connection& c);
+
 /// So long that the wait is a finding: an open capture alone does not tell a long poll from a hang.
-bool waited_too_long(const facts::Connection& c, const Waiting& w);
+bool waited_too_long(const facts::Connection& c, const facts::Survey& survey, const Waiting& w);
+
+/// Two or more connections to this service were accepted, and its application spoke on none of them.
+bool service_never_spoke(const facts::Connection& c, const facts::Survey& survey);
 
 /// The receiver's window at the end of the story is closed, and the other side has more to send.
 struct ClosedWindow {

@@ -45,7 +45,13 @@ bool acted_on(const Connection& c, Index rst, bool sender_went_on) {
   const bool receiver_went_on = went_on_receiving(c, rst);
   // A number no receiver takes (RFC 9293 3.10.7.4) ends nothing where the receiver is seen to go on.
   const SeqPlace place = c.note(rst).seq_place;
-  if (receiver_went_on && (place == SeqPlace::kBeforeWindow || place == SeqPlace::kBeyondWindow)) return false;
+  if (place == SeqPlace::kBeforeWindow || place == SeqPlace::kBeyondWindow) {
+    if (receiver_went_on) return false;
+    // Nor does the last of several alike, when the earlier ones ended nothing.
+    const SegmentFact& r = c.segment(rst);
+    const Index before_it = c.stream(r.from()).rst;
+    if (before_it < rst && c.segment(before_it).seq == r.seq && went_on_receiving(c, before_it)) return false;
+  }
   // The sender is gone, or its peer stopped: the connection ended there. Both going on means it was ignored.
   return !sender_went_on || !receiver_went_on;
 }

@@ -117,7 +117,7 @@ void Answers::syn_ack(const SegmentFact& s, Note& n, Index i) {
 }
 
 void Answers::bare_ack(const SegmentFact& s, Note& n, Index i) {
-  if (s.length() > 0 || s.syn() || s.sack_blocks > 0) return;
+  if (s.length() > 0 || s.syn() || s.sack_blocks > s.dsack) return;  // It reports data beyond a gap.
   Sender& other = r.peer(s);
   const facts::StreamFacts& mine = r.c_.streams[s.from_server];
   // The nearest segment of the other side that no earlier segment of this side came after.

@@ -31,9 +31,12 @@ bool is_new(const Note& n, const SegmentFact& s) {
   return false;
 }
 
-void begin_response(Exchange& e, const SegmentFact& s, Index i) {
+/// `request` is null when the request was not seen.
+void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact* request) {
   e.response = i;
-  if (s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
+  // The answer to HEAD announces a length and has no body (RFC 9112 6.3).
+  const bool head = request != nullptr && request->app == App::kHttpRequest && (request->app_flags & AppFlag::kUntilClose);
+  if (!head && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
     e.announced = true;
     e.announced_bytes = s.app_length;
   }
@@ -87,8 +90,12 @@ void annotate_exchanges(Connection& c) {
       if (e->response >= 0 && (e->response_complete || !e->announced || &*e == now)) break;
       target = &*e;
     }
-    if (target->response >= 0 && target->response_complete && s.app == App::kHttpResponse && target + 1 <= now) ++target;
-    if (target->response < 0) begin_response(*target, s, i);
+    if (target->response >= 0 && s.app == App::kHttpResponse && target < now) {
+      // The next head: the response before it is over, whatever it announced (the answer to HEAD, a 304).
+      target->response_complete = true;
+      ++target;
+    }
+    if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
     add_to_response(*target, s, i);
   }
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);

@@ -190,7 +190,6 @@ class Ending {
     if (retry->peer_silent) {
       if (sent >= 3 && watched >= kInitialTimeout) return Outcome::kTimedOut;
       if (sent == 2 && watched >= 3 * kInitialTimeout) return Outcome::kTimedOut;
-      if (watched >= kSeveralTimeouts && watched_after(last()) >= 3 * kInitialTimeout) return Outcome::kTimedOut;
       return Outcome::kOpen;
     }
     // It still talks, but never about this: what it got was not taken, or its answers speak of something else.

@@ -6,7 +6,6 @@
 // answer answers (annotate_answers.cpp).
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "flow/annotate.hpp"
 
@@ -26,7 +25,9 @@ using wire::Opt;
 // RFC 7323 2.3: no window is larger than this, whatever the scale.
 constexpr std::uint32_t kLargestWindow = 65535u << 14;
 // How far apart data and an ACK may lie and still speak of the same place after a stretch that was not captured.
-constexpr std::int32_t kStretch = 1 << 22;
+constexpr std::uint32_t kStretch = 1u << 22;
+
+bool is_near(SeqNum a, SeqNum b) { return in_window(a, b - kStretch, 2 * kStretch); }
 
 /// Windows of both sides are scaled only when both SYNs offered it (RFC 7323 2.2).
 void agree_on_options(Connection& c) {
@@ -299,7 +300,7 @@ void Reader::place_sequence(const SegmentFact& s, Note& n, Index i) {
     if (past_right > (length > 0 ? 0 : 1)) {
       // Beyond what its receiver offered: forged, another connection's, or the capture missed a stretch of
       // both directions. An ACK nearby decides; until then it does not move our idea of the stream.
-      const bool confirmed = self.wrong_ack >= 0 && std::abs(offset(at(self.wrong_ack).ack, s.seq)) < kStretch;
+      const bool confirmed = self.wrong_ack >= 0 && is_near(at(self.wrong_ack).ack, s.seq);
       if (!confirmed) {
         n.seq_place = SeqPlace::kBeyondWindow;
         self.beyond = i;
@@ -373,7 +374,7 @@ void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
     // In a handshake that was seen nothing can be missing before the first payload.
     const std::int32_t beyond_right = other.right_known ? offset(other.right, s.ack) : offset(other.sent_max + kLargestWindow, s.ack);
     const bool nothing_sent = theirs.syn_seen && other.octets == 0 && !other.right_known;
-    const bool confirmed = other.beyond >= 0 && std::abs(offset(at(other.beyond).seq, s.ack)) < kStretch;
+    const bool confirmed = other.beyond >= 0 && is_near(at(other.beyond).seq, s.ack);
     if (confirmed) {
       c_.quality.capture_gap = true;
       note(other.beyond).seq_place = SeqPlace::kAhead;

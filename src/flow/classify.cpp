@@ -93,6 +93,8 @@ AppView http_request(const Payload& p, std::string_view text) {
   AppView out{App::kHttpRequest, 0, 0, Speaker::kClient};
   for (std::string_view method : {"GET ", "HEAD ", "OPTIONS ", "TRACE "})
     if (text.starts_with(method)) out.flags |= AppFlag::kIdempotent;
+  // On a request the flag says that its answer has no body, whatever it announces (RFC 9112 6.3).
+  if (text.starts_with("HEAD ")) out.flags |= AppFlag::kUntilClose;
   const Head head = read_head(text);
   const std::string_view first = text.substr(0, text.find("\r\n"));
   if (head.close || (first.ends_with("HTTP/1.0") && !head.keep_alive)) out.flags |= AppFlag::kConnectionClose;

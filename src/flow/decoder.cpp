@@ -150,7 +150,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
   block.latest = std::max(block.latest, frame.time);
-  wire::Segment s;
+  wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
   Packet& out = block.packets[block.used];
   switch (s.kind) {

@@ -27,6 +27,7 @@ class Decoder {
   [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
 
   Checksums policy_;
+  wire::Segment segment_;  // decode() writes it whole; a fresh one each time would be cleared for nothing
   std::uint64_t verified_bytes_ = 0;
   FrameCounts counts_;
 };

@@ -44,7 +44,8 @@ struct Side {
   End previous_closer = End::kLow;
   std::int64_t previous_end = 0;
   SeqNum previous_next[2];
-  Ref previous = 0;                ///< its record, while that still waits whether it lives on
+  Ref previous = 0;                ///< its record, while it may still turn out to live on
+  bool told = false;               ///< handed over already; only what comes later would be news
 
   std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
 

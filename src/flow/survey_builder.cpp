@@ -222,6 +222,7 @@ void SurveyBuilder::apply_end(const Event& event) {
   if (e.gap) ++survey.capture_gap_connections;
   if (PairEntry* p = pairs_.find_or_add({e.client.address, e.server}, event.pair_hash)) {
     ++p->connections;
+    p->turns += e.requests;
     if (e.failed) ++p->failed;
     if (e.opened && p->open_now > 0) {
       if (p->open_now == p->open_peak) p->at_peak += e.end - p->at_peak_since;
@@ -262,6 +263,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   a.tsval = e.tsval;
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
+  a.server_spoke = e.server_spoke;
   s.attempts_sample.add(a);
   if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
   if (e.closed) {
@@ -358,11 +360,16 @@ void SurveyBuilder::finish() {
     p.open_now = from.open_now;
     p.open_peak = from.open_peak;
     p.at_peak = from.at_peak;
+    p.turns = from.turns;
     p.tuple_reuses = from.reuses;
     p.quickest_reuse = from.quickest_reuse;
     p.distinct_ports_low = from.lowest_port;
     p.distinct_ports_high = from.highest_port;
     survey.pairs.emplace(from.key, p);
+    if (auto caller = survey.hosts.find(p.client); caller != survey.hosts.end()) {
+      ++caller->second.services_called;
+      if (p.failed == p.connections) ++caller->second.services_refusing;
+    }
   }
 }
 

@@ -139,6 +139,7 @@ struct PairEntry {
   CaptureTime at_peak_since{};
   Duration at_peak{};
   Duration quickest_reuse = Duration::max();
+  std::uint64_t turns = 0;
 };
 
 }  // namespace tcpwhy::flow

@@ -115,14 +115,18 @@ void Table::observe(Block& block) {
     for (std::size_t i = base; i < end; ++i) {
       Packet& p = block.packets[i];
       switch (p.kind) {
-        case PacketKind::kSegment: segment(p); break;
+        case PacketKind::kSegment: {
+          const Ref ref = segment(p);
+          if (p.extra >= 0 && ref != 0) join_fragments(ref, p, block.extras[static_cast<std::size_t>(p.extra)].fragment);
+          break;
+        }
         case PacketKind::kIcmp: icmp(p, block.extras[static_cast<std::size_t>(p.extra)]); break;
         case PacketKind::kNeighbour: {
           const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
           survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact);
           break;
         }
-        case PacketKind::kFragment:
+        case PacketKind::kFragment: fragment(p, block.extras[static_cast<std::size_t>(p.extra)].fragment); break;
         case PacketKind::kNothing: break;
       }
     }
@@ -132,7 +136,7 @@ void Table::observe(Block& block) {
   retire_quiet(end_);
 }
 
-void Table::segment(Packet& p) {
+Ref Table::segment(Packet& p) {
   if (!started_) {
     started_ = true;
     begin_ = end_ = p.fact.time;
@@ -145,7 +149,10 @@ void Table::segment(Packet& p) {
   if (ref == 0) ref = born(p, As::kWhatFits);
   else if (is_embryo(ref)) ref = hatch(ref, p);
   else ref = incarnation(ref, p);
-  if (ref != 0) advance(ref, hot(ref), p);
+  if (ref == 0) return 0;
+  if (hot(ref).side != 0 && sides_[hot(ref).side - 1].previous != 0) ref = revive(ref, p);
+  advance(ref, hot(ref), p);
+  return ref;
 }
 
 /// An error says whose segment it quotes; the connection must be known already.
@@ -203,6 +210,7 @@ Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
 }
 
 Ref Table::born(Packet& p, As as) {
+  if (slots_.used() >= options_.max_connections) evict();
   const std::int64_t age = p.fact.time.time_since_epoch().count() - base_ns_;
   if (as == As::kWhatFits && !options_.tell_all && fits_embryo(p.fact) && age >= 0 && age < kEmbryoSpan) {
     if (const auto shape = shapes_.number_of(p.fact, p.sender)) {
@@ -316,13 +324,17 @@ Ref Table::reborn(Ref before, Packet& p) {
   const bool syn = is_bare_syn(p.fact);
   const std::int64_t last = old.last_ns();
   const Hot old_copy = old;
+  if (old.side != 0) part_with_previous(old);
   detach(before);
-  retire(before);
+  // A SYN that a live connection merely ignores may be followed by more of that connection.
+  const bool may_live = syn && old.is(Hold::kEstablished) && !old.is(Hold::kClosed);
+  if (!may_live) retire(before);
   const Ref ref = born(p, syn ? As::kRecord : As::kWhatFits);
   if (ref == 0 || !syn) return ref;
   Hot& h = hot(ref);
   Side& s = side(h);
   s.has_previous = true;
+  if (may_live) s.previous = before;
   s.previous_end = last;
   s.previous_closed = old_copy.is(Hold::kClosed);
   s.previous_closer = old_copy.first_closer();
@@ -332,6 +344,135 @@ Ref Table::reborn(Ref before, Packet& p) {
   const std::int64_t since = p.fact.time.time_since_epoch().count() - last;
   survey_.reused(endpoint(ref, h.client()), endpoint(ref, other(h.client())), Duration{since});
   return ref;
+}
+
+/// Data that continues the connection before, exactly and with an ACK that fits,
+/// shows that it never noticed the SYN: the 4-tuple is its again.
+Ref Table::revive(Ref ref, const Packet& p) {
+  Hot& h = hot(ref);
+  Side& s = sides_[h.side - 1];
+  const Ref before = s.previous;
+  Hot& old = hot(before);
+  const facts::SegmentFact& f = p.fact;
+  const End server = other(h.client());
+  if (h.is(of(Hold::kSyn, server)) || h.is(Hold::kEstablished)) {
+    part_with_previous(h);
+    return ref;
+  }
+  const bool data = f.payload_bytes > 0 && f.has_ack() && !f.syn() && !f.rst();
+  if (!data || f.seq != old.half(p.sender).max_end || distance(f.ack, old.half(other(p.sender)).max_end) > 1u << 20) return ref;
+  s.previous = 0;
+  settle(ref, h);
+  count_end(ref, h);
+  slots_.replace(p.hash, ref, before);
+  h.clear(Hold::kIndexed);
+  old.set(Hold::kIndexed);
+  return before;
+}
+
+void Table::part_with_previous(Hot& h) {
+  Side& s = sides_[h.side - 1];
+  const Ref before = s.previous;
+  s.previous = 0;
+  if (before != 0) retire(before);
+}
+
+/// The oldest idle of a few candidates goes, wherever the hands stand.
+void Table::evict() {
+  constexpr std::uint32_t kLook = 64;
+  struct Candidate {
+    Ref ref = 0;
+    std::int64_t last = 0;
+  } oldest;
+  const auto consider = [&](Ref ref, std::int64_t last) {
+    if (oldest.ref == 0 || last < oldest.last) oldest = {ref, last};
+  };
+  const auto look = [&](auto& lane, Ref kind, std::uint32_t* hands) {
+    const std::uint32_t embryos = lane.embryos.high_water(), records = lane.records.high_water();
+    for (std::uint32_t i = 0; i < std::min(kLook, embryos); ++i) {
+      hands[0] = (hands[0] + 1) % embryos;
+      const auto& e = lane.embryos[hands[0]];
+      if (e.shape == 0xffff) continue;
+      consider((hands[0] + 1) | kind | RefBits::kEmbryo, base_ns_ + static_cast<std::int64_t>(e.time()));
+      break;
+    }
+    for (std::uint32_t i = 0; i < std::min(kLook, records); ++i) {
+      hands[1] = (hands[1] + 1) % records;
+      const Hot& h = lane.records[hands[1]].hot;
+      if (h.is(Hold::kIndexed)) consider((hands[1] + 1) | kind, h.last_ns());
+    }
+  };
+  look(narrow_, 0, evict_hand_);
+  look(wide_, RefBits::kWide, evict_hand_ + 2);
+  if (oldest.ref == 0) return;
+  ++survey_.survey.evicted;
+  if (!is_embryo(oldest.ref)) {
+    Hot& h = hot(oldest.ref);
+    settle(oldest.ref, h);
+    count_end(oldest.ref, h);
+    if (h.side != 0) {
+      sides_[h.side - 1].signals |= facts::Signal::kEvicted;
+      part_with_previous(h);
+    }
+    retire(oldest.ref);
+    return;
+  }
+  const auto drop = [&](auto& lane) {
+    auto& e = lane.embryos[number(oldest.ref)];
+    survey_.lone_syn(lone_end(e));
+    slots_.erase(hash_key(e.key), oldest.ref);
+    e.shape = 0xffff;
+    lane.embryos.give_back(number(oldest.ref));
+  };
+  if (is_wide(oldest.ref)) drop(wide_);
+  else drop(narrow_);
+}
+
+template <class K>
+Ended Table::lone_end(const Embryo<K>& e) const {
+  const End client = shapes_.sender(e.shape);
+  Ended ended;
+  ended.client = endpoint_of(e.key, client);
+  ended.server = endpoint_of(e.key, other(client));
+  ended.rank = e.rank + options_.first_id;
+  ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
+  ended.fate = facts::Attempt::Fate::kUnanswered;
+  ended.lone_syn = ended.failed = true;
+  ended.tsval = e.tsval;
+  ended.has_timestamps = e.tsval != 0;
+  return ended;
+}
+
+/// Only the first fragment has a TCP header; the others add their octets to it.
+void Table::fragment(const Packet&, const FragmentPart& part) {
+  Pieces& pieces = pieces_[part.datagram % kPieces];
+  if (pieces.datagram != part.datagram) pieces = {part.datagram, 0, 0, 0, 0, End::kLow};
+  if (pieces.ref == 0) {
+    pieces.bytes += part.bytes;
+    return;
+  }
+  Hot& h = hot(pieces.ref);
+  if (h.is(Hold::kUsed) && rank(pieces.ref) == pieces.rank) lengthen(h, pieces.sender, pieces.frame, part.bytes);
+}
+
+void Table::join_fragments(Ref ref, const Packet& p, const FragmentPart& part) {
+  Pieces& pieces = pieces_[part.datagram % kPieces];
+  const std::uint32_t waiting = pieces.datagram == part.datagram && pieces.ref == 0 ? pieces.bytes : 0;
+  pieces = {part.datagram, ref, rank(ref), p.fact.frame, 0, p.sender};
+  if (waiting != 0) lengthen(hot(ref), p.sender, p.fact.frame, waiting);
+}
+
+void Table::lengthen(Hot& h, End sender, std::uint32_t frame, std::uint32_t bytes) {
+  Half& u = h.half(sender);
+  u.add_payload(bytes);
+  if (h.last_frame != frame) return;
+  u.max_end = u.max_end + bytes;
+  if (h.side != 0 && sides_[h.side - 1].story.begun) {
+    Story& story = sides_[h.side - 1].story;
+    if (!story.refused && story.stored != 0) stories_.newest(story).payload_bytes += bytes;
+  } else if (history_.holds(h.head)) {
+    history_[h.head].payload_bytes += bytes;
+  }
 }
 
 void Table::detach(Ref ref) {
@@ -344,16 +485,17 @@ void Table::detach(Ref ref) {
 /// Lets go of a record that nobody will ask for again.
 void Table::retire(Ref ref) {
   Hot& h = hot(ref);
+  if (!h.is(Hold::kUsed)) return;
   detach(ref);
-  if (options_.tell_all) return;
+  if (is_told(h)) return;
+  const bool told = h.side != 0 && sides_[h.side - 1].told;
   if (h.side != 0) {
     Side& s = sides_[h.side - 1];
-    if (s.signals & ~kUntold) return;  // to be told
     stories_.forget(s.story);
     sides_.give_back(h.side - 1);
     h.side = 0;
   }
-  ++survey_.survey.healthy_untold;
+  if (!told) ++survey_.survey.healthy_untold;
   h.flags = 0;
   if (is_wide(ref)) wide_.records.give_back(number(ref));
   else narrow_.records.give_back(number(ref));
@@ -394,21 +536,17 @@ void Table::finish() {
       if (!h.is(Hold::kIndexed)) continue;
       settle(ref, h);
       count_end(ref, h);
-      if (!is_told(h)) ++survey_.survey.healthy_untold;
+      if (h.side != 0) part_with_previous(h);
+      if (h.side != 0) {
+        const Story& story = sides_[h.side - 1].story;
+        if (story.begun && (story.lacks_beginning || story.dropped != 0)) ++survey_.survey.stories_cut;
+      }
+      if (!is_told(h) && !(h.side != 0 && sides_[h.side - 1].told)) ++survey_.survey.healthy_untold;
     }
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
       const auto& e = lane.embryos[i];
       if (e.shape == 0xffff) continue;
-      const End client = shapes_.sender(e.shape);
-      Ended ended;
-      ended.client = endpoint_of(e.key, client);
-      ended.server = endpoint_of(e.key, other(client));
-      ended.rank = e.rank;
-      ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
-      ended.fate = facts::Attempt::Fate::kUnanswered;
-      ended.lone_syn = ended.failed = true;
-      ended.tsval = e.tsval;
-      survey_.lone_syn(ended);
+      survey_.lone_syn(lone_end(e));
     }
   };
   each(narrow_, 0);
@@ -418,5 +556,8 @@ void Table::finish() {
   survey_.survey.begin = begin_;
   survey_.survey.end = end_;
 }
+
+template Ended Table::lone_end(const Embryo<NarrowKey>&) const;
+template Ended Table::lone_end(const Embryo<WideKey>&) const;
 
 }  // namespace tcpwhy::flow

@@ -62,6 +62,9 @@ class Table {
   void finish();
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }
 
+  /// Live: what has ended and can be told, in order of ending. Not told again.
+  [[nodiscard]] Telling ended_so_far();
+  void forget_told(const Telling& told);
   /// What is to be told.
   [[nodiscard]] Telling telling(Grouping grouping) const;
   /// Everything known about one of them, not annotated. `out` is reused.
@@ -84,7 +87,7 @@ class Table {
                                            facts::Signal::kFastOpen;
 
   // table.cpp: whose packet is it
-  void segment(Packet& p);
+  Ref segment(Packet& p);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
@@ -94,11 +97,19 @@ class Table {
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
   Ref incarnation(Ref ref, Packet& p);        ///< the record `p` belongs to, perhaps a new one
   Ref reborn(Ref before, Packet& p);
+  Ref revive(Ref ref, const Packet& p);       ///< the record before, if the packet continues that
+  void part_with_previous(Hot& h);
+  void evict();
+  void fragment(const Packet& p, const FragmentPart& part);
+  void join_fragments(Ref ref, const Packet& p, const FragmentPart& part);
+  void lengthen(Hot& h, End sender, std::uint32_t frame, std::uint32_t bytes);
   void detach(Ref ref);
   void retire(Ref ref);
   void retire_quiet(CaptureTime now);
   template <class K>
   Ref new_record(Lane<K>& lane, const K& key, Packet& p);
+  template <class K>
+  Ended lone_end(const Embryo<K>& e) const;
   template <class K>
   Packet syn_of(const Embryo<K>& e) const;
 
@@ -130,7 +141,10 @@ class Table {
 
   // telling.cpp
   [[nodiscard]] bool is_told(const Hot& h) const {
-    return options_.tell_all || (h.side != 0 && (sides_[h.side - 1].signals & ~kUntold));
+    if (h.side == 0) return options_.tell_all;
+    const Side& s = sides_[h.side - 1];
+    if (s.story.begun && s.story.stored == 0) return false;  // nothing of it is left to show
+    return !s.told && (options_.tell_all || (s.signals & ~kUntold));
   }
   [[nodiscard]] bool is_half_open_only(const Hot& h) const;
   [[nodiscard]] bool is_recent(std::int64_t ns) const;
@@ -156,10 +170,19 @@ class Table {
     std::int64_t due;
   };
   std::deque<Quiet> closed_;
+  /// First fragments whose rest may still come, and rests whose first may.
+  struct Pieces {
+    std::uint64_t datagram = 0;
+    Ref ref = 0;
+    std::uint32_t rank = 0, frame = 0, bytes = 0;
+    End sender = End::kLow;
+  };
+  static constexpr std::size_t kPieces = 256;
+  std::vector<Pieces> pieces_ = std::vector<Pieces>(kPieces);
+  std::uint32_t evict_hand_[4] = {};
   std::vector<std::uint32_t> chain_;          ///< scratch
   std::vector<std::uint8_t> servers_seen_;    ///< how often an end was a server, by hash
   std::uint32_t next_rank_ = 0;
-  std::uint64_t repeats_in_capture_ = 0;
   CaptureTime begin_{}, end_{};
   std::int64_t base_ns_ = 0;
   bool started_ = false;

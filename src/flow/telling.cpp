@@ -43,6 +43,70 @@ bool Table::is_half_open_only(const Hot& h) const {
          !(sides_[h.side - 1].signals & ~kAllowed);
 }
 
+Telling Table::ended_so_far() {
+  constexpr std::int64_t kSettled = 2'000'000'000;     // late segments and answers have come
+  constexpr std::int64_t kGivenUp = 180'000'000'000;   // longer than Linux's six SYN retries, linux-tcp: 8.2
+  Telling out;
+  const std::int64_t now = end_.time_since_epoch().count();
+  const auto each = [&](auto& lane, Ref kind) {
+    for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
+      const auto& e = lane.embryos[i];
+      if (e.shape != 0xffff && now - base_ns_ - static_cast<std::int64_t>(e.time()) > kGivenUp)
+        out.connections.push_back({e.rank, (i + 1) | kind | RefBits::kEmbryo, 0});
+    }
+    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
+      Hot& h = lane.records[i].hot;
+      if (!h.is(Hold::kUsed)) continue;
+      const Ref ref = (i + 1) | kind;
+      const std::int64_t quiet = now - h.last_ns();
+      const bool over = h.is(Hold::kIndexed) ? h.is(Hold::kClosed) && quiet > kSettled
+                                                 : h.is(Hold::kClosed) || !h.is(Hold::kEstablished);
+      const bool given_up = !h.is(Hold::kEstablished) && quiet > kGivenUp;
+      if (!over && !given_up) continue;
+      if (h.is(Hold::kIndexed)) settle(ref, h);
+      if (is_told(h)) out.connections.push_back({lane.records[i].rank, ref, 0});
+    }
+  };
+  each(narrow_, 0);
+  each(wide_, RefBits::kWide);
+  const auto last = [&](const Tellable& t) {
+    if (!is_embryo(t.ref)) return hot(t.ref).last_ns();
+    const std::uint32_t n = number(t.ref);
+    return base_ns_ + static_cast<std::int64_t>(is_wide(t.ref) ? wide_.embryos[n].time() : narrow_.embryos[n].time());
+  };
+  std::sort(out.connections.begin(), out.connections.end(), [&](const Tellable& a, const Tellable& b) {
+    const std::int64_t x = last(a), y = last(b);
+    return x != y ? x < y : a.rank < b.rank;
+  });
+  return out;
+}
+
+/// What was told stays only as long as late segments may come.
+void Table::forget_told(const Telling& told) {
+  const auto drop = [&](auto& lane, Ref ref) {
+    auto& e = lane.embryos[number(ref)];
+    survey_.lone_syn(lone_end(e));
+    slots_.erase(hash_key(e.key), ref);
+    e.shape = 0xffff;
+    lane.embryos.give_back(number(ref));
+  };
+  for (const Tellable& t : told.connections) {
+    if (is_embryo(t.ref)) {
+      if (is_wide(t.ref)) drop(wide_, t.ref);
+      else drop(narrow_, t.ref);
+      continue;
+    }
+    Hot& h = hot(t.ref);
+    Side& s = side(h);
+    s.told = true;
+    count_end(t.ref, h);
+    if (!h.is(Hold::kIndexed) || !h.is(Hold::kClosed)) {
+      part_with_previous(h);
+      retire(t.ref);
+    }
+  }
+}
+
 Telling Table::telling(Grouping grouping) const {
   Telling out;
   SurveyTable<FloodKey, Flood> floods{~std::size_t{0}};

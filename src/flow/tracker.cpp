@@ -30,6 +30,7 @@ struct Tracker::Impl {
   Decoder decoder;
   Table table;
   Block block;
+  bool finished = false;
 
   template <class Full>
   void decode(std::span<const Frame> frames, Block*& into, Full&& full) {
@@ -66,7 +67,9 @@ struct Tracker::Impl {
   }
   static std::uint64_t expected(const capture::Source& source, std::uint64_t so_far) {
     const double rate = static_cast<double>(so_far) / static_cast<double>(source.consumed());
-    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()));
+    // A capture often begins with more new connections than it goes on with; room
+    // that is never used costs more than growing three times.
+    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()) / 8);
   }
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
@@ -203,6 +206,7 @@ void Tracker::run(capture::Source& source, const Reopen&, const std::function<vo
 void Tracker::finish(const capture::Losses& losses) {
   Impl& i = *impl_;
   i.table.finish();
+  i.finished = true;
   facts::Survey& s = i.table.survey().survey;
   s.frames = i.decoder.counts().frames;
   s.tcp_frames = i.decoder.counts().tcp;
@@ -216,7 +220,13 @@ void Tracker::finish(const capture::Losses& losses) {
 const facts::Survey& Tracker::survey() const { return impl_->table.survey().survey; }
 
 void Tracker::tell(Grouping grouping, const std::function<void(const Told&)>& visit) {
-  const Impl& i = *impl_;
+  Impl& i = *impl_;
+  if (i.options.tell_as_they_end && !i.finished) {
+    const Telling ended = i.table.ended_so_far();
+    i.tell_alone(ended, visit);
+    i.table.forget_told(ended);
+    return;
+  }
   Telling telling = i.table.telling(grouping);
   for (Flood& f : telling.floods)
     for (std::uint64_t& rank : f.ranks) rank += i.options.first_id;

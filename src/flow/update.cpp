@@ -236,6 +236,11 @@ void Table::advance(Ref ref, Hot& h, Packet& p) {
   if (!h.is(of(Hold::kSeen, s))) u.ttl = f.ttl;
   else if (f.ttl != u.ttl && std::abs(static_cast<int>(f.ttl) - static_cast<int>(u.ttl)) > 1) signals |= Signal::kTtlChange;
 
+  if (p.speaker != Speaker::kUnknown && h.is(Hold::kInferred))
+    h.set_client(p.speaker == Speaker::kClient ? s : other(s));
+  // Who sent a RST and goes on sending data never sent that RST.
+  if (h.is(Hold::kClosed) && !f.rst() && f.payload_bytes != 0 && h.first_closer() == s && !h.is(of(Hold::kFin, s)))
+    h.clear(Hold::kClosed);
   const SeqNum end_before = u.max_end;
   const bool had_fins = h.is(of(Hold::kFin, s));
   if (f.rst()) {
@@ -338,7 +343,7 @@ void Table::count_end(Ref ref, Hot& h) {
   Ended e;
   e.client = endpoint(ref, client);
   e.server = endpoint(ref, server);
-  e.rank = rank(ref);
+  e.rank = rank(ref) + options_.first_id;
   e.start = CaptureTime{Duration{h.start}};
   e.end = CaptureTime{Duration{h.last_ns()}};
   e.both_directions = h.is(of(Hold::kSeen, client)) && h.is(of(Hold::kSeen, server));
@@ -354,6 +359,7 @@ void Table::count_end(Ref ref, Hot& h) {
   e.gap = s != nullptr && (s->signals & Signal::kCaptureGap);
   e.syn_acks = h.is(of(Hold::kSyn, server)) ? 1 + (s != nullptr ? s->half(server).syns : 0) : 0;
   e.requests = h.turns;
+  e.server_spoke = h.half(server).payload() > 0 || h.is(of(Hold::kFin, server));
   e.has_timestamps = h.half(client).syn_options() & Opt::kTimestamps;
   e.tsval = h.half(client).tsval;
   if (h.is(Hold::kEstablished) && h.is_closing()) {

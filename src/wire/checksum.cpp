@@ -75,7 +75,8 @@ bool ip_checksum_is_bad(const std::uint8_t* ip, std::uint32_t header) {
 }
 
 void check_tcp(Segment& segment) {
-  constexpr std::uint16_t kCannot = Anomaly::kTruncatedHeader | Anomaly::kFirstFragment | Anomaly::kDataOffset;
+  constexpr std::uint16_t kCannot =
+      Anomaly::kTruncatedHeader | Anomaly::kFirstFragment | Anomaly::kDataOffset;
   if (segment.anomalies & kCannot) return;
   const std::uint32_t length = (segment.tcp[12] >> 4) * 4u + segment.payload_bytes;
   const std::uint64_t pseudo = pseudo_header(segment, length);

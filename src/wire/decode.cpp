@@ -96,7 +96,8 @@ inline bool read_plain_ipv4(const std::uint8_t* ip, std::uint32_t captured, Segm
   const std::uint32_t total = be16(ip + 2);
   const bool plain = ip[0] == 0x45 && ip[9] == IpProtocol::kTcp && (be16(ip + 6) & 0x3fff) == 0 &&
                      total >= kIpv4 + kTcpHeader;
-  if (!plain) [[unlikely]] return false;
+  if (!plain) [[unlikely]]
+    return false;
   out.source = ip + 12;
   out.destination = ip + 16;
   out.ip_id = be16(ip + 4);
@@ -111,9 +112,10 @@ inline bool read_plain_ipv4(const std::uint8_t* ip, std::uint32_t captured, Segm
 /// IPv6 without extension headers, the same.
 inline bool read_plain_ipv6(const std::uint8_t* ip, std::uint32_t captured, Segment& out) {
   const std::uint32_t payload = be16(ip + 4);
-  const bool plain = ip[0] >> 4 == 6 && ip[6] == IpProtocol::kTcp && captured >= kIpv6 + kTcpHeader &&
-                     payload >= kTcpHeader;
-  if (!plain) [[unlikely]] return false;
+  const bool plain =
+      ip[0] >> 4 == 6 && ip[6] == IpProtocol::kTcp && captured >= kIpv6 + kTcpHeader && payload >= kTcpHeader;
+  if (!plain) [[unlikely]]
+    return false;
   out.source = ip + 8;
   out.destination = ip + 24;
   out.ip_id = 0;

@@ -25,7 +25,9 @@ void put32(Bytes& to, std::uint32_t v) {
   put16(to, v >> 16);
   put16(to, v);
 }
-void put(Bytes& to, std::span<const std::uint8_t> octets) { to.insert(to.end(), octets.begin(), octets.end()); }
+void put(Bytes& to, std::span<const std::uint8_t> octets) {
+  to.insert(to.end(), octets.begin(), octets.end());
+}
 void put(Bytes& to, std::initializer_list<std::uint8_t> octets) { to.insert(to.end(), octets); }
 void set16(Bytes& in, std::size_t at, std::uint32_t v) {
   in[at] = static_cast<std::uint8_t>(v >> 8);
@@ -91,7 +93,9 @@ Bytes tcp(const Draft& draft) {
 }
 
 /// What the 16-bit length of an IP header says of `octets`.
-std::uint32_t ip_length(std::size_t octets) { return octets <= 0xffff ? static_cast<std::uint32_t>(octets) : 0; }
+std::uint32_t ip_length(std::size_t octets) {
+  return octets <= 0xffff ? static_cast<std::uint32_t>(octets) : 0;
+}
 
 Bytes ipv4(const Draft& draft, const Bytes& segment) {
   constexpr std::uint32_t kDontFragment = 0x4000;

@@ -33,10 +33,10 @@ struct Draft {
   std::array<std::uint8_t, 16> source{}, destination{};
   std::uint16_t source_port = 0, destination_port = 0;
   SeqNum seq = {}, ack = {};
-  std::uint8_t flags = 0;       ///< Flag bits
+  std::uint8_t flags = 0;  ///< Flag bits
   std::uint16_t window = 0;
   std::uint8_t ttl = 64, tos = 0;
-  std::uint16_t ip_id = 0;      ///< IPv4 only
+  std::uint16_t ip_id = 0;                          ///< IPv4 only
   DontFragment dont_fragment = DontFragment::kYes;  ///< IPv4 only
   std::optional<std::uint16_t> mss = {};
   std::optional<std::uint8_t> window_scale = {};

@@ -83,7 +83,8 @@ Next read_error(Walk& walk, std::uint32_t mtu, std::uint32_t quoted, Segment& ou
 }  // namespace
 
 Next read_icmp(Walk& walk, Segment& out) {
-  constexpr std::uint8_t kUnreachable = 3, kSourceQuench = 4, kRedirect = 5, kTimeExceeded = 11, kParameter = 12;
+  constexpr std::uint8_t kUnreachable = 3, kSourceQuench = 4, kRedirect = 5, kTimeExceeded = 11,
+                         kParameter = 12;
   if (walk.captured < kIcmpHeader) return done(out, Kind::kOtherIp);
   const std::uint8_t* icmp = walk.at;
   switch (icmp[0]) {  // RFC 1122 3.2.2: these are the errors, and errors quote
@@ -98,8 +99,8 @@ Next read_icmp(Walk& walk, Segment& out) {
 }
 
 Next read_icmp6(Walk& walk, Segment& out) {
-  constexpr std::uint8_t kUnreachable = 1, kTooBig = 2, kTimeExceeded = 3, kParameter = 4, kSolicitation = 135,
-                         kAdvertisement = 136;
+  constexpr std::uint8_t kUnreachable = 1, kTooBig = 2, kTimeExceeded = 3, kParameter = 4,
+                         kSolicitation = 135, kAdvertisement = 136;
   if (walk.captured < kIcmpHeader) return done(out, Kind::kOtherIp);
   const std::uint8_t* icmp = walk.at;
   switch (icmp[0]) {

@@ -103,7 +103,8 @@ Next read_ipv6(Walk& walk, Segment& out) {
     walk.limit(payload);
   } else if (walk.length != 0) {
     out.anomalies |= Anomaly::kIpTotalLengthZero;
-    if (walk.protocol == IpProtocol::kHopByHop && walk.captured >= 8 && walk.captured >= (walk.at[1] + 1u) * 8u) {
+    if (walk.protocol == IpProtocol::kHopByHop && walk.captured >= 8 &&
+        walk.captured >= (walk.at[1] + 1u) * 8u) {
       read_jumbo_length(walk, out);
     }
   }

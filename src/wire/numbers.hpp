@@ -21,11 +21,11 @@ struct IpProtocol {
 
 /// Destination ports behind which a tunnel may be.
 struct TunnelPort {
-  static constexpr std::uint16_t kGtpU = 2152,    // 3GPP TS 29.281 4.4.2.3
-      kVxlan = 4789,                              // RFC 7348 8
-      kVxlanGpe = 4790,                           // draft-ietf-nvo3-vxlan-gpe 8.1
-      kGeneve = 6081,                             // RFC 8926 10
-      kVxlanLinux = 8472;                         // Linux drivers/net/vxlan vxlan_port: older than the RFC
+  static constexpr std::uint16_t kGtpU = 2152,  // 3GPP TS 29.281 4.4.2.3
+      kVxlan = 4789,                            // RFC 7348 8
+      kVxlanGpe = 4790,                         // draft-ietf-nvo3-vxlan-gpe 8.1
+      kGeneve = 6081,                           // RFC 8926 10
+      kVxlanLinux = 8472;                       // Linux drivers/net/vxlan vxlan_port: older than the RFC
 };
 
 /// Layers that are looked into: deeper than any real stack of tunnels, a bound

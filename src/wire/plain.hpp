@@ -62,8 +62,8 @@ class Octets {
 struct Outside {
   Segment said = {};
   Checksums checksums = Checksums::kVerify;
-  Fragment fragment = {};          ///< of the innermost IP packet
-  bool in_fragment = false;        ///< which then is a first fragment
+  Fragment fragment = {};    ///< of the innermost IP packet
+  bool in_fragment = false;  ///< which then is a first fragment
   int depth = 0;
 
   [[nodiscard]] Outside deeper() const {

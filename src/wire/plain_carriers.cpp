@@ -76,7 +76,8 @@ Decoded arp(Octets packet, const Outside& outside) {
   const bool answer = reply || announcement;
   Decoded decoded = ended(Kind::kArp, outside);
   decoded.segment.ip_version = 4;
-  decoded.neighbour = {.target = packet.place(answer ? sender_at : target_at, 4), .answer = answer, .version = 4};
+  decoded.neighbour = {
+      .target = packet.place(answer ? sender_at : target_at, 4), .answer = answer, .version = 4};
   return decoded;
 }
 
@@ -108,7 +109,8 @@ Decoded ether_type(unsigned type, Octets payload, const Outside& around) {
 Decoded loopback(Octets frame, const Outside& outside) {
   if (!frame.has(4)) return cut_or_malformed(frame, 4, outside);
   const std::uint32_t big = frame.long_word(0);
-  const std::uint32_t little = frame.octet(3) << 24 | frame.octet(2) << 16 | frame.octet(1) << 8 | frame.octet(0);
+  const std::uint32_t little =
+      frame.octet(3) << 24 | frame.octet(2) << 16 | frame.octet(1) << 8 | frame.octet(0);
   const std::uint32_t family = little > 0xffff ? big : little;
   for (std::uint32_t known : {2u, 10u, 23u, 24u, 28u, 30u}) {
     if (family == known) return ip(frame.after(4), outside);
@@ -154,8 +156,8 @@ bool looks_like_ip(Octets packet) {
   if (packet.has(20) && packet.nibble() == 4) {
     const std::size_t header = (packet.octet(0) & 0x0f) * 4;
     const std::size_t total = packet.word(2);
-    const bool lengths = header >= 20 && packet.has(header) &&
-                         (total == 0 || (total >= header && total <= packet.on_wire()));
+    const bool lengths =
+        header >= 20 && packet.has(header) && (total == 0 || (total >= header && total <= packet.on_wire()));
     return lengths && !ipv4_checksum_is_bad(packet.limited_to(header));
   }
   return packet.has(40) && packet.nibble() == 6 && 40 + packet.word(4) <= packet.on_wire();
@@ -210,7 +212,9 @@ Decoded enhanced_gre(Octets packet, const Outside& outside) {
 
 bool ip_of_version(Octets packet, unsigned version) { return packet.has(1) && packet.nibble() == version; }
 
-bool any_ethernet(Octets frame) { return frame.has(14) && (frame.word(12) <= 1500 || frame.word(12) >= 0x600); }
+bool any_ethernet(Octets frame) {
+  return frame.has(14) && (frame.word(12) <= 1500 || frame.word(12) >= 0x600);
+}
 
 /// RFC 7348 5: flags, reserved, VNI, reserved.
 Decoded vxlan(Octets packet, const Outside& outside) {
@@ -247,7 +251,8 @@ Decoded geneve(Octets packet, const Outside& outside) {
 
 /// 3GPP TS 29.281 5.1 and 5.2.
 Decoded gtp_u(Octets packet, const Outside& outside) {
-  if (!packet.has(8) || packet.octet(0) >> 4 != 3 || packet.octet(1) != 255) return ended(Kind::kOtherIp, outside);
+  if (!packet.has(8) || packet.octet(0) >> 4 != 3 || packet.octet(1) != 255)
+    return ended(Kind::kOtherIp, outside);
   const bool extension = (packet.octet(0) & 4) != 0;
   const bool optional_word = (packet.octet(0) & 7) != 0;
   const std::size_t length = packet.word(2);
@@ -337,14 +342,16 @@ Decoded gre(Octets packet, const Outside& outside) {
     more = rest.word(0) != 0 || rest.octet(3) != 0;
     rest = rest.after(4 + rest.octet(3));
   }
-  if (type == EtherType::kErspan || type == EtherType::kErspan3) return erspan(type, has_sequence, rest, outside);
+  if (type == EtherType::kErspan || type == EtherType::kErspan3)
+    return erspan(type, has_sequence, rest, outside);
   if (type == EtherType::kBridging) return ethernet(rest, in_tunnel(outside, key >> 8));  // RFC 7637 3.2
   if (type == EtherType::kWccp) {
     const bool redirect_header = rest.has(4) && rest.nibble() != 4;
     return ip(redirect_header ? rest.after(4) : rest, in_tunnel(outside, 0));
   }
   const bool carried = type == EtherType::kIpv4 || type == EtherType::kIpv6 || type == EtherType::kMpls ||
-                       type == EtherType::kMplsMulticast || type == EtherType::kVlan || type == EtherType::kPpp;
+                       type == EtherType::kMplsMulticast || type == EtherType::kVlan ||
+                       type == EtherType::kPpp;
   return carried ? ether_type(type, rest, in_tunnel(outside, key)) : ended(Kind::kOtherIp, outside);
 }
 

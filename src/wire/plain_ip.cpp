@@ -53,8 +53,9 @@ struct Behind {
 
 bool is_extension_header(unsigned protocol) {
   return protocol == IpProtocol::kHopByHop || protocol == IpProtocol::kRouting ||
-         protocol == IpProtocol::kFragment || protocol == IpProtocol::kAh || protocol == IpProtocol::kDestination ||
-         protocol == IpProtocol::kMobility || protocol == IpProtocol::kHip || protocol == IpProtocol::kShim6;
+         protocol == IpProtocol::kFragment || protocol == IpProtocol::kAh ||
+         protocol == IpProtocol::kDestination || protocol == IpProtocol::kMobility ||
+         protocol == IpProtocol::kHip || protocol == IpProtocol::kShim6;
 }
 
 Behind behind_extension_headers(unsigned protocol, Octets rest, Outside& outside) {
@@ -133,7 +134,8 @@ std::optional<Segment> quoted_segment(Octets quotation, Segment said) {
   std::size_t length = tcp_octets->on_wire();
   // Some quote a length that cannot be (in host order, or without the header):
   // then the header is all there is.
-  if (length < 20) length = tcp_octets->has(13) ? std::max<std::size_t>(20, (tcp_octets->octet(12) >> 4) * 4) : 20;
+  if (length < 20)
+    length = tcp_octets->has(13) ? std::max<std::size_t>(20, (tcp_octets->octet(12) >> 4) * 4) : 20;
   return tcp_fields(tcp_octets->limited_to(length), length, outside.said);
 }
 
@@ -160,7 +162,8 @@ Decoded icmp(Octets message, const Outside& outside) {
   const unsigned type = message.octet(0);
   const unsigned code = message.octet(1);
   const std::size_t announced = message.octet(5) * 4;  // RFC 4884 4.1
-  if (type == 3) return icmp_error(message, code == 4 ? message.word(6) : 0, announced, outside);  // RFC 1191 4
+  if (type == 3)
+    return icmp_error(message, code == 4 ? message.word(6) : 0, announced, outside);  // RFC 1191 4
   if (type == 11 || type == 12) return icmp_error(message, 0, announced, outside);
   if (type == 4 || type == 5) return icmp_error(message, 0, 0, outside);
   return ended(Kind::kOtherIp, outside);

@@ -107,9 +107,12 @@ unsigned pseudo_header_sum(const Segment& s, std::size_t length) {
   const std::size_t octets = s.ip_version == 4 ? 4 : 16;
   unsigned sum = ones_complement_sum(Octets{s.source, octets, octets}, 0);
   sum = ones_complement_sum(Octets{s.destination, octets, octets}, sum);
-  const std::uint8_t rest[] = {static_cast<std::uint8_t>(length >> 24), static_cast<std::uint8_t>(length >> 16),
-                               static_cast<std::uint8_t>(length >> 8),  static_cast<std::uint8_t>(length),
-                               0,                                       IpProtocol::kTcp};
+  const std::uint8_t rest[] = {static_cast<std::uint8_t>(length >> 24),
+                               static_cast<std::uint8_t>(length >> 16),
+                               static_cast<std::uint8_t>(length >> 8),
+                               static_cast<std::uint8_t>(length),
+                               0,
+                               IpProtocol::kTcp};
   return ones_complement_sum(Octets{rest, sizeof rest, sizeof rest}, sum);
 }
 
@@ -178,7 +181,8 @@ Decoded tcp(Octets segment, const Outside& outside) {
   const bool could_be_whole = length >= 20 || outside.in_fragment;
   // Without its ports a segment belongs to nobody.
   if (!could_be_whole || !octets.has(4)) {
-    return cut_or_malformed(segment, 20, outside.in_fragment ? outside.with(Anomaly::kFirstFragment) : outside);
+    return cut_or_malformed(segment, 20,
+                            outside.in_fragment ? outside.with(Anomaly::kFirstFragment) : outside);
   }
   Decoded decoded = ended(Kind::kTcp, outside);
   if (outside.in_fragment) decoded.segment.anomalies |= Anomaly::kFirstFragment;

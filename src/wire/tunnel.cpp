@@ -36,8 +36,8 @@ bool ip_fits(const Walk& walk) {
   if (walk.captured >= 20 && ip[0] >> 4 == 4) {
     const std::uint32_t header = (ip[0] & 0x0fu) * 4u;
     const std::uint32_t total = be16(ip + 2);
-    return header >= 20 && walk.captured >= header && (total == 0 || (total >= header && total <= walk.length)) &&
-           !ip_checksum_is_bad(ip, header);
+    return header >= 20 && walk.captured >= header &&
+           (total == 0 || (total >= header && total <= walk.length)) && !ip_checksum_is_bad(ip, header);
   }
   return walk.captured >= 40 && ip[0] >> 4 == 6 && be16(ip + 4) + 40u <= walk.length;
 }
@@ -186,9 +186,7 @@ Next read_gre(Walk& walk, Segment& out) {
     case EtherType::kMpls:
     case EtherType::kMplsMulticast:
     case EtherType::kVlan:
-    case EtherType::kPpp:
-      enter_tunnel(out, key);
-      return Next::kEtherType;
+    case EtherType::kPpp: enter_tunnel(out, key); return Next::kEtherType;
     default: return done(out, Kind::kOtherIp);  // keepalives, routing protocols
   }
 }

@@ -89,7 +89,8 @@ Next read_gtp_u(Walk& walk, Segment& out) {
     std::uint8_t extension = walk.at[3];
     walk.skip(kOptional);
     while (flags & kExtension && extension != 0) {
-      const std::uint32_t octets = walk.captured == 0 ? 0 : walk.at[0] * 4u;  // 5.2.1: in words, itself included
+      const std::uint32_t octets =
+          walk.captured == 0 ? 0 : walk.at[0] * 4u;  // 5.2.1: in words, itself included
       if (octets == 0 || octets > walk.captured) return done(out, Kind::kOtherIp);
       extension = walk.at[octets - 1];
       walk.skip(octets);

@@ -27,10 +27,10 @@ enum class Next : std::uint8_t {
 struct Walk {
   const std::uint8_t* at = nullptr;
   std::uint32_t captured = 0;  ///< octets that may be read at `at`
-  std::uint32_t length = 0;    ///< octets that were on the wire from `at`, as the innermost header so far says
+  std::uint32_t length = 0;  ///< octets that were on the wire from `at`, as the innermost header so far says
   std::uint16_t ether_type = 0;
   std::uint8_t protocol = 0;
-  bool in_fragment = false;    ///< the innermost packet is the first fragment of a larger one
+  bool in_fragment = false;  ///< the innermost packet is the first fragment of a larger one
   Checksums checksums = Checksums::kSkip;
   Fragment fragment;
   Neighbour neighbour;

@@ -41,7 +41,8 @@ inline Bytes vxlan(const Bytes& payload, std::uint32_t vni, unsigned flags = 0x0
 }
 
 /// `options` in whole words.
-inline Bytes geneve(const Bytes& payload, std::uint32_t vni, unsigned type = 0x6558, const Bytes& options = {}) {
+inline Bytes geneve(const Bytes& payload, std::uint32_t vni, unsigned type = 0x6558,
+                    const Bytes& options = {}) {
   Bytes b = {static_cast<std::uint8_t>(options.size() / 4), 0};
   put16(b, type);
   put32(b, vni << 8);

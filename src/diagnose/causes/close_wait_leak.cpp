@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 /// Nothing asked, nothing owed: an application that notices the end of the stream has no reason to wait.
 constexpr Duration kOwingNothing = 10s;
+/// The same where the announced end of the response had been reached: not even a guess is left.
+constexpr Duration kDone = 4s;
 /// A pooled client looks at an idle connection only when it wants to use it; a server may still be working.
 constexpr Duration kMayBeBusy = 120s;
 
@@ -36,7 +38,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const Duration kept = coverage_after(c, quiet_since);
     const bool server_owes = holder == Party::kServer && (held.last_data < gone.last_data || held.last_data < 0) &&
                              gone.last_data >= 0;
-    if (kept < (holder == Party::kServer && !server_owes ? kOwingNothing : kMayBeBusy)) continue;
+    const bool done = !c.exchanges.empty() && c.exchanges.back().announced && c.exchanges.back().response_complete;
+    const Duration patience = holder == Party::kClient || server_owes ? kMayBeBusy : done ? kDone : kOwingNothing;
+    if (kept < patience) continue;
     out.supports({gone.fin, ack}, [&] {
       return fmt::format("{}'s FIN (frame {}) was acknowledged (frame {}); no FIN of {} in the {} the capture went on",
                          name(closer), c.segment(gone.fin).frame, c.segment(ack).frame, name(holder),

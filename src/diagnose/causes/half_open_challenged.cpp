@@ -7,7 +7,7 @@
 namespace tcpwhy::diagnose {
 namespace {
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto met = challenge_of(c);
   if (!met) return;
   const facts::SegmentFact& ack = c.segment(met->ack);
@@ -25,12 +25,12 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       return fmt::format("the ACK has IP ID {}, the running counter of a connection that is still held", ack.ip_id);
     });
   if (!met->previous_seen) return;
-  if (!met->previous_closed)
+  if (!met->previous_closed && !at_client(c, survey))
     out.supports({met->syn}, [&] {
       return fmt::format("the older connection of these ports was last heard of {} before, not closed",
                          span_words(met->since_previous));
     });
-  else if (met->server_closed_first && !met->time_wait_would_accept)
+  else if (met->previous_closed && met->server_closed_first && !met->time_wait_would_accept)
     out.contradicts({met->syn}, [] {
       return std::string{"the older connection had been closed both ways, the server first: it is in TIME_WAIT"};
     });

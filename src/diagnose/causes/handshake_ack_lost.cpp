@@ -12,7 +12,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const Opening o = opening_of(c);
   if (o.client_rst >= 0 && o.third < 0) return;  // the client had an answer: it wants none of this
   if (o.progress >= 0) out.harmless();           // mended by the next one
-  const bool repeated_alone = o.syn_acks > 1 && o.syn_after_answer < 0;
+  const bool repeated_alone = o.unasked > 0 && o.syn_after_answer < 0;
 
   if (o.third < 0) {
     // Nothing of the client after its SYN passed here.
@@ -34,8 +34,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (o.repeats == 0) {
+    out.harmless();  // an ACK did follow the last repeat
     // The ACK came late, after the SYN-ACK had been repeated: an earlier one was lost before here.
-    if (repeated_alone && o.third > o.last_syn_ack && o.syn_acks > 1)
+    if (repeated_alone && o.third > o.last_syn_ack)
       out.supports({o.syn_ack, o.last_syn_ack, o.third}, [&] {
         return fmt::format("the SYN-ACK was repeated after {}; only then did an ACK of the client pass here",
                            span_words(c.segment(o.last_syn_ack).time - c.segment(o.syn_ack).time));

@@ -1,6 +1,7 @@
-// Generic: segments arrived at the host and were not acted on. Only a capture on
-// that very host can show it: the tap stands before the packet filter, the
-// checksum test and the socket.
+// Generic: segments arrived at the host and were not acted on. A capture on that
+// very host shows it, since the tap stands before the packet filter, the checksum
+// test and the socket; elsewhere only a host that answers each copy with an ACK
+// for less tells that they arrived.
 
 #include <fmt/format.h>
 
@@ -16,6 +17,21 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (!established(c) || c.quality.one_direction || server_still_in_handshake(c)) return;
   for (Party sender : {Party::kClient, Party::kServer}) {
     const Party host = other(sender);
+    if (const auto u = unanswered(c, sender); u && given_time(c, *u)) {
+      // RFC 9293 3.10.7.4: what is not acceptable is answered with an ACK and dropped. It arrived.
+      const std::vector<std::int32_t> answers = refusals(c, *u);
+      if (answers.size() >= 3) {
+        std::vector<std::int32_t> cited = u->sends;
+        cited.insert(cited.end(), answers.begin(), answers.end());
+        out.note(Bearing::kSupports, cited, {}, [&] {
+          return fmt::format("{} answered {} of {} transmissions with an ACK that acknowledges none of it", name(host),
+                             answers.size(), u->sends.size());
+        });
+        out.blames(side_of(host));
+        out.says([&] { return fmt::format("{}'s data arrived, and {} refused it again and again.", capital(sender), name(host)); });
+        return;
+      }
+    }
     const bool surely_there = captured_at(c, host);
     const bool seems_there =
         c.vantage == (host == Party::kClient ? facts::Vantage::kClient : facts::Vantage::kServer);

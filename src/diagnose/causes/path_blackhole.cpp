@@ -17,21 +17,6 @@ bool taken_at(const facts::Connection& c, Party host) {
          c.vantage == (host == Party::kClient ? facts::Vantage::kClient : facts::Vantage::kServer);
 }
 
-/// `to` answered each repeat at once: it got them and refused them.
-bool refused_by(const facts::Connection& c, Party to, const Unanswered& u) {
-  std::size_t answered = 0;
-  for (std::int32_t send : u.sends) {
-    for (std::int32_t i = send + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
-      if (c.segment(i).time - c.segment(send).time > round_trip(c) + std::chrono::milliseconds{50}) break;
-      if (c.segment(i).from() == to && c.segment(i).length() == 0) {
-        ++answered;
-        break;
-      }
-    }
-  }
-  return 2 * answered >= u.sends.size();
-}
-
 /// Is the way from -> to dead beyond this vantage?
 void examine_way(const facts::Connection& c, Party from, EvidenceList& out) {
   const Party to = other(from);
@@ -57,7 +42,7 @@ void examine_way(const facts::Connection& c, Party from, EvidenceList& out) {
       return;
     }
   }
-  if (taken_at(c, to) || refused_by(c, to, *u)) return;
+  if (taken_at(c, to) || !refusals(c, *u).empty()) return;
   std::vector<std::int32_t> cited = u->sends;
   cited.push_back(u->heard_after);
   out.note(Bearing::kSupports, cited, {}, [&] {

@@ -13,7 +13,7 @@ namespace {
 using facts::Party;
 using namespace std::chrono_literals;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   if (c.syn < 0 || !established(c) || c.quality.one_direction || c.quality.capture_gap) return;
   const facts::StreamFacts& server = c.stream(Party::kServer);
   const facts::StreamFacts& client = c.stream(Party::kClient);
@@ -28,14 +28,19 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     return;
   }
   const std::optional<Waiting> w = waiting(c);
-  if (!w || !waited_too_long(c, *w)) return;
+  if (!w || !waited_too_long(c, survey, *w)) return;
   out.fits({w->request, w->acked_by}, [&] {
     return fmt::format("the server's kernel acknowledged {} octets; its application sent nothing in {}",
                        client.unique_bytes, say(w->waited));
   });
+  if (w->ended_by < 0 && service_never_spoke(c, survey))
+    out.supports({w->request}, [&] {
+      return fmt::format("no connection to {} in this capture got an octet of its application",
+                         to_string(c.ends[index(Party::kServer)]));
+    });
   // An application that had the connection would read until the stream's end and close.
   if (client.fin_seen && w->ended_by >= 0 && c.segment(w->ended_by).fin() && client.fin_acked &&
-      coverage_after(c, client.fin) >= 5s)
+      coverage_after(c, client.fin) >= 10s)
     out.supports({client.fin}, [&] {
       return fmt::format("the client's FIN was acknowledged too, and no FIN of the server followed in {}",
                          say(coverage_after(c, client.fin)));

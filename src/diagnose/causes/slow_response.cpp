@@ -13,6 +13,9 @@ namespace {
 using facts::Party;
 using namespace std::chrono_literals;
 
+/// Less is a working server.
+constexpr Duration kWorthTelling = 3s;
+
 /// First pure or piggybacked ACK of the request from the server, at or before the response.
 std::int32_t acked_by(const facts::Connection& c, std::int32_t request, std::int32_t until) {
   const facts::SegmentFact& r = c.segment(request);
@@ -21,10 +24,10 @@ std::int32_t acked_by(const facts::Connection& c, std::int32_t request, std::int
   return -1;
 }
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction) return;
   out.blames(facts::Side::kServer);
-  if (const std::optional<Waiting> w = waiting(c); w && waited_too_long(c, *w)) {
+  if (const std::optional<Waiting> w = waiting(c); w && waited_too_long(c, survey, *w)) {
     auto text = [&] {
       return fmt::format("the request was acknowledged {} after it (frame {}); no octet of a response in {}{}",
                          say(c.segment(w->acked_by).time - c.segment(w->request).time), c.segment(w->acked_by).frame,
@@ -43,7 +46,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const std::int32_t asked = x.request_end >= 0 ? x.request_end : x.request;
     if (asked < 0 || x.response < 0) continue;
     const Duration took = c.segment(x.response).time - c.segment(asked).time;
-    if (took < 1s || took <= longest) continue;
+    if (took < kWorthTelling || took <= longest) continue;
     const std::int32_t ack = acked_by(c, asked, x.response);
     // Acknowledged only by the late response, or only after a repeat: the network may have held it.
     if (ack < 0 || ack == x.response || c.segment(ack).time - c.segment(asked).time > 500ms + 2 * round_trip(c)) continue;

@@ -23,7 +23,14 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
     return;
   }
-  if (o.syn_after_answer < 0) return;
+  if (o.syn_after_answer < 0) {
+    if (at_client(c, survey) && o.unasked > 0)
+      out.fits({o.syn_ack, o.last_syn_ack}, [&] {
+        return fmt::format("{} reached the client's host, which sent nothing back: its own filter may drop them",
+                           counted(o.syn_acks, "SYN-ACK"));
+      });
+    return;
+  }
   const facts::SegmentFact& answer = c.segment(o.syn_ack);
   out.supports({o.syn, o.syn_ack, o.syn_after_answer}, [&] {
     return fmt::format("the client sent its SYN again {} after a SYN-ACK had passed here",

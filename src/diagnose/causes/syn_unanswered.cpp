@@ -25,8 +25,19 @@ bool waited_long_enough(const facts::Connection& c, const facts::Survey& survey)
          waited > 20 * host->fastest_syn_ack;
 }
 
+// So long no application waits for connect() without somebody noticing.
+constexpr Duration kLongWait = 20s;
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const facts::StreamFacts& client = c.stream(facts::Party::kClient);
+  if (c.syn >= 0 && c.syn_ack > c.syn && c.segment(c.syn_ack).time - c.segment(c.syn).time > kLongWait) {
+    out.supports({c.syn, c.syn_ack}, [&] {
+      return fmt::format("{} before the first answer, which came {} after the first", counted(client.syn_count, "SYN"),
+                         span_words(c.segment(c.syn_ack).time - c.segment(c.syn).time));
+    });
+    out.says([] { return std::string{"Nothing answered the SYN for a long time; the connection came about late."}; });
+    return;
+  }
   if (c.syn < 0 || c.stream(facts::Party::kServer).seen || !c.icmp.empty()) return;
   if (!waited_long_enough(c, survey)) return;
   // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
@@ -56,7 +67,7 @@ const Cause kSynUnansweredCause = {
     .benign = false,
     .side = facts::Side::kUnknown,
     .role = Role::kEnding,
-    .signals = facts::Signal::kSynUnanswered,
+    .signals = facts::Signal::kSynUnanswered | facts::Signal::kSynRepeated,
     .settles = "a capture on the server at the same time: does the SYN arrive, does a SYN-ACK leave",
     .fix = {"capture on the server: if the SYN does not arrive, look at the path (tcptraceroute) and its filters",
             "if it arrives: ss -lnt (Recv-Q above Send-Q: accept queue full), nstat -az TcpExtListenDrops "

@@ -11,21 +11,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Seconds from one request to the next on a connection that never rests, with a slow server.
+constexpr double kLongestTurn = 1.0;
+
 class ClientConnectionLimit final : public Population {
  public:
   void add(const facts::Connection&, const Answer&, std::uint64_t) override {}
 
   void find(const facts::Survey& survey, std::vector<Finding>& out) const override {
     for (const auto& [key, pair] : survey.pairs) {
-      if (pair.open_peak < 2 || pair.open_peak > 64 || pair.at_peak < 1s) continue;
-      // Queued behind the plateau: every end is followed by a new connection, or the same ones carry request upon request.
-      const bool replaced = pair.connections >= 3ull * pair.open_peak;
-      const bool busy = pair.open_peak >= 4 && pair.turns >= 10ull * pair.open_peak && 2 * pair.busy_at_peak >= pair.at_peak;
-      if (!replaced && !busy) continue;
-      if (replaced && !busy && pair.open_peak != 6) continue;
+      if (pair.at_peak < 500ms) continue;
+      // Queued behind the plateau: the same connections carry request upon request, or each end is followed by a new one.
+      const bool busy = pair.turns >= 5ull * pair.open_peak &&
+                        seconds(pair.at_peak) * pair.open_peak <= kLongestTurn * static_cast<double>(pair.turns);
+      const bool replaced = pair.connections >= 4ull * pair.open_peak;
+      // Six is what browsers allow themselves; a pool of any other size may simply be as large as its work.
+      if (pair.open_peak != 6 || !(busy || replaced)) continue;
       Finding f;
       f.cause = "client-connection-limit";
-      f.verdict = busy && pair.open_peak == 6 ? Verdict::kLikely : Verdict::kPossible;
+      f.verdict = busy ? Verdict::kLikely : Verdict::kPossible;
       f.side = facts::Side::kClient;
       f.summary = fmt::format("{} kept {} connections to {} and queued its requests behind them.", to_string(key.client),
                               pair.open_peak, to_string(key.server));

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <unordered_set>
 
 #include "diagnose/populations/population.hpp"
@@ -17,6 +18,13 @@ using namespace std::chrono_literals;
 // Linux include/net/tcp.h TCP_TIMEWAIT_LEN.
 constexpr Duration kTimeWait = 60s;
 constexpr std::size_t kFewestPorts = 5;
+
+constexpr const char* kSettles = "on the client: ss -s (timewait), connect() failing with EADDRNOTAVAIL (errno 99)";
+constexpr const char* kFix[] = {
+    "keep connections open and reuse them (keep-alive, a pool)",
+    "widen net.ipv4.ip_local_port_range, or use more addresses on either side",
+    "net.ipv4.tcp_tw_reuse=1 on the client (outgoing connections only; needs timestamps)",
+    "tcp_fin_timeout does not shorten TIME_WAIT; tcp_tw_recycle broke NAT clients and is gone since 4.12"};
 
 struct Reuse {
   Members members;
@@ -54,12 +62,29 @@ class PortExhaustion final : public Population {
                       r.members.connections, seconds(kTimeWait), seconds(r.quickest), r.ports.size())));
       if (r.refused > 0)
         f.evidence.push_back(r.members.cite(fmt::format("{} of them met the server's TIME_WAIT and were challenged", r.refused)));
-      f.settles = "on the client: ss -s (timewait), connect() failing with EADDRNOTAVAIL (errno 99)";
-      f.fix = {"keep connections open and reuse them (keep-alive, a pool)",
-               "widen net.ipv4.ip_local_port_range, or use more addresses on either side",
-               "net.ipv4.tcp_tw_reuse=1 on the client (outgoing connections only; needs timestamps)",
-               "tcp_fin_timeout does not shorten TIME_WAIT; tcp_tw_recycle broke NAT clients and is gone since 4.12"};
+      f.settles = kSettles;
+      f.fix.assign(std::begin(kFix), std::end(kFix));
       r.members.name_in(f);
+      out.push_back(std::move(f));
+    }
+    // Reuse that went well is not told connection by connection: the survey counted it.
+    for (const auto& [key, pair] : survey.pairs) {
+      if (const auto it = pairs_.all().find(key); it != pairs_.all().end() && it->second.ports.size() >= kFewestPorts) continue;
+      const bool several_ports = pair.distinct_ports_high >= pair.distinct_ports_low + kFewestPorts;
+      if (pair.tuple_reuses < 10 || 3 * pair.tuple_reuses < pair.connections || !several_ports) continue;
+      if (pair.quickest_reuse >= kTimeWait) continue;
+      Finding f;
+      f.cause = "port-exhaustion";
+      f.verdict = Verdict::kLikely;
+      f.side = facts::Side::kClient;
+      f.summary = fmt::format("{} runs out of ports towards {}.", to_string(key.client), to_string(key.server));
+      Citation reuse;
+      reuse.text = fmt::format("{} of {} connections used a 4-tuple again, the quickest {:.3f} s after its close",
+                               pair.tuple_reuses, pair.connections, seconds(pair.quickest_reuse));
+      f.evidence.push_back(std::move(reuse));
+      f.settles = kSettles;
+      f.fix.assign(std::begin(kFix), std::end(kFix));
+      f.connections = f.ids_omitted = pair.tuple_reuses;
       out.push_back(std::move(f));
     }
   }

@@ -248,6 +248,22 @@ TEST(AnnotateExchanges, PipelinedRequestsAreAnsweredInOrder) {
   EXPECT_EQ(facts::requests_outstanding(c, 8), 1u);
 }
 
+// RFC 9110 9.3.2: the answer to HEAD announces a length and has no body.
+TEST(AnnotateExchanges, TheNextResponseEndsOneThatAnnouncedMore) {
+  const auto c = ladder::connection(kOpen + R"(
+    0.02 > PA 101(50) 301 http-req idem
+    0.05 < PA 301(90) 151 http-resp length 5000
+    0.06 > PA 151(50) 391 http-req idem
+    0.09 < PA 391(90) 201 http-resp length 90
+    0.10 < FA 481 201
+    0.10 > FA 201 482
+    0.12 < A 482 202)");
+  ASSERT_EQ(c.exchanges.size(), 2u);
+  EXPECT_TRUE(c.exchanges[0].response_complete);
+  EXPECT_EQ(c.exchanges[1].response, 6);
+  EXPECT_FALSE(c.has(Signal::kEarlyClose | Signal::kAnnouncedShort));
+}
+
 TEST(AnnotateVantage, TtlsAndTimingAgreeOrNothingIsSaid) {
   using facts::Vantage;
   EXPECT_EQ(ladder::connection("@vantage client\n" + kAnswered).vantage, Vantage::kClient);

@@ -57,7 +57,8 @@ inline Bytes nflog(const Bytes& packet, bool big) {
       put16(b, n);
       put16(b, type);
     } else {
-      put(b, {static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(type), 0});
+      put(b, {static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
+              static_cast<std::uint8_t>(type), 0});
     }
     put(b, value);
   };
@@ -114,14 +115,17 @@ inline std::vector<Row> rows() {
       {"MPLS in GRE", e, ethernet(ipv4(gre(mpls(v4()), 0, 0x8847), kGre)), Tunnel::kYes},
       {"MPLS in IP", e, ethernet(ipv4(mpls(v4()), {.protocol = 137})), Tunnel::kYes},
       {"PPTP", e,
-       ethernet(ipv4(gre(joined({0xff, 3, 0, 0x21}, v4()), 0x3081, 0x880b, {0, 49, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2}), kGre)),
+       ethernet(
+           ipv4(gre(joined({0xff, 3, 0, 0x21}, v4()), 0x3081, 0x880b, {0, 49, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2}),
+                kGre)),
        Tunnel::kYes},
       {"WCCP", e, ethernet(ipv4(gre(joined({0, 0, 0, 0}, v4()), 0, 0x883e), kGre)), Tunnel::kYes},
       {"ERSPAN I", e, ethernet(ipv4(gre(f, 0, 0x88be), kGre)), Tunnel::kNo},
       {"ERSPAN II", e, ethernet(ipv4(gre(erspan2(f), 0x1000, 0x88be, {0, 0, 0, 1}), kGre)), Tunnel::kNo},
       {"ERSPAN III", e, ethernet(ipv4(gre(erspan3(f), 0x1000, 0x22eb, {0, 0, 0, 1}), kGre)), Tunnel::kNo},
       {"ERSPAN III, platform header", e,
-       ethernet(ipv4(gre(erspan3(f, {1, 2, 3, 4, 5, 6, 7, 8}), 0x1000, 0x22eb, {0, 0, 0, 1}), kGre)), Tunnel::kNo},
+       ethernet(ipv4(gre(erspan3(f, {1, 2, 3, 4, 5, 6, 7, 8}), 0x1000, 0x22eb, {0, 0, 0, 1}), kGre)),
+       Tunnel::kNo},
       {"VXLAN", e, ethernet(ipv4(vxlan(f, 5), kUdp)), Tunnel::kYes},
       {"VXLAN, group policy", e, ethernet(ipv4(vxlan(f, 5, 0x88), kUdp)), Tunnel::kYes},
       {"VXLAN GPE", e, ethernet(ipv4(vxlan(v6(), 5, 0x0c, 2), kUdp)), Tunnel::kYes},
@@ -130,8 +134,8 @@ inline std::vector<Row> rows() {
       {"Geneve, options, IPv6", e, ethernet(ipv4(geneve(v6(), 5, 0x86dd, {1, 2, 0x80, 1, 0, 0, 0, 9}), kUdp)),
        Tunnel::kYes},
       {"GTP-U", e, ethernet(ipv4(gtp_u(v4(), 99), kUdp)), Tunnel::kYes},
-      {"GTP-U, extension headers", e, ethernet(ipv4(gtp_u(v4(), 99, {0x85, 1, 0, 9, 0x40, 1, 0, 0, 0}), kUdp)),
-       Tunnel::kYes},
+      {"GTP-U, extension headers", e,
+       ethernet(ipv4(gtp_u(v4(), 99, {0x85, 1, 0, 9, 0x40, 1, 0, 0, 0}), kUdp)), Tunnel::kYes},
       {"VXLAN in GRE in IPIP", e, ethernet(ipv4(ipv4(gre(ipv4(vxlan(f, 5), kUdp), 0, 0x0800), kGre), kIpIp)),
        Tunnel::kYes},
   };

@@ -20,7 +20,8 @@ struct Tally {
 };
 
 Tally compare_below(const std::filesystem::path& directory) {
-  const std::set<std::string> kinds = {".pcap", ".pcapng", ".cap", ".pcap.gz", ".gz", ".zst", ".trace", ".ntar", ".snoop"};
+  const std::set<std::string> kinds = {".pcap", ".pcapng", ".cap",  ".pcap.gz", ".gz",
+                                       ".zst",  ".trace",  ".ntar", ".snoop"};
   Tally tally;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
     if (!entry.is_regular_file() || !kinds.contains(entry.path().extension().string())) continue;
@@ -30,7 +31,8 @@ Tally compare_below(const std::filesystem::path& directory) {
     for (auto frames = (*source)->next(); !frames.empty(); frames = (*source)->next()) {
       for (const Frame& frame : frames) {
         ++tally.frames;
-        EXPECT_EQ(test::disagreement(frame, Checksums::kVerify), "") << entry.path() << " frame " << frame.number;
+        EXPECT_EQ(test::disagreement(frame, Checksums::kVerify), "")
+            << entry.path() << " frame " << frame.number;
         Segment s;
         decode(frame, Checksums::kSkip, s);
         if (s.kind == Kind::kTcp) ++tally.segments;

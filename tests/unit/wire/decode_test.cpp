@@ -20,7 +20,8 @@ Segment decoded(const Frame& f, Checksums checksums = Checksums::kVerify) {
 const Bytes kTimestamps = {1, 1, 8, 10, 0, 0, 1, 2, 0, 0, 3, 4};
 
 TEST(Decode, ReadsEthernetIpv4TcpWithTimestamps) {
-  const Bytes b = ethernet(ipv4(tcp({.ack = 17, .options = kTimestamps, .payload = text("hello")}), {.ttl = 57}));
+  const Bytes b =
+      ethernet(ipv4(tcp({.ack = 17, .options = kTimestamps, .payload = text("hello")}), {.ttl = 57}));
   const Segment s = decoded(frame(b));
   ASSERT_EQ(s.kind, Kind::kTcp);
   EXPECT_EQ(s.ip_version, 4);
@@ -68,8 +69,8 @@ TEST(Decode, DoesNotCountEthernetPaddingAsPayload) {
 }
 
 TEST(Decode, ReadsSynOptions) {
-  const Bytes b = ethernet(ipv4(tcp({.flags = Flag::kSyn,
-                                     .options = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7}})));
+  const Bytes b = ethernet(ipv4(tcp(
+      {.flags = Flag::kSyn, .options = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7}})));
   const Segment s = decoded(frame(b));
   ASSERT_EQ(s.kind, Kind::kTcp);
   EXPECT_EQ(s.options, Opt::kMss | Opt::kSackPermitted | Opt::kTimestamps | Opt::kWindowScale);
@@ -90,7 +91,8 @@ TEST(Decode, ReadsTheSegmentAnIcmpErrorQuotes) {
   const Bytes quoted = ipv4(tcp({.seq = 4711, .flags = Flag::kSyn}));
   Bytes icmp = {3, 4, 0, 0, 0, 0, 0x05, 0x78};
   put(icmp, Bytes(quoted.begin(), quoted.begin() + 28));
-  const Bytes b = ethernet(ipv4(icmp, {.source = {203, 0, 113, 1}, .destination = {192, 0, 2, 10}, .protocol = 1, .ttl = 250}));
+  const Bytes b = ethernet(
+      ipv4(icmp, {.source = {203, 0, 113, 1}, .destination = {192, 0, 2, 10}, .protocol = 1, .ttl = 250}));
   const Segment s = decoded(frame(b));
   ASSERT_EQ(s.kind, Kind::kIcmpError);
   EXPECT_EQ(s.icmp_type, 3);

@@ -74,9 +74,12 @@ TEST(Tunnel, KeepsNetworksApart) {
 }
 
 TEST(UdpTunnel, IsNotBelievedInByPortAlone) {
-  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 4789), kUdp))).kind, Kind::kOtherIp);
-  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 6081), kUdp))).kind, Kind::kOtherIp);
-  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 2152), kUdp))).kind, Kind::kOtherIp);
+  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 4789), kUdp))).kind,
+            Kind::kOtherIp);
+  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 6081), kUdp))).kind,
+            Kind::kOtherIp);
+  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 2152), kUdp))).kind,
+            Kind::kOtherIp);
   const Bytes vxlan_elsewhere = joined({8, 0, 0, 0, 0, 0, 5, 0}, ethernet(v4()));
   EXPECT_EQ(decoded(ethernet(ipv4(udp(vxlan_elsewhere, 4799), kUdp))).kind, Kind::kOtherIp);
 }

@@ -1,0 +1,157 @@
+// SYNs without an answer or with a negative one, and handshakes that do not
+// complete. Times and numbers are the articles' (linux-tcp.md 12) where they
+// have a case, else the rules' of sections 3 to 9.
+
+#include <gtest/gtest.h>
+
+#include "unit/diagnose/answers.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+facts::Endpoint endpoint(const facts::Connection& c, facts::Party p) { return c.ends[facts::index(p)]; }
+
+// linux-tcp.md 12.1 case G, packet by packet: SYN-ACKs at 0, 1.001 and 3.201 s, the listener's RST at 12.9 s.
+const std::string kCaseG = R"(
+  0.000000 > S 2997388295 win 29200 <mss 1460,ts,ws 7>
+  0.000115 < SA 2883911494 2997388296 win 28960 <mss 1460,ts,ws 7>
+  0.000396 > A 2997388296 2883911495
+  0.000516 > PA 2997388296(90) 2883911495 http-req
+  0.201284 > PA 2997388296(90) 2883911495 http-req
+  0.402355 > PA 2997388296(90) 2883911495 http-req
+  0.805299 > PA 2997388296(90) 2883911495 http-req
+  1.001546 < SA 2883911494 2997388296 win 28960 <mss 1460,ts,ws 7>
+  1.001849 > A 2997388386 2883911495
+  1.611384 > PA 2997388296(90) 2883911495 http-req
+  3.201533 < SA 2883911494 2997388296 win 28960 <mss 1460,ts,ws 7>
+  3.201920 > A 2997388386 2883911495
+  3.221251 > PA 2997388296(90) 2883911495 http-req
+  6.445338 > PA 2997388296(90) 2883911495 http-req
+  12.901400 > PA 2997388296(90) 2883911495 http-req
+  12.901649 < R 2883911495 win 0
+)";
+
+TEST(PortClosed, IsLikelyWhereARstAcknowledgesTheSyn) {
+  const Answer a = answer_of("0.000 > S 100 <mss 1460,sackok,ts,ws 7>\n0.020 < RA 0 101 win 0 id 0\n");
+  EXPECT_EQ(first_of(a), "port-closed");
+  EXPECT_EQ(verdict_of(a, CauseId::kPortClosed), "likely");
+  EXPECT_FALSE(a.healthy);
+}
+
+TEST(PortClosed, IsRuledOutByATtlThatIsNotTheHosts) {
+  const facts::Connection c = ladder::connection("0.000 > S 100 <mss 1460>\n0.020 < RA 0 101 win 0 id 0 ttl 128\n");
+  facts::Survey survey;
+  facts::HostFacts& host = survey.hosts[endpoint(c, facts::Party::kServer).address];
+  host.syn_acks = 3;
+  host.ttl_seen[62] = 3;
+  host.fastest_syn_ack = std::chrono::milliseconds{20};
+  const Answer a = explain(c, survey, Detail::kSentences);
+  EXPECT_EQ(first_of(a), "rejected-by-middlebox");
+  EXPECT_EQ(find(a, CauseId::kPortClosed), nullptr);
+}
+
+TEST(PortClosed, IsRuledOutByAnAnswerFasterThanTheHostCanGive) {
+  const facts::Connection c = ladder::connection("0.000 > S 100 <mss 1460>\n0.0003 < RA 0 101 win 0 id 0 ttl 62\n");
+  facts::Survey survey;
+  facts::HostFacts& host = survey.hosts[endpoint(c, facts::Party::kServer).address];
+  host.syn_acks = 3;
+  host.ttl_seen[62] = 3;
+  host.fastest_syn_ack = std::chrono::milliseconds{40};
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "rejected-by-middlebox");
+}
+
+TEST(RejectedByIcmp, IsProvenByAPortUnreachable) {
+  const Answer a = answer_of("0.000 > S 100 <mss 1460>\n@icmp 0.001 > 3 3 100\n");
+  EXPECT_EQ(first_of(a), "rejected-by-icmp");
+  EXPECT_EQ(verdict_of(a, CauseId::kRejectedByIcmp), "proven");
+}
+
+TEST(HostUnreachable, IsProvenByTheRoutersWord) {
+  EXPECT_EQ(first_of("0.000 > S 100 <mss 1460>\n@icmp 3.100 > 3 1 100\n"), "host-unreachable");
+}
+
+TEST(SynUnanswered, IsTheAnswerAtTheClientAndItsSpecificsFollowAsPossible) {
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n1.02 > S 100\n3.06 > S 100\n");
+  EXPECT_EQ(first_of(a), "syn-unanswered");
+  for (CauseId id : {CauseId::kSynDroppedOnPath, CauseId::kSynAckLost, CauseId::kAcceptQueueOverflow})
+    EXPECT_EQ(verdict_of(a, id), "possible") << to_string(id);
+}
+
+TEST(SynUnanswered, AtTheServerExcludesThePath) {
+  const Answer a = answer_of("@vantage server\n0.00 > S 100 in\n1.02 > S 100 in\n3.06 > S 100 in\n");
+  EXPECT_EQ(first_of(a), "syn-unanswered");
+  EXPECT_EQ(find(a, CauseId::kSynDroppedOnPath), nullptr);
+}
+
+TEST(SynUnanswered, IsNotClaimedOfASynAtTheVeryEndOfTheCapture) {
+  EXPECT_TRUE(answer_of("@end 0.2\n0.00 > S 100\n").diagnoses.empty());
+}
+
+TEST(SynAckLost, IsLikelyWhereTheClientAsksAgainAfterAnAnswerPassed) {
+  const Answer a = answer_of("@vantage server\n0.00 > S 100\n0.0001 < SA 300 101\n1.02 > S 100\n1.0201 < SA 300 101\n"
+                             "2.05 > S 100\n2.0501 < SA 300 101\n");
+  EXPECT_EQ(first_of(a), "syn-ack-lost");
+  EXPECT_EQ(verdict_of(a, CauseId::kSynAckLost), "likely");
+}
+
+TEST(AcceptQueueOverflow, ExplainsTheArticlesCaseGAtEveryVantage) {
+  for (const char* vantage : {"@vantage client\n", "@vantage between\n", "@vantage server\n"}) {
+    const Answer a = answer_of(vantage + kCaseG);
+    EXPECT_EQ(first_of(a), "accept-queue-overflow") << vantage;
+    EXPECT_EQ(verdict_of(a, CauseId::kAcceptQueueOverflow), "likely") << vantage;
+    EXPECT_FALSE(a.healthy);
+  }
+}
+
+TEST(AcceptQueueOverflow, IsNotClaimedWhereOneRepeatIsMendedByTheNextAck) {
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n0.01 < SA 300 101\n0.01 > A 101 301\n1.02 < SA 300 101\n"
+                             "1.02 > A 101 301\n1.04 < PA 301(20) 101\n1.04 > A 101 321\n1.05 > PA 101(5) 321\n"
+                             "1.06 < FA 321 106\n1.06 > FA 106 322\n1.07 < A 322 107\n");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(AcceptQueueOverflowReset, IsLikelyWhereTheThirdAckIsResetAtOnce) {
+  // linux-tcp.md 12.1 case F: R 28 microseconds after the ACK, seq = its ACK number, window 0.
+  const Answer a = answer_of("@vantage server\n0.000000 > S 1965671248 win 29200 <mss 1460,ts,ws 7>\n"
+                             "0.000110 < SA 3965903705 1965671249 win 28960 <mss 1460,ts,ws 7>\n"
+                             "0.000506 > A 1965671249 3965903706\n0.000534 < R 3965903706 win 0\n");
+  EXPECT_EQ(first_of(a), "accept-queue-overflow-reset");
+}
+
+TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatThatWasLeftOut) {
+  // linux-tcp.md 4.2: three seconds, the client writes after four: SYN-ACK again at 3.02 s only.
+  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
+                             "3.0200 < SA 300 101\n3.0300 > A 101 301\n4.0000 > PA 101:201 301 http-req\n"
+                             "4.0001 < A 301 201\n4.0010 < PA 301:401 201 http-resp length 100\n4.0110 > A 201 401\n"
+                             "4.0200 > FA 201 401\n4.0201 < FA 401 202\n4.0300 > A 202 402\n");
+  EXPECT_EQ(verdict_of(a, CauseId::kDeferAcceptWait), "proven");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(HandshakeAckLost, IsLikelyAtTheServerWhereNothingFollowedTheSyn) {
+  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n1.0200 < SA 300 101\n3.0600 < SA 300 101\n");
+  EXPECT_EQ(first_of(a), "handshake-ack-lost");
+}
+
+TEST(ConnectTimeout, IsLikelyWhereALateSynAckMeetsAReset) {
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n1.02 > S 100\n2.50 < SA 300 101\n2.50 > R 101 win 0\n");
+  EXPECT_EQ(first_of(a), "connect-timeout");
+}
+
+TEST(TimeWait, ChallengesASynWithOlderNumbersAndDoesNotStandForALiveConnection) {
+  const std::string story = "1.00 > S 5000\n1.01 < A 900 9000 id 0\n1.01 > R 9000\n2.02 > S 5000\n2.03 < SA 70000 5001\n2.03 > A 5001 70001\n";
+  EXPECT_EQ(first_of("@previous closed 0.4 9000 900 server\n" + story), "time-wait-syn-challenged");
+  const Answer alive = answer_of("@previous alive 0.4 9000 900 server\n" + story);
+  EXPECT_EQ(find(alive, CauseId::kTimeWaitSynChallenged), nullptr);
+}
+
+TEST(TimeWait, WouldHaveLetInANewerSequenceNumber) {
+  // linux-tcp.md 6.5 b: after rcv_nxt: SYN-ACK. So an ACK came from a connection that is still held.
+  const Answer a = answer_of("1.00 > S 15000\n1.01 < A 900 9000 id 7\n1.01 > R 9000\n2.02 > S 15000\n2.03 < SA 70000 15001\n"
+                             "2.03 > A 15001 70001\n");
+  EXPECT_EQ(find(a, CauseId::kTimeWaitSynChallenged), nullptr);
+  EXPECT_EQ(first_of(a), "half-open-challenged");
+}
+
+}  // namespace
+}  // namespace tcpwhy::diagnose
