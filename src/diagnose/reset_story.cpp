@@ -40,8 +40,6 @@ bool is_repeat(Repeat r) {
 
 bool copy_by_network(Repeat r) { return r == Repeat::kCaptureDuplicate || r == Repeat::kNetworkDuplicate; }
 
-int initial_ttl(int ttl) { return ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255; }
-
 /// TTL of most segments of `p` that are no RST, and how many there are.
 std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) {
   std::array<std::uint32_t, 256> seen{};
@@ -84,15 +82,16 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   r.ttl_known = others > 0;
   if (others > 0 && rst.ttl != ttl) {
     const int moved = std::abs(int{rst.ttl} - int{ttl});
-    // The same number of hops from another initial value may be the same host (RFC 1122 fixes none for a RST).
-    const bool same_distance = initial_ttl(rst.ttl) != initial_ttl(ttl) && initial_ttl(rst.ttl) - rst.ttl == initial_ttl(ttl) - ttl;
     // A route that moves by one hop inside a connection is rare; one sample of the usual value is not enough.
-    if (!same_distance && (moved > 1 || others >= 2)) doubts |= Doubt::kTtl;
+    // Another initial value at the same distance is no excuse: a stack uses one (linux-tcp 11.4).
+    if (moved > 1 || others >= 2) doubts |= Doubt::kTtl;
   }
 
   if (r.answer && r.established) {
     if (r.offender < 0) doubts |= c.quality.capture_gap || c.quality.one_direction ? 0 : Doubt::kNumber;
-    else if (rst.time - c.segment(r.offender).time > std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700}))
+    else if (rst.time - c.segment(r.offender).time >
+             (c.segment(r.offender).length() > 0 ? std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700})
+                                                 : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
       doubts |= Doubt::kUnprovoked;
     else {
       const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
@@ -171,7 +170,10 @@ std::optional<Reset> ending_reset(const Connection& c) {
     r.by = s.from();
     r.answer = !s.has_ack();
     r.rtt = rtt_of(c);
-    r.established = c.syn < 0 || (c.handshake_ack >= 0 && c.handshake_ack < i);
+    r.established = c.handshake_ack >= 0 && c.handshake_ack < i;
+    // Picked up mid-stream: both sides must have spoken, or the RST answers what nobody here began (backscatter).
+    if (c.syn < 0 && c.syn_ack < 0)
+      for (std::int32_t k = 0; k < i && !r.established; ++k) r.established = c.segment(k).from() == r.by && !c.segment(k).rst();
     if (r.answer) {
       r.offender = c.note(i).provoked_by;
       if (r.offender < 0 || c.segment(r.offender).length() == 0) {
@@ -258,8 +260,47 @@ std::int32_t stop_of(const Connection& c, Party p) {
   return fin;
 }
 
+bool unread_when_answering(const Connection& c, const Reset& r) {
+  // What is read gives its window back. The last segment with payload says what was still in the buffer when it was
+  // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
+  std::uint32_t widest = 0;
+  std::int32_t last = -1;
+  for (std::int32_t i = 0; i < r.at; ++i) {
+    if (c.segment(i).from() != r.by || c.segment(i).rst() || c.segment(i).syn() || !c.note(i).window_known) continue;
+    widest = std::max(widest, c.note(i).scaled_window);
+    last = i;
+  }
+  const facts::StreamFacts& stream = c.stream(r.by);
+  if (last < 0 || !stream.scaling_known || c.segment(last).payload_bytes == 0) return false;
+  const std::uint32_t at_reset = std::uint32_t{c.segment(r.at).window} << stream.window_shift;
+  const std::uint32_t at_answer = c.note(last).scaled_window;
+  return widest >= at_answer + 4096 && at_reset >= at_answer + 4096 &&
+         talk_before(c, r.at).bytes[index(r.peer())] >= 4096;
+}
+
+namespace {
+
+/// The last exchange of TLS: an alert of either side (close_notify), whose loss loses nothing (RFC 8446 6.1).
+bool farewell(const SegmentFact& s) {
+  constexpr std::uint32_t kAlertRecord = 5 + 2 + 24;  // header, alert, tag or padding and MAC of the common suites
+  return s.app == facts::App::kTlsAlert || (s.app == facts::App::kTlsData && s.payload_bytes <= kAlertRecord);
+}
+
+bool farewell_refused(const Connection& c, const Reset& r) {
+  if (!r.answer || r.own_fin < 0 || r.offender_first < 0 || !farewell(c.segment(r.offender_first))) return false;
+  const Talk t = talk_before(c, r.own_fin);
+  if (!t.acked[index(r.peer())]) return false;
+  if (t.request < 0) return true;
+  // The client's own close_notify is no request.
+  return t.request_end == t.request && farewell(c.segment(t.request));
+}
+
+}  // namespace
+
 bool formality(const Connection& c, const Reset& r) {
   if (!r.established || r.foreign()) return false;
+  if (farewell_refused(c, r)) return true;
+  if (!r.answer && r.own_fin < 0 && r.peer_fin < 0 && unread_when_answering(c, r)) return false;
   const Talk t = talk_before(c, r.at);
   if (r.offender >= 0 && new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
       !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "tcpwhy/connection.hpp"
+#include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::diagnose::ending {
 
@@ -74,6 +75,12 @@ std::int32_t stop_of(const facts::Connection& c, facts::Party p);
 
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
+
+/// The side that sent RST+ACK had still not read what had come when it wrote its last segment: its window says so.
+bool unread_when_answering(const facts::Connection& c, const Reset& r);
+
+/// The client kept another attempt of the same instant and reset this one before any data: dual-port-race.
+bool raced_another(const facts::Connection& c, const facts::Survey& survey);
 
 /// New payload, not a repeat, probe or keepalive.
 bool new_payload(const facts::Connection& c, std::int32_t i);

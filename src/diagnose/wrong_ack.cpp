@@ -25,7 +25,9 @@ std::optional<WrongAcks> wrong_acks(const Connection& c) {
   for (std::int32_t i = 0; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     const std::size_t me = index(s.from()), peer = 1 - me;
-    if (!s.rst() && s.has_ack()) {
+    // A bare ACK in answer to a SYN speaks of an older connection: a challenge (RFC 5961 4.2), not a wrong number.
+    const bool answers_syn = s.from() == Party::kServer && !s.syn() && c.syn >= 0 && (c.syn_ack < 0 || i < c.syn_ack);
+    if (!s.rst() && s.has_ack() && !answers_syn) {
       if (c.note(i).ack_place != AckPlace::kImpossible) {
         if (c.note(i).ack_place != AckPlace::kUnknown) right[me] = i;
       } else if (w.first < 0 || s.from() == w.by) {
@@ -60,7 +62,22 @@ std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {
   MisplacedAnswers m;
   for (std::int32_t i = 1; i < count(c); ++i) {
     const SegmentFact& r = c.segment(i);
-    if (!r.rst() || r.has_ack()) continue;
+    if (!r.rst() || r.has_ack() || survived(c, i)) continue;
+    // A client in SYN_SENT answers a SYN-ACK with the number it was given (RFC 9293 3.10.7.3, tcp_rcv_synsent_state_process()).
+    if (r.from() == Party::kClient && c.syn_ack >= 0 && c.syn_ack < i && c.handshake_ack < 0 && r.seq != c.segment(c.syn_ack).ack &&
+        next_of(c, Party::kClient, i) >= 0) {
+      const std::int32_t shift = offset(c.segment(c.syn_ack).ack, r.seq);
+      if (m.first < 0) {
+        m.first = i;
+        m.offender = c.syn_ack;
+        m.shift = shift;
+        m.constant = true;
+      }
+      m.constant = m.constant && shift == m.shift;
+      m.last = i;
+      ++m.count;
+      continue;
+    }
     // What it answers: the data right before it, from the other side.
     std::int32_t data = -1;
     for (std::int32_t k = i - 1; k >= 0 && data < 0; --k)

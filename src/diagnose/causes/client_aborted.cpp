@@ -10,9 +10,9 @@ namespace {
 
 using facts::Party;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
-  if (!r || r->by != Party::kClient) return;
+  if (!r || r->by != Party::kClient || ending::raced_another(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });
@@ -25,7 +25,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   // A SYN-ACK that meets no socket any more: connect() was given up or the socket closed (RFC 9293 3.10.7.1).
   else if (!r->established && c.syn_ack >= 0 && r->offender >= 0 && c.segment(r->offender).syn() &&
-           ending::between(c, c.syn, c.syn_ack) < std::chrono::milliseconds{900})
+           c.stream(Party::kClient).syn_count == 1 && c.note(c.syn_ack).ack_place != facts::AckPlace::kImpossible &&
+           c.segment(r->at).seq == c.segment(c.syn_ack).ack && ending::between(c, c.syn, r->at) < std::chrono::milliseconds{900})
     out.supports({c.syn_ack, r->at}, [&] {
       return fmt::format("the client answered the SYN-ACK with RST {} after its own SYN: it had closed the socket by then",
                          ending::span(ending::between(c, c.syn, r->at)));
@@ -35,6 +36,12 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.supports({r->own_fin, r->offender, r->at}, [&] {
       return fmt::format("the client sent FIN, and data of the server {} later met no socket", 
                          ending::span(ending::between(c, r->own_fin, r->offender)));
+    });
+  // No FIN passed here, and no silence in which its host could have restarted: its socket ended without a packet that reached this point.
+  else if (r->answer && r->established && r->own_fin < 0 && r->offender >= 0 && r->silence < std::chrono::seconds{1} &&
+           ending::new_payload(c, r->offender_first) && c.note(r->offender).ack_place != facts::AckPlace::kImpossible)
+    out.supports({r->offender, r->at}, [&] {
+      return std::string{"the client's host answered valid data with RST: its socket had gone, and neither FIN nor RST of it passed here"};
     });
 }
 

@@ -16,7 +16,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (c.segment(stop).rst() && !c.segment(stop).has_ack()) return;
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
   const auto r = ending::ending_reset(c);
-  if (r && r->by == Party::kClient && r->foreign()) return;
+  if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
   const ending::Talk t = ending::talk_before(c, stop);
 
   // Late data of the server that meets no socket: the response was not over (RFC 9293 3.10.7.1).

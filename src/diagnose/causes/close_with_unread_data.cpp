@@ -45,6 +45,17 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
     });
     return;
   }
+  if (ending::unread_when_answering(c, *r)) {
+    out.supports({mine, r->at}, [&] {
+      return fmt::format("the {}'s last data still carried a window narrowed by what it had not read; the RST right after it shows the window open again, which tcp_close() does by discarding the queue",
+                         ending::who(r->by));
+    });
+    out.supports({theirs, mine}, [&] {
+      return fmt::format("{} of the {} had arrived before, and no wider window followed them", ending::octets(t.bytes[facts::index(peer)]), ending::who(peer));
+    });
+    out.supports({r->at}, [&] { return std::string{"RST+ACK in sequence without FIN (tcp_send_active_reset())"}; });
+    return;
+  }
   // The RST's own ACK number names what had arrived in the socket.
   if (theirs <= mine || !t.acked[facts::index(peer)]) return;
   std::uint64_t unanswered = 0;

@@ -19,12 +19,13 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (!ending::new_payload(c, data) || ending::formality(c, *r)) return;
   // It may have left before the FIN passed here; what counts is that the FIN's sender got it after close().
   const std::int32_t last = r->offender;
-  if (last < r->own_fin) return;
+  // Seen near the writer it may have left before the FIN passed: the FIN's own ACK number tells that it had not arrived.
+  if (last < r->own_fin && !before(c.segment(r->own_fin).ack, c.segment(last).end())) return;
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
   const bool knew = after(d.ack, c.stream(r->by).fin_seq);
   out.supports({r->own_fin, last, r->at}, [&] {
-    return fmt::format("the {} had sent FIN; {} of the {} {} later met RST with exactly their ACK number (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
-                       ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time - fin.time));
+    return fmt::format("the {} had sent FIN; {} of the {} {} {} met RST with exactly their ACK number (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
+                       ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here");
   });
   if (knew)
     out.supports({last}, [&] {

@@ -47,12 +47,17 @@ std::optional<Sibling> sibling(const facts::Connection& c, const facts::Survey& 
   return best;
 }
 
+std::optional<Sibling> raced(const facts::Connection& c, const facts::Survey& survey) {
+  const std::int32_t rst = c.stream(Party::kClient).rst;
+  if (c.syn < 0 || c.syn_ack < 0 || rst < 0 || rst < c.syn_ack) return std::nullopt;
+  if (c.stream(Party::kClient).payload_bytes > 0 || c.stream(Party::kServer).payload_bytes > 0) return std::nullopt;
+  if (ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return std::nullopt;
+  return sibling(c, survey);
+}
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t rst = c.stream(Party::kClient).rst;
-  if (c.syn < 0 || c.syn_ack < 0 || rst < 0 || rst < c.syn_ack) return;
-  if (c.stream(Party::kClient).payload_bytes > 0 || c.stream(Party::kServer).payload_bytes > 0) return;
-  if (ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return;
-  const auto other = sibling(c, survey);
+  const auto other = raced(c, survey);
   if (!other) return;
   out.supports({c.syn, c.syn_ack, rst}, [&] {
     return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(ending::between(c, c.syn_ack, rst)));
@@ -68,6 +73,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
 }
 
 }  // namespace
+
+namespace ending {
+bool raced_another(const facts::Connection& c, const facts::Survey& survey) { return raced(c, survey).has_value(); }
+}  // namespace ending
 
 extern const Cause kDualPortRaceCause;
 const Cause kDualPortRaceCause = {

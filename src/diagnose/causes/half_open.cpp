@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/reset_story.hpp"
 #include "diagnose/silence.hpp"
 
 namespace tcpwhy::diagnose {
@@ -21,6 +22,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const std::int32_t rst = stateless.rst;
     if (c.note(rst).rst_shape != RstShape::kPassive) continue;
     const std::int32_t offender = c.note(rst).provoked_by;
+    // A foreign RST says nothing about its sender's state.
+    if (const auto ended = ending::ending_reset(c); ended && ended->at == rst && ended->foreign()) continue;
     if (offender < 0 || c.segment(offender).syn() || c.segment(offender).rst()) continue;
     // Within the life of the connection only a side that had been silent can have lost it meanwhile.
     const std::int32_t heard = last_of(c, p, rst);
@@ -28,6 +31,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (heard >= 0 && c.segment(offender).time - c.segment(heard).time < 1s) continue;
     // Who gave up on its own unanswered data had the connection until then: the silence before is the story.
     if (const auto gave_up = unanswered(c, p); gave_up && given_time(c, *gave_up)) continue;
+    // A server that still repeats its SYN-ACK has no connection to lose.
+    if (p == Party::kServer && !ending::talk_before(c, rst).acked[0] && c.stream(p).syn_count > 1) continue;
     if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
     out.supports({offender, rst}, [&] {
       return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "

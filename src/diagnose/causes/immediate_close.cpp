@@ -25,6 +25,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const Duration lived = ending::between(c, c.handshake_ack, stop);
   if (lived > std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}))) return;
   const bool request_first = t.request >= 0;
+  // FIN although data had come: the application had read it, so it did not close at once (tcp_close() sends RST otherwise).
+  if (request_first && c.segment(stop).fin()) return;
   const bool silent_client = c.stream(Party::kClient).payload_bytes == 0;
   out.supports({c.handshake_ack, stop}, [&] {
     return fmt::format("the server sent {} {} after the handshake, without an octet of data before it",

@@ -2,41 +2,64 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
-  // `flow` compared the octets; here the pair with the clearest difference in the headers is named.
-  std::int32_t a = -1, b = -1;
-  int clearest = -1;
-  for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+/// Segments of one side that claim the same numbers although their headers say that two stacks made them.
+struct Rivals {
+  std::int32_t first = -1, second = -1;
+  bool distance = false;   ///< their TTLs differ by more than a change of route explains
+  bool size = false;       ///< both begin at one number and carry different amounts, the later one less or more
+};
+
+Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8_t client_ttl) {
+  const auto n = static_cast<std::int32_t>(c.segments.size());
+  for (std::int32_t i = 0; i < n; ++i) {
     const facts::SegmentFact& s = c.segment(i);
     if (s.payload_bytes < 2 || s.rst()) continue;
-    for (std::int32_t k = i + 1; k < static_cast<std::int32_t>(c.segments.size()); ++k) {
+    const std::uint8_t usual = s.from_server ? server_ttl : client_ttl;
+    for (std::int32_t k = i + 1; k < n && k < i + 64; ++k) {
       const facts::SegmentFact& t = c.segment(k);
       if (t.from() != s.from() || t.payload_bytes < 2 || t.rst() || !in_window(t.seq, s.seq, s.payload_bytes)) continue;
-      const int clear = (t.ttl != s.ttl ? 4 : 0) + (t.options != s.options ? 2 : 0) + (t.payload_bytes != s.payload_bytes ? 1 : 0);
-      if (clear > clearest) {
-        clearest = clear;
-        a = i;
-        b = k;
-      }
+      const int moved = int{s.ttl} - int{t.ttl};
+      const bool one_usual = (s.ttl == usual) != (t.ttl == usual);
+      if ((moved > 1 || moved < -1) && one_usual) return {i, k, true, t.seq == s.seq && t.payload_bytes != s.payload_bytes};
     }
   }
-  if (a < 0) {
-    out.supports({}, [&] { return std::string{"two segments with the same sequence numbers carried different octets"}; });
-    return;
-  }
-  const facts::SegmentFact &s = c.segment(a), &t = c.segment(b);
-  out.demands({a, b}, [&] {
-    return fmt::format("frames {} and {} both claim sequence number {} of the {} and carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)",
-                       s.frame, t.frame, t.seq.raw(), ending::who(s.from()));
+  return {};
+}
+
+std::uint8_t usual_ttl(const facts::Connection& c, facts::Party p) {
+  std::array<std::uint32_t, 256> seen{};
+  for (const facts::SegmentFact& s : c.segments)
+    if (s.from() == p && !s.rst()) ++seen[s.ttl];
+  return static_cast<std::uint8_t>(std::max_element(seen.begin(), seen.end()) - seen.begin());
+}
+
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  if (c.has(facts::Signal::kConflictingData))
+    out.demands({}, [&] {
+      return std::string{"two segments with the same sequence numbers carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
+    });
+  const Rivals r = rivals_of(c, usual_ttl(c, facts::Party::kServer), usual_ttl(c, facts::Party::kClient));
+  if (r.first < 0) return;
+  const facts::SegmentFact &s = c.segment(r.first), &t = c.segment(r.second);
+  out.supports({r.first, r.second}, [&] {
+    return fmt::format("two segments claim sequence number {} of the {} and have TTL {} and {}: they came from different places", t.seq.raw(),
+                       ending::who(s.from()), s.ttl, t.ttl);
   });
-  if (s.ttl != t.ttl) out.supports({a, b}, [&] { return fmt::format("they have TTL {} and {}", s.ttl, t.ttl); });
-  if (s.options != t.options) out.supports({a, b}, [&] { return std::string{"they carry different TCP options"}; });
+  if (r.size)
+    out.supports({r.first, r.second}, [&] {
+      return fmt::format("one carries {}, the other {}: a repeat begins with the same octets and announces the same message", ending::octets(s.payload_bytes),
+                         ending::octets(t.payload_bytes));
+    });
+  if (s.options != t.options) out.supports({r.first, r.second}, [&] { return std::string{"they carry different TCP options"}; });
 }
 
 }  // namespace
@@ -48,7 +71,7 @@ const Cause kInjectedDataCause = {
     .benign = false,
     .side = facts::Side::kPath,
     .role = Role::kEnding,
-    .signals = facts::Signal::kConflictingData,
+    .signals = facts::Signal::kConflictingData | facts::Signal::kTtlChange | facts::Signal::kRepeat,
     .settles = "a capture at the end that should have sent it: only one of the two exists there",
     .fix = {"find what injects (carrier notices, captive portals, cache poisoning): its TTL gives its distance",
             "use TLS: injected octets then break the connection instead of being believed"},

@@ -10,9 +10,10 @@ namespace {
 
 using facts::Party;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
+  if (r->by == Party::kClient && ending::raced_another(c, survey)) return;
   out.blames(ending::side(r->by));
   if (r->answer) {
     if (!r->foreign())
@@ -29,6 +30,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const std::int32_t theirs = t.last_payload[facts::index(r->peer())], mine = t.last_payload[facts::index(r->by)];
   // Nothing can have been unread: then a plain close(), or a killed process, would have sent FIN.
   const bool nothing_came = theirs < 0 && c.stream(r->peer()).payload_bytes == 0 && !c.quality.began_late;
+  if (ending::unread_when_answering(c, *r)) return;
   const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs;
   if (nothing_came || all_answered)
     out.supports({theirs, mine, r->at}, [&] {

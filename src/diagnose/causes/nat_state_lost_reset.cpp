@@ -29,6 +29,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
                              rst.ttl, ending::who(r->by), r->usual_ttl)
                : fmt::format("the RST came sooner than the {} can answer: a device on the way sent it", ending::who(r->by));
   });
+  if (c.segment(r->offender).length() == 0) return;  // a bare ACK draws no answer from a device that forwards
   const ending::Talk t = ending::talk_before(c, r->offender_first);
   if (r->silence < std::chrono::seconds{1} && t.answers >= 1 && r->resets_by == 1 && r->other_rst < 0)
     out.supports({r->offender_first}, [&] {

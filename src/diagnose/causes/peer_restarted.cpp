@@ -20,7 +20,7 @@ bool gave_up_itself(const facts::Connection& c, const ending::Reset& r) {
   return in_vain >= 3;
 }
 
-void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || !r->answer || r->offender < 0 || r->own_fin >= 0) return;
   out.blames(ending::side(r->by));
@@ -47,7 +47,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (c.note(r->offender).ack_place == facts::AckPlace::kImpossible) return;
   if (gave_up_itself(c, *r)) return;
-  if (r->silence < std::chrono::milliseconds{1000}) return;
+  if (r->silence < std::chrono::milliseconds{1000} && r->by == Party::kClient) return;
   out.supports({r->offender, r->at}, [&] {
     return fmt::format("the {} answered a valid segment with RST of exactly its ACK number, without having closed: its host knew the connection no more (RFC 9293 3.10.7.1)",
                        ending::who(r->by));
@@ -56,10 +56,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     out.supports({r->at}, [&] {
       return fmt::format("the RST has the TTL {} of the {}'s other segments", r->usual_ttl, ending::who(r->by));
     });
-  out.supports({r->offender_first}, [&] {
-    return fmt::format("{} of silence lay before it", ending::span(r->silence));
-  });
-  (void)survey;
+  if (r->silence >= std::chrono::seconds{1})
+    out.supports({r->offender_first}, [&] { return fmt::format("{} of silence lay before it", ending::span(r->silence)); });
 }
 
 }  // namespace
