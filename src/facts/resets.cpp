@@ -50,7 +50,7 @@ bool acted_on(const Connection& c, Index rst, bool sender_went_on) {
     // Nor does the last of several alike, when the earlier ones ended nothing.
     const SegmentFact& r = c.segment(rst);
     const Index before_it = c.stream(r.from()).rst;
-    if (before_it < rst && c.segment(before_it).seq == r.seq && went_on_receiving(c, before_it)) return false;
+    if (before_it >= 0 && before_it < rst && c.segment(before_it).seq == r.seq && went_on_receiving(c, before_it)) return false;
   }
   // The sender is gone, or its peer stopped: the connection ended there. Both going on means it was ignored.
   return !sender_went_on || !receiver_went_on;

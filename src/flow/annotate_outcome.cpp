@@ -36,7 +36,7 @@ constexpr Duration kPersistent = 2s;
 // is also when neighbours are asked for again (RFC 4861 7.3.3, Linux delay_first_probe_time): the frame that
 // proves that the capture still watched.
 constexpr Duration kFirstAnswer = 4500ms;
-constexpr Duration kLaterAnswer = 30s;
+constexpr Duration kLaterAnswer = 90s;
 // An announced response that stops in the middle while its receiver's window is open.
 constexpr Duration kStoppedResponse = 4s;
 

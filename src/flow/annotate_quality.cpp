@@ -5,6 +5,8 @@
 // vantage stays unknown.
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "flow/annotate.hpp"
 
@@ -94,7 +96,17 @@ void annotate_quality(Connection& c, const Reader& reader) {
     if (s.mss != 0 && (mss == 0 || s.mss < mss)) mss = s.mss;
   std::int64_t last = 0;
   bool partial_sums = false, truncated = false;
+  // A wrong sum that is acknowledged before a right copy came was right on the wire.
+  std::array<std::optional<SegmentFact>, 2> doubtful;
+  std::array<bool, 2> acknowledged{};
   for (const SegmentFact& s : c.segments) {
+    std::optional<SegmentFact>& own = doubtful[index(s.from())];
+    const std::optional<SegmentFact>& peers = doubtful[index(other(s.from()))];
+    if (s.length() > 0) {
+      if (s.anomalies & Anomaly::kBadTcpChecksum) own = s;
+      else if (own && own->seq == s.seq) own.reset();
+    }
+    if (peers && s.has_ack() && !before(s.ack, peers->end())) acknowledged[index(other(s.from()))] = true;
     if (s.payload_bytes > kLargestSegment || (mss >= 500 && s.payload_bytes > mss)) q.super_frames = true;
     partial_sums |= (s.anomalies & Anomaly::kPartialChecksum) != 0;
     truncated |= (s.anomalies & Anomaly::kTruncatedPayload) != 0;
@@ -105,12 +117,9 @@ void annotate_quality(Connection& c, const Reader& reader) {
   }
   q.truncated = q.truncated || truncated;
   q.checksum_offload = q.checksum_offload || partial_sums;
-  // All of one side's sums are wrong and the other acknowledges them: they were right on the wire.
   for (Party p : {Party::kClient, Party::kServer}) {
     const facts::StreamFacts& s = c.stream(p);
-    const Sender& sender = reader.side(p);
-    const bool acked = sender.una_known && c.stream(other(p)).ack_seen && after(sender.una, sender.low);
-    if (s.bad_checksums > 0 && s.bad_checksums * 2 >= s.packets && acked) q.checksum_offload = true;
+    if (s.bad_checksums > 0 && s.bad_checksums * 2 >= s.packets && acknowledged[index(p)]) q.checksum_offload = true;
   }
 
   c.vantage = place(c, reader);

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -28,7 +31,7 @@ Ran run(const std::string& arguments) {
 
 /// A capture file of `bytes` that is gone at the end of the test.
 struct File {
-  std::string path = testing::TempDir() + "tcpwhy-program-test.pcap";
+  std::string path = testing::TempDir() + "tcpwhy-program-test-" + std::to_string(getpid()) + ".pcap";
   explicit File(const std::string& bytes) { std::ofstream{path, std::ios::binary} << bytes; }
   ~File() { std::remove(path.c_str()); }
   File(const File&) = delete;

@@ -198,7 +198,7 @@ TEST(ListenerSaturated, IsSeveralOverflowsOfOneListener) {
   EXPECT_EQ(saturated->connections, 7u);
 }
 
-TEST(ClientConnectionLimit, DISABLED_IsAPlateauWithRequestUponRequest) {
+TEST(ClientConnectionLimit, IsAPlateauWithRequestUponRequest) {
   // Seed 002: 6000 requests of 100 ms through six connections.
   facts::Survey survey;
   facts::PairFacts pair;

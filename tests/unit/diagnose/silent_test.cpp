@@ -295,7 +295,7 @@ TEST(ZeroWindowStall, IsBenignWhenTheWindowOpensAgain) {
   EXPECT_TRUE(no_fault(a));
 }
 
-TEST(ServerNeverAccepts, DISABLED_IsLikelyWhenEvenTheFinIsOnlyAcknowledged) {
+TEST(ServerNeverAccepts, IsLikelyWhenEvenTheFinIsOnlyAcknowledged) {
   // linux-tcp.md 1.1: data and FIN are taken while the connection waits for accept().
   const Answer a = answer_of("@vantage client\n" + kOpening + R"(
     0.011 > PA 4294967291:105 999001 http-req idem
@@ -339,7 +339,7 @@ TEST(SlowResponse, ThatCameIsNoFault) {
   EXPECT_EQ(first_of(a), "slow-response");
 }
 
-TEST(SlowResponse, DISABLED_OfALongPollThatIsStillWaitingIsNotReported) {
+TEST(SlowResponse, OfALongPollThatIsStillWaitingIsNotReported) {
   EXPECT_TRUE(no_fault(answer_of("@vantage client\n@end 40\n" + kOnce + R"(
     1.000 > PA 105:205 999501 http-req idem
     1.010 < A 999501 205
@@ -381,7 +381,7 @@ TEST(ClientVanished, IsToldWhereTheServersFinGoesUnanswered) {
   EXPECT_FALSE(a.healthy);
 }
 
-TEST(ChecksumCorruption, DISABLED_IsProvenWhenOnlyTheGoodCopyIsAcknowledged) {
+TEST(ChecksumCorruption, IsProvenWhenOnlyTheGoodCopyIsAcknowledged) {
   const Answer a = answer_of("@vantage server\n" + kOnce + R"(
     1.000 > PA 105:205 999501 bad
     1.215 > PA 105:205 999501 bad
