@@ -40,14 +40,28 @@ bool is_repeat(Repeat r) {
 
 bool copy_by_network(Repeat r) { return r == Repeat::kCaptureDuplicate || r == Repeat::kNetworkDuplicate; }
 
-/// TTL of most segments of `p` that are no RST, and how many there are.
+/// TTL of most segments of `p` that are no RST (the lowest of equals), and how many there are. Routes are stable, so
+/// a handful of values is all a connection has; the counts of later ones are not needed to find the commonest.
 std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) {
-  std::array<std::uint32_t, 256> seen{};
+  struct Seen {
+    std::uint8_t ttl = 0;
+    std::uint32_t times = 0;
+  };
+  std::array<Seen, 8> seen{};
   std::uint32_t all = 0;
-  for (const SegmentFact& s : c.segments)
-    if (s.from() == p && !s.rst()) ++seen[s.ttl], ++all;
-  const auto best = std::max_element(seen.begin(), seen.end());
-  return {static_cast<std::uint8_t>(best - seen.begin()), all};
+  for (const SegmentFact& s : c.segments) {
+    if (s.from() != p || s.rst()) continue;
+    ++all;
+    for (Seen& e : seen) {
+      if (e.times != 0 && e.ttl != s.ttl) continue;
+      e = {s.ttl, e.times + 1};
+      break;
+    }
+  }
+  Seen best;
+  for (const Seen& e : seen)
+    if (e.times > best.times || (e.times != 0 && e.times == best.times && e.ttl < best.ttl)) best = e;
+  return {best.ttl, all};
 }
 
 /// The latest segment of `peer` before `at` whose ACK number the RST repeats.
