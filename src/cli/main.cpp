@@ -38,6 +38,7 @@ int run_explain(const std::vector<std::string>& arguments) {
   CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
                "  tcpwhy FILE...             explain captures (pcap, pcapng; gzip, zstd, lz4, xz; - is stdin)\n"
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
+               "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
   app.set_version_flag("--version", TCPWHY_VERSION);
@@ -95,6 +96,9 @@ int run_why(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string command = arguments.empty() ? "" : arguments.front();
+#ifdef TCPWHY_HOST
+  if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
+#endif
   if (command == "explain" || command == "why") arguments.erase(arguments.begin());
   return command == "why" ? tcpwhy::cli::run_why(arguments) : tcpwhy::cli::run_explain(arguments);
 }
