@@ -76,7 +76,7 @@ class SurveyBuilder {
   SurveyTable<facts::Address, HostEntry> hosts_;
   SurveyTable<facts::Endpoint, ServiceEntry> services_;
   SurveyTable<facts::PairKey, PairEntry> pairs_;
-  std::uint32_t last_service_ = 0;             ///< place + 1 of the last lone SYN's service
+  ServiceEntry* last_service_ = nullptr;       ///< of the last lone SYN
 };
 
 }  // namespace tcpwhy::flow
