@@ -111,7 +111,6 @@ struct PairFacts {
   Duration quickest_reuse = Duration::max();   ///< end of one incarnation to the next SYN
   std::uint32_t distinct_ports_low = 0, distinct_ports_high = 0;
   std::uint64_t turns = 0;              ///< requests of all its connections
-  Duration busy_at_peak{};              ///< of at_peak, the time a request was outstanding on all of them
 };
 
 /// ARP or ND questions about one address.

@@ -231,7 +231,11 @@ void SurveyBuilder::apply_end(const Event& event) {
     p->lowest_port = std::min(p->lowest_port, e.client.port);
     p->highest_port = std::max(p->highest_port, e.client.port);
   }
-  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) ++h->as_client;
+  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) {
+    ++h->as_client;
+    if (e.stray_syn_ack) ++h->stray_syn_acks;
+    if (e.stray_rst) ++h->stray_rsts;
+  }
   if (HostEntry* h = hosts_.find_or_add(e.server.address, hosts_.hash(e.server.address))) ++h->as_server;
   if (ServiceEntry* s = services_.find_or_add(e.server, event.service_hash)) {
     count_attempt(*s, e);
@@ -326,6 +330,8 @@ void SurveyBuilder::finish() {
     h.connections_as_client = from.as_client;
     h.connections_as_server = from.as_server;
     h.syn_acks = from.syn_acks;
+    h.stray_syn_acks = from.stray_syn_acks;
+    h.stray_rsts = from.stray_rsts;
     h.syn_window = from.syn_window;
     h.syn_ack_window = from.syn_ack_window;
     h.syn_options = from.syn_options;

@@ -131,6 +131,7 @@ struct HostEntry {
   std::array<std::uint8_t, 4> ttls{};
   std::array<std::uint32_t, 4> ttl_counts{};
   std::uint32_t as_client = 0, as_server = 0, syn_acks = 0;
+  std::uint32_t stray_syn_acks = 0, stray_rsts = 0;
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();
