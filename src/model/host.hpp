@@ -53,7 +53,7 @@ enum class SocketOption : std::uint8_t {
   kLinger2, kQuickAck, kFastOpen, kFastOpenConnect, kFastOpenNoCookie, kWindowClamp, kNotsentLowat,
   kRecvErr,   ///< IP_RECVERR: soft ICMP errors are reported at once
   kV6Only, kTos, kTtl, kMtuDiscover, kInq, kReusePort, kThinLinearTimeouts, kSndBufForce, kRcvBufForce,
-  kSaveSyn, kTimestamp, kPriority, kTxDelay, kZeroCopy, kRtoMax,
+  kSaveSyn, kTimestamp, kPriority, kTxDelay, kZeroCopy, kRtoMaxMs,
 };
 
 struct MessageFlags {

@@ -52,7 +52,10 @@ enum class SynAckCounters : std::uint8_t { kNone, kTimeoutsAndRetrans };
 enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
 enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
 enum class CookieMemory : std::uint8_t { kThreeSeconds, kTwoMinutes };
-enum class PawsCounters : std::uint8_t { kOne, kSplit };  ///< PAWSOldAck, PAWSTimewait, TSEcrRejected, BeyondWindow
+enum class PawsCounters : std::uint8_t {
+  kOne,
+  kSplit
+};  ///< PAWSOldAck, PAWSTimewait, TSEcrRejected, BeyondWindow
 
 struct KernelProfile {
   std::string_view name = "6.18";
