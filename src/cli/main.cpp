@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/options.hpp"
-#if TCPWHY_HOST
+#ifdef TCPWHY_HOST
 #include "cli/watch.hpp"
 #endif
 
@@ -41,6 +41,7 @@ int run_explain(const std::vector<std::string>& arguments) {
   CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
                "  tcpwhy FILE...             explain captures (pcap, pcapng; gzip, zstd, lz4, xz; - is stdin)\n"
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
+               "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
@@ -93,7 +94,7 @@ int run_why(const std::vector<std::string>& arguments) {
   return why(words);
 }
 
-#if TCPWHY_HOST
+#ifdef TCPWHY_HOST
 int run_watch(const std::vector<std::string>& arguments) {
   WatchOptions o;
   CLI::App app{"Follows failing TCP connections as the kernel makes them fail: one verdict each, with its process.\n"
@@ -119,12 +120,10 @@ int run_watch(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string command = arguments.empty() ? "" : arguments.front();
-  if (command == "explain" || command == "why") arguments.erase(arguments.begin());
-#if TCPWHY_HOST
-  if (command == "watch") {
-    arguments.erase(arguments.begin());
-    return tcpwhy::cli::run_watch(arguments);
-  }
+#ifdef TCPWHY_HOST
+  if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
+  if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
 #endif
+  if (command == "explain" || command == "why") arguments.erase(arguments.begin());
   return command == "why" ? tcpwhy::cli::run_why(arguments) : tcpwhy::cli::run_explain(arguments);
 }

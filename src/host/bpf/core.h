@@ -51,7 +51,10 @@ struct sock {
   unsigned long sk_lingertime;
 } CORE;
 struct request_sock_queue { __u8 rskq_defer_accept; } CORE;
-struct inet_sock { struct sock sk; } CORE;
+struct inet_sock {
+  struct sock sk;
+  __be16 inet_sport;
+} CORE;
 struct inet_connection_sock {
   struct inet_sock icsk_inet;
   struct request_sock_queue icsk_accept_queue;

@@ -155,6 +155,12 @@ static __always_inline void put_owner(struct tw_event *e, const struct sock *sk)
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
   put_common(e, &sk->__sk_common);
+  if (e->local_port == 0) {
+    // The port was given back before the state changed; the number it had is still here.
+    __be16 port = 0;
+    bpf_core_read(&port, sizeof(port), &((const struct inet_sock *)sk)->inet_sport);
+    e->local_port = __builtin_bswap16(port);
+  }
   e->sock = (__u64)sk;
   const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
   if (!tp) return;
