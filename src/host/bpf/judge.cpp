@@ -141,7 +141,12 @@ void Judge::know_listener(std::uint32_t netns, std::uint16_t port, const KernelP
   listeners_[{netns, port}] = owner;
 }
 
-void Judge::observe(const tw_event& e) {
+void Judge::observe(const tw_event& event) {
+  // close() and disconnect() set CLOSE before they send the RST; the table of ends knows what it was.
+  tw_event e = event;
+  if (e.kind == TW_RESET_SENT && !has(e, TW_HAS_PACKET) && e.state == kClose && has(e, TW_REMEMBERED) &&
+      e.time_ns - e.closed_ns < kMoment)
+    e.state = e.closed_state;
   if (e.kind == TW_LISTEN) {
     if (e.state == kListen) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;
