@@ -491,8 +491,10 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, KernelVerdict& out) 
     possible(out, {"ack-number-rewritten"}, Side::kPath, "a device that rewrites numbers would do this");
     return true;
   }
-  if ((e.tcp_flags & kFin) != 0 && e.payload == 0 && !has(e, TW_REMEMBERED)) {
-    out.healthy = true;  // the last words of a connection too old to be remembered
+  if (e.payload == 0) {
+    // The last words of a connection that is over: a closed tuple is remembered for a while only, and a bare ACK or FIN
+    // that comes late loses nothing. A keepalive probe looks the same; the end that probes tells of its reset.
+    out.healthy = true;
     return false;
   }
   out.roles_inferred = true;
