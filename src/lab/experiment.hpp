@@ -52,6 +52,9 @@ struct View {
 
 class Stage;
 
+/// What every experiment can be given beside its own: delay_us, loss_ppm and the like.
+[[nodiscard]] std::span<const Param> network_params();
+
 /// One row of the table.
 struct Experiment {
   std::string_view name;
@@ -77,7 +80,7 @@ class Stage {
   world::World& world;
 
   /// A host with a tap of its name at a site of its own (or at `site`), linked to the core with the delay of
-  /// `--param delay_us` (or the default) each way.
+  /// half of `--param delay_us` each way.
   world::Host& host(std::string_view name, std::string_view ip);
   world::Host& host(std::string_view name, std::string_view ip, std::size_t site);
   /// A host whose kernel and settings are those of `role` ("client", "server").
@@ -88,7 +91,7 @@ class Stage {
   world::Host& host_up(std::string_view name, std::string_view kernel, std::string_view ip, std::size_t site,
                        Duration uptime);
   /// A site whose chain begins with the usual link.
-  std::size_t site(Duration delay = Duration{100us});
+  std::size_t site(Duration extra = Duration::zero());
   /// A host that is only a network card: makes and swallows packets.
   world::Host& add(std::unique_ptr<world::Host> host, std::size_t site);
 

@@ -70,8 +70,8 @@ class Meddler : public Box {
  public:
   struct Order {
     bool pass = true;
-    std::optional<Duration> again;  ///< a second copy, this much later
-    Duration delay{};
+    std::optional<Duration> again = {};  ///< a second copy, this much later
+    Duration delay = {};
   };
   using Rule = std::function<Order(Packet&, Way)>;  ///< may change the packet
   explicit Meddler(Rule rule) : rule_{std::move(rule)} {}
