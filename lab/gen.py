@@ -2,7 +2,7 @@
 """Makes the golden cases: runs recipes on the kernel at hand, keeps what proved itself.
 
     python3 lab/gen.py list [WORD]
-    python3 lab/gen.py run NAME... [--jobs N] [--out DIR]      NAME may be a prefix, or "all"
+    python3 lab/gen.py run NAME... [--jobs N] [--out DIR] [--perturb A,B]      NAME may be a prefix, or "all"
     python3 lab/gen.py accept NAME... [--out DIR]
 """
 
@@ -23,6 +23,7 @@ sys.path.insert(0, HERE)
 
 import catalogue
 import net
+import perturb
 import truth
 from run import REGISTRY, perform
 
@@ -133,8 +134,11 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--out", default="/tmp/lab-out")
+    parser.add_argument("--perturb", default="", help="changes to the world, comma separated: " + " ".join(perturb.KNOWN))
     parser.add_argument("--events", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.perturb:
+        perturb.choose(options.perturb)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.command == "list":
         for name, recipe in sorted(load().items()):

@@ -17,6 +17,7 @@ import traceback
 import capture as capturing
 import net
 import packet
+import perturb
 import truth as truths
 
 POINTS = ("client", "nat-inside", "nat-outside", "server")
@@ -141,11 +142,14 @@ ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_W
 class Run:
     def __init__(self, recipe, directory, events_path):
         self.recipe, self.directory = recipe, directory
-        self.world = net.World(**recipe.world)
+        changes = perturb.chosen()
+        self.world = net.World(**perturb.world(recipe.world, changes))
         self.hosts = self.world.hosts
         self.client, self.client2, self.router = self.world.client, self.world.client2, self.world.router
         self.hop, self.server = self.world.hop, self.world.server
         self.wire, self.inner = self.world.wire, self.world.inner
+        perturb.settings(self.hosts, changes)
+        self.snaplen = perturb.snaplen(recipe.snaplen, changes)
         self.events = truths.Events(events_path, self.hosts)
         self.before = {name: truths.counters(host) for name, host in self.hosts.items()}
         self.capture = None
@@ -156,7 +160,7 @@ class Run:
     # For recipes: traffic -----------------------------------------------------
 
     def start_capture(self):
-        self.capture = capturing.Capture(self.world.points(), self.directory, self.recipe.snaplen, self.recipe.nano)
+        self.capture = capturing.Capture(self.world.points(), self.directory, self.snaplen, self.recipe.nano)
 
     def hold(self, *sockets):
         """Keeps sockets open until the captures are over, so that no close is recorded."""

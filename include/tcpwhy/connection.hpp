@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,7 +28,13 @@ enum class Side : std::uint8_t { kClient, kServer, kPath, kUnknown };
 struct Address {
   std::array<std::uint8_t, 16> bytes{};  ///< network order; IPv4 uses the first four
   std::uint8_t version = 4;
-  friend bool operator==(const Address&, const Address&) = default;
+  /// Two words each: the default compares octet by octet, through a call.
+  friend bool operator==(const Address& a, const Address& b) {
+    std::uint64_t x[2], y[2];
+    std::memcpy(x, a.bytes.data(), sizeof x);
+    std::memcpy(y, b.bytes.data(), sizeof y);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a.version == b.version;
+  }
   friend auto operator<=>(const Address&, const Address&) = default;
 };
 /// "192.0.2.10", "2001:db8::7".
@@ -75,7 +82,7 @@ struct SegmentFact {
   std::uint32_t app_length = 0;
   std::uint16_t window = 0;       ///< as on the wire
   std::uint16_t ip_id = 0;
-  std::uint16_t mss = 0;
+  std::uint16_t mss = 0;          ///< of a SYN; of other segments see payload_digest()
   std::uint16_t options = 0;      ///< wire::Opt bits
   std::uint16_t anomalies = 0;    ///< wire::Anomaly bits
   std::uint8_t flags = 0;         ///< wire::Flag bits
@@ -97,6 +104,9 @@ struct SegmentFact {
   [[nodiscard]] bool rst() const { return flags & wire::Flag::kRst; }
   [[nodiscard]] bool has_ack() const { return flags & wire::Flag::kAck; }
   [[nodiscard]] bool has(std::uint16_t option) const { return options & option; }
+  /// A digest of the first 16 octets of payload; 0 when fewer were captured. Two that differ come from different
+  /// octets. It has the room of the MSS, which only a SYN has.
+  [[nodiscard]] std::uint16_t payload_digest() const { return syn() ? std::uint16_t{0} : mss; }
   /// SEG.LEN: octets of sequence space used (RFC 9293 3.4).
   [[nodiscard]] std::uint32_t length() const { return payload_bytes + (syn() ? 1u : 0u) + (fin() ? 1u : 0u); }
   [[nodiscard]] SeqNum end() const { return seq + length(); }
@@ -322,7 +332,8 @@ struct Signal {
       kDsack = 1ull << 41,
       kSynWithData = 1ull << 42,
       kRoutingLoop = 1ull << 43,        ///< the same packet again with a lower TTL
-      kEvicted = 1ull << 44;            ///< let go to keep memory bounded
+      kEvicted = 1ull << 44,            ///< let go to keep memory bounded
+      kTupleTaken = 1ull << 45;         ///< a later SYN on its 4-tuple was answered with its numbers: it was still held
 };
 
 /// Everything observed about one connection.
@@ -373,6 +384,10 @@ struct Connection {
   std::uint8_t previous_client_ttl = 0;        ///< of the client's last segments in it, 0 unknown
   std::uint16_t previous_syn_window = 0, previous_syn_options = 0;  ///< of its SYN, when that was seen
   std::uint32_t previous_client_tsval = 0;     ///< the client's last TSval in it, 0 none
+
+  std::optional<CaptureTime> challenged_at;    ///< a later SYN on this 4-tuple got an ACK with this connection's numbers
+  std::uint32_t challenged_frame = 0;          ///< that ACK, valid with challenged_at
+  std::uint64_t challenged_by = 0;             ///< id of the attempt that sent the SYN
 
   CaptureTime capture_begin{}, capture_end{};  ///< of the input it was seen in: coverage
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,9 +16,8 @@ namespace tcpwhy::facts {
 
 /// A bounded, deterministic sample of a population of values.
 /// The first kCapacity values are kept, then every second, fourth, … of the rest.
-template <class T>
+template <class T, std::size_t kCapacity = 64>
 struct Sample {
-  static constexpr std::size_t kCapacity = 64;
   std::vector<T> values;
   std::uint64_t seen = 0;
   std::uint64_t stride = 1;
@@ -29,6 +29,7 @@ struct Sample {
         values.resize(kept);
         stride *= 2;
       }
+      if (values.capacity() == 0) values.reserve(kCapacity < 8 ? kCapacity : 8);
       values.push_back(v);
     }
   }
@@ -110,7 +111,6 @@ struct PairFacts {
   Duration quickest_reuse = Duration::max();   ///< end of one incarnation to the next SYN
   std::uint32_t distinct_ports_low = 0, distinct_ports_high = 0;
   std::uint64_t turns = 0;              ///< requests of all its connections
-  Duration busy_at_peak{};              ///< of at_peak, the time a request was outstanding on all of them
 };
 
 /// ARP or ND questions about one address.
@@ -124,8 +124,10 @@ struct NeighbourFacts {
 
 struct AddressHash {
   std::size_t operator()(const Address& a) const noexcept {
-    std::uint64_t h = a.version;
-    for (std::uint8_t b : a.bytes) h = (h ^ b) * 0x100000001b3ull;
+    std::uint64_t w[2];
+    std::memcpy(w, a.bytes.data(), sizeof w);
+    std::uint64_t h = (w[0] ^ a.version) * 0x9e3779b97f4a7c15ull;
+    h = (h ^ (h >> 32) ^ w[1]) * 0xd1b54a32d192ed03ull;
     return static_cast<std::size_t>(h ^ (h >> 29));
   }
 };

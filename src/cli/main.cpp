@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "cli/options.hpp"
+#ifdef TCPWHY_HOST
+#include "cli/watch.hpp"
+#endif
 
 #ifndef TCPWHY_VERSION
 #define TCPWHY_VERSION "unknown"
@@ -38,6 +41,8 @@ int run_explain(const std::vector<std::string>& arguments) {
   CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
                "  tcpwhy FILE...             explain captures (pcap, pcapng; gzip, zstd, lz4, xz; - is stdin)\n"
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
+               "  tcpwhy host                what is wrong on this machine now\n"
+               "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
   app.set_version_flag("--version", TCPWHY_VERSION);
@@ -89,12 +94,36 @@ int run_why(const std::vector<std::string>& arguments) {
   return why(words);
 }
 
+#ifdef TCPWHY_HOST
+int run_watch(const std::vector<std::string>& arguments) {
+  WatchOptions o;
+  CLI::App app{"Follows failing TCP connections as the kernel makes them fail: one verdict each, with its process.\n"
+               "Kernel events need root (or CAP_BPF, CAP_PERFMON); without, it polls and says what it cannot see.",
+               "tcpwhy watch"};
+  app.get_formatter()->column_width(34);
+  auto* netns = app.add_option("--netns", o.netns, "this network namespace: a name of ip-netns, a path, or a process id")->type_name("WHICH");
+  app.add_flag("--all", o.all, "every network namespace of this machine")->excludes(netns);
+  app.add_option("--duration", o.duration_s, "end after so many seconds (default: at Ctrl-C)")->type_name("S")->check(CLI::NonNegativeNumber);
+  app.add_option("--format", o.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  app.add_flag("--cost", o.cost, "measure what the kernel programs cost and print it at the end");
+  app.footer("Exit status: 0 nothing failed, 1 a connection has failed, 2 the command could not do its work.");
+  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  return watch(o);
+}
+#endif
+
 }  // namespace
 }  // namespace tcpwhy::cli
 
 int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string command = arguments.empty() ? "" : arguments.front();
+#ifdef TCPWHY_HOST
+  if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
+  if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
+#endif
   if (command == "explain" || command == "why") arguments.erase(arguments.begin());
   return command == "why" ? tcpwhy::cli::run_why(arguments) : tcpwhy::cli::run_explain(arguments);
 }

@@ -302,7 +302,8 @@ bool farewell(const SegmentFact& s) {
 
 bool farewell_refused(const Connection& c, const Reset& r) {
   if (!r.answer || r.own_fin < 0 || r.offender_first < 0 || !farewell(c.segment(r.offender_first))) return false;
-  const Talk t = talk_before(c, r.own_fin);
+  // Seen near its writer the farewell passed before the FIN did.
+  const Talk t = talk_before(c, std::min(r.own_fin, r.offender_first));
   if (!t.acked[index(r.peer())]) return false;
   if (t.request < 0) return true;
   // The client's own close_notify is no request.

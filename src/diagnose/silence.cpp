@@ -194,7 +194,7 @@ bool service_never_spoke(const facts::Connection& c, const facts::Survey& survey
 
 bool waited_too_long(const facts::Connection& c, const facts::Survey& survey, const Waiting& w) {
   if (w.ended_by < 0) {
-    if (c.outcome == facts::Outcome::kStalled) return w.waited >= 5s;
+    if (c.outcome == facts::Outcome::kStalled) return true;  // flow has asked how long
     // A whole service that answers nobody is no long poll.
     return w.waited >= 4s && w.answered_before == 0 && c.segment(w.request).app == facts::App::kHttpRequest &&
            service_never_spoke(c, survey);
@@ -212,10 +212,13 @@ bool waited_too_long(const facts::Connection& c, const facts::Survey& survey, co
     case facts::App::kTlsData:
     case facts::App::kSsh: break;
   }
-  // Turns taken so far, every one of them answered, make the last one owed.
+  // Turns taken so far, every one of them answered, make the last one owed; but the last words may be a goodbye that
+  // nobody answers. A wait of whole seconds is a timer's.
   std::size_t answered = 0;
   for (const facts::Exchange& x : c.exchanges) answered += x.response >= 0 ? 1 : 0;
-  return answered >= 2 && answered + 1 >= c.exchanges.size();
+  const Duration part = w.waited % 1s;
+  const bool whole = part < 30ms || part > 980ms;
+  return whole && answered >= 2 && answered + 1 >= c.exchanges.size();
 }
 
 std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party receiver) {

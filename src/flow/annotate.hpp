@@ -128,6 +128,7 @@ struct Repeats {
 
  private:
   [[nodiscard]] Index previous(const SegmentFact& s, Index i) const;
+  void compare(const SegmentFact& s, const SegmentFact& earlier);  ///< do both claim one place with different octets
   [[nodiscard]] facts::Repeat by_timing(const SegmentFact& s, Index i, Index before, std::int64_t gap) const;
   void enter(const SegmentFact& s, facts::Repeat kind);
 };

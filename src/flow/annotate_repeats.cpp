@@ -121,6 +121,14 @@ Index Repeats::previous(const SegmentFact& s, Index i) const {
   return -1;
 }
 
+/// A stack repeats the same octets (RFC 9293 3.8.1). What arrived damaged differs without a second author, and a
+/// stretch of story that was not kept may hide a turn of the numbers.
+void Repeats::compare(const SegmentFact& s, const SegmentFact& earlier) {
+  if (s.seq != earlier.seq || s.payload_digest() == 0 || earlier.payload_digest() == 0 || r.past_gap_) return;
+  if ((s.anomalies | earlier.anomalies) & wire::Anomaly::kBadTcpChecksum) return;
+  if (s.payload_digest() != earlier.payload_digest()) r.signals_ |= facts::Signal::kConflictingData;
+}
+
 void Repeats::enter(const SegmentFact& s, Repeat kind) {
   Sender& self = r.me(s);
   if (kind == Repeat::kRto && !self.in_rto) {
@@ -167,6 +175,7 @@ void Repeats::again(const SegmentFact& s, Note& n, Index i) {
   if (p >= 0) {
     const Note& pn = r.note(p);
     const SegmentFact& ps = r.at(p);
+    compare(s, ps);
     n.original = pn.original >= 0 && in_window(s.seq, r.at(pn.original).seq, std::max(r.at(pn.original).length(), 1u))
                      ? pn.original : p;
     // The octet of a window probe, sent again with more: new data, the probe was dropped by the closed window.

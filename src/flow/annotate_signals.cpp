@@ -25,7 +25,7 @@ constexpr Duration kSlowResponse = 1s;
 constexpr Duration kStillUnderWay = 500ms;
 
 /// Bits only the tracker can know: payload bytes, memory, and what happened in a dropped stretch.
-constexpr std::uint64_t kFromTracker = Signal::kConflictingData | Signal::kEvicted | Signal::kReuse | Signal::kTupleAlive;
+constexpr std::uint64_t kFromTracker = Signal::kEvicted | Signal::kReuse | Signal::kTupleAlive | Signal::kTupleTaken;
 constexpr std::uint64_t kFromDropped = Signal::kRepeat | Signal::kOutOfOrder | Signal::kDuplicate | Signal::kZeroWindow |
                                        Signal::kKeepalive | Signal::kLongGap | Signal::kDsack | Signal::kSlowResponse |
                                        Signal::kTimestampRegress;

@@ -115,6 +115,15 @@ void fill_fact(facts::SegmentFact& f, const wire::Segment& s, const Frame& frame
   }
 }
 
+/// facts::SegmentFact::payload_digest(): never 0 when there is something to digest.
+std::uint16_t digest(const wire::Segment& s) {
+  if (s.captured_payload < 16) return 0;
+  std::uint64_t a, b;
+  std::memcpy(&a, s.payload, 8);
+  std::memcpy(&b, s.payload + 8, 8);
+  return static_cast<std::uint16_t>(mix(a ^ kSaltA, b ^ kSaltB) >> 48 | 1);
+}
+
 }  // namespace
 
 std::uint32_t hash_key(const NarrowKey& key) {
@@ -159,6 +168,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
       if (wants_checksum(s, frame)) wire::verify_checksum(s, frame);
       fill_fact(out.fact, s, frame);
       const AppView app = classify({s.payload, s.captured_payload, s.payload_bytes, s.flags});
+      if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s);
       out.fact.app = app.app;
       out.fact.app_flags = app.flags;
       out.fact.app_length = app.length;

@@ -150,6 +150,15 @@ void Table::gather_record(Ref ref, facts::Connection& out) const {
     out.previous_client_next = s->previous_next[index(client)];
     out.previous_server_next = s->previous_next[index(other(client))];
     out.previous_closer = s->previous_closer == client ? Party::kClient : Party::kServer;
+    out.previous_client_ttl = s->previous_ttl;
+    out.previous_client_tsval = s->previous_tsval;
+    out.previous_syn_options = s->previous_syn_options;
+    out.previous_syn_window = s->previous_syn_window;
+  }
+  if (s->challenged_at != 0) {
+    out.challenged_at = CaptureTime{Duration{s->challenged_at}};
+    out.challenged_frame = s->challenged_frame;
+    out.challenged_by = s->challenged_by + options_.first_id;
   }
 }
 

@@ -26,7 +26,8 @@ class History {
     const std::uint32_t place = newest_ & mask_;
     if (place / kPerChunk >= chunks_.size()) chunks_.resize(place / kPerChunk + 1);
     memory::Chunk& chunk = chunks_[place / kPerChunk];
-    if (!chunk) chunk = memory::allocate(memory::Pages::kOrdinary);
+    // A small capture never leaves the first chunk; a large one will fill the others.
+    if (!chunk) chunk = memory::allocate(place < kPerChunk ? memory::Pages::kOrdinary : memory::Pages::kHuge);
     facts::SegmentFact& kept = at(place);
     kept = fact;
     kept.link = before;

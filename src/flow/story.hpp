@@ -44,7 +44,12 @@ struct Side {
   End previous_closer = End::kLow;
   std::int64_t previous_end = 0;
   SeqNum previous_next[2];
+  std::uint8_t previous_ttl = 0;   ///< of its client's first segment
+  std::uint16_t previous_syn_options = 0, previous_syn_window = 0;
+  std::uint32_t previous_tsval = 0;
   Ref previous = 0;                ///< its record, while it may still turn out to live on
+  std::int64_t challenged_at = 0;  ///< a later SYN on the 4-tuple got an ACK with this connection's numbers; 0 never
+  std::uint32_t challenged_frame = 0, challenged_by = 0;
   bool told = false;               ///< handed over already; only what comes later would be news
 
   std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
@@ -73,6 +78,8 @@ class Stories {
     for (std::uint32_t i = 0; i < story.in_last && i < most; ++i)
       if (!visit(cells_[story.last - 1 + story.in_last - 1 - i])) return;
   }
+  /// The oldest segment of a story that has one.
+  [[nodiscard]] const facts::SegmentFact& oldest(const Story& story) const { return cells_[story.first - 1]; }
   void forget(Story& story);
   [[nodiscard]] std::uint64_t bytes() const { return live_bytes_; }
 

@@ -22,7 +22,7 @@ std::uint32_t shape_hash(const facts::SegmentFact& f) {
 }
 
 template <class T>
-void fill(facts::Sample<T>& out, const facts::Sample<SynSample>& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
+void fill(facts::Sample<T>& out, const facts::Sample<SynSample, HostEntry::kSynsKept>& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
   out.seen = from.seen;
   out.stride = from.stride;
   out.values.reserve(from.values.size());
@@ -231,7 +231,11 @@ void SurveyBuilder::apply_end(const Event& event) {
     p->lowest_port = std::min(p->lowest_port, e.client.port);
     p->highest_port = std::max(p->highest_port, e.client.port);
   }
-  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) ++h->as_client;
+  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) {
+    ++h->as_client;
+    if (e.stray_syn_ack) ++h->stray_syn_acks;
+    if (e.stray_rst) ++h->stray_rsts;
+  }
   if (HostEntry* h = hosts_.find_or_add(e.server.address, hosts_.hash(e.server.address))) ++h->as_server;
   if (ServiceEntry* s = services_.find_or_add(e.server, event.service_hash)) {
     count_attempt(*s, e);
@@ -273,20 +277,16 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
 }
 
 void SurveyBuilder::lone_syn(const Ended& e) {
-  std::vector<ServiceEntry>& all = services_.entries();
-  if (last_service_ == 0 || !(all[last_service_ - 1].key == e.server)) {
-    const ServiceEntry* s = services_.find_or_add(e.server, services_.hash(e.server));
-    last_service_ = s == nullptr ? 0 : static_cast<std::uint32_t>(s - all.data()) + 1;
-  }
-  if (last_service_ == 0 || all[last_service_ - 1].facts.lone_syns < kFlooded) {
+  if (last_service_ == nullptr || !(last_service_->key == e.server))
+    last_service_ = services_.find_or_add(e.server, services_.hash(e.server));
+  if (last_service_ == nullptr || last_service_->facts.lone_syns < kFlooded) {
     ended(e);
     drain();
     return;
   }
   ++survey.one_direction_connections;
-  ServiceEntry& s = all[last_service_ - 1];
-  count_attempt(s, e);
-  s.clients.add(survey_hash(e.client.address));
+  count_attempt(*last_service_, e);
+  last_service_->clients.add(survey_hash(e.client.address));
 }
 
 void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when) {
@@ -313,24 +313,25 @@ void SurveyBuilder::finish() {
   drain();
   survey.table_entries_refused += hosts_.refused() + services_.refused() + pairs_.refused();
 
-  std::vector<HostEntry>& hosts = hosts_.entries();
-  std::vector<std::uint32_t> order(hosts.size());
+  std::vector<std::uint32_t> order(hosts_.size());
   std::iota(order.begin(), order.end(), 0u);
   if (order.size() > kMostHostsTold) {
     std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return hosts[a].weight() > hosts[b].weight(); });
+                     [&](std::uint32_t a, std::uint32_t b) { return hosts_[a].weight() > hosts_[b].weight(); });
     survey.table_entries_refused += order.size() - kMostHostsTold;
     order.resize(kMostHostsTold);
   }
   survey.hosts.reserve(order.size());
   for (std::uint32_t i : order) {
-    const HostEntry& from = hosts[i];
+    const HostEntry& from = hosts_[i];
     facts::HostFacts& h = survey.hosts[from.key];
     for (std::size_t k = 0; k < from.ttls.size(); ++k)
       if (from.ttl_counts[k] != 0) h.ttl_seen[from.ttls[k]] += from.ttl_counts[k];
     h.connections_as_client = from.as_client;
     h.connections_as_server = from.as_server;
     h.syn_acks = from.syn_acks;
+    h.stray_syn_acks = from.stray_syn_acks;
+    h.stray_rsts = from.stray_rsts;
     h.syn_window = from.syn_window;
     h.syn_ack_window = from.syn_ack_window;
     h.syn_options = from.syn_options;
@@ -344,14 +345,16 @@ void SurveyBuilder::finish() {
         h.syn_tsvals, from.syns, [](const SynSample& s) { return std::pair{s.time, s.tsval}; },
         [](const SynSample& s) { return s.has_timestamps; });
   }
-  survey.services.reserve(services_.entries().size());
-  for (ServiceEntry& from : services_.entries()) {
+  survey.services.reserve(services_.size());
+  for (std::size_t i = 0; i < services_.size(); ++i) {
+    ServiceEntry& from = services_[i];
     from.facts.endpoint = from.key;
     from.facts.clients = from.clients.count();
     survey.services.emplace(from.key, std::move(from.facts));
   }
-  survey.pairs.reserve(pairs_.entries().size());
-  for (const PairEntry& from : pairs_.entries()) {
+  survey.pairs.reserve(pairs_.size());
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    const PairEntry& from = pairs_[i];
     facts::PairFacts p;
     p.client = from.key.client;
     p.server = from.key.server;

@@ -21,6 +21,8 @@ struct Ended {
   bool opened = false;                         ///< opened() was called for it
   bool failed = false;
   bool both_directions = false;
+  bool stray_syn_ack = false;                  ///< nothing but a SYN-ACK, and perhaps the RST it met: its SYN was not seen
+  bool stray_rst = false;                      ///< nothing but RSTs of one side
   bool gap = false;
   std::uint32_t syn_acks = 0;
   std::uint32_t requests = 0;
@@ -76,7 +78,7 @@ class SurveyBuilder {
   SurveyTable<facts::Address, HostEntry> hosts_;
   SurveyTable<facts::Endpoint, ServiceEntry> services_;
   SurveyTable<facts::PairKey, PairEntry> pairs_;
-  std::uint32_t last_service_ = 0;             ///< place + 1 of the last lone SYN's service
+  ServiceEntry* last_service_ = nullptr;       ///< of the last lone SYN
 };
 
 }  // namespace tcpwhy::flow

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "tcpwhy/survey.hpp"
@@ -26,34 +27,41 @@ class SurveyTable {
   void prefetch_entry(std::uint32_t h) const {
     const std::uint64_t slot = slots_[h & (slots_.size() - 1)];
     if (slot == 0 || static_cast<std::uint32_t>(slot >> 32) != h) return;
-    const char* at = reinterpret_cast<const char*>(&entries_[static_cast<std::uint32_t>(slot) - 1]);
+    const char* at = reinterpret_cast<const char*>(&entry(slot));
     __builtin_prefetch(at);
     __builtin_prefetch(at + 64);
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
       if (static_cast<std::uint32_t>(slots_[i] >> 32) != h) continue;
-      Entry& e = entries_[static_cast<std::uint32_t>(slots_[i]) - 1];
+      Entry& e = (*this)[static_cast<std::uint32_t>(slots_[i]) - 1];
       if (e.key == key) return &e;
     }
     return nullptr;
   }
   Entry* find_or_add(const Key& key, std::uint32_t h) {
     if (Entry* e = find(key, h)) return e;
-    if (entries_.size() >= most_) {
+    if (size_ >= most_) {
       ++refused_;
       return nullptr;
     }
-    if ((entries_.size() + 1) * 2 > slots_.size()) grow();
-    entries_.emplace_back();
-    entries_.back().key = key;
-    place(static_cast<std::uint64_t>(h) << 32 | entries_.size());
-    return &entries_.back();
+    if ((size_ + 1) * 2 > slots_.size()) grow();
+    if (size_ == pieces_.size() * kPiece) pieces_.push_back(std::make_unique<Entry[]>(kPiece));
+    Entry& added = (*this)[size_++];
+    added.key = key;
+    place(static_cast<std::uint64_t>(h) << 32 | size_);
+    return &added;
   }
-  [[nodiscard]] std::vector<Entry>& entries() { return entries_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  /// In order of arrival.
+  [[nodiscard]] Entry& operator[](std::size_t i) { return pieces_[i / kPiece][i % kPiece]; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
  private:
+  [[nodiscard]] const Entry& entry(std::uint64_t slot) const {
+    const std::size_t i = static_cast<std::uint32_t>(slot) - 1;
+    return pieces_[i / kPiece][i % kPiece];
+  }
   void place(std::uint64_t slot) {
     std::size_t i = (slot >> 32) & (slots_.size() - 1);
     while (slots_[i] != 0) i = (i + 1) & (slots_.size() - 1);
@@ -68,7 +76,10 @@ class SurveyTable {
 
   std::size_t most_;
   std::vector<std::uint64_t> slots_;
-  std::vector<Entry> entries_;
+  /// Pieces that never move: an entry owns memory, and moving it is dear.
+  static constexpr std::size_t kPiece = 512;
+  std::vector<std::unique_ptr<Entry[]>> pieces_;
+  std::size_t size_ = 0;
   std::uint64_t refused_ = 0;
 };
 
@@ -113,15 +124,18 @@ struct SynSample {
 };
 
 struct HostEntry {
+  /// As many as tell several hosts behind one address apart.
+  static constexpr std::size_t kSynsKept = 16;
   facts::Address key;
   std::uint8_t other_ttls = 0;                     ///< TTLs beyond the four below
   std::array<std::uint8_t, 4> ttls{};
   std::array<std::uint32_t, 4> ttl_counts{};
   std::uint32_t as_client = 0, as_server = 0, syn_acks = 0;
+  std::uint32_t stray_syn_acks = 0, stray_rsts = 0;
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();
-  facts::Sample<SynSample> syns;
+  facts::Sample<SynSample, kSynsKept> syns;
   void saw_ttl(std::uint8_t ttl);
   [[nodiscard]] std::uint64_t weight() const { return static_cast<std::uint64_t>(as_client) + 4ull * as_server; }
 };

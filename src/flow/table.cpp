@@ -317,6 +317,21 @@ Ref Table::incarnation(Ref ref, Packet& p) {
   return just_began ? ref : reborn(ref, p);
 }
 
+/// The window of its client's SYN, 0 when that segment is not kept.
+std::uint16_t Table::syn_window(const Hot& h) const {
+  constexpr std::uint32_t kMostSteps = 256;
+  const facts::SegmentFact* first = nullptr;
+  if (h.side != 0 && sides_[h.side - 1].story.begun) {
+    const Story& story = sides_[h.side - 1].story;
+    if (story.stored != 0 && !story.lacks_beginning) first = &stories_.oldest(story);
+  } else {
+    std::uint32_t at = h.head;
+    for (std::uint32_t i = 0; i < kMostSteps && at != 0 && history_.holds(at); ++i, at = history_[at].link)
+      if (history_[at].link == 0) first = &history_[at];
+  }
+  return first != nullptr && first->syn() && !first->has_ack() ? first->window : std::uint16_t{0};
+}
+
 Ref Table::reborn(Ref before, Packet& p) {
   Hot& old = hot(before);
   settle(before, old);
@@ -324,6 +339,7 @@ Ref Table::reborn(Ref before, Packet& p) {
   const bool syn = is_bare_syn(p.fact);
   const std::int64_t last = old.last_ns();
   const Hot old_copy = old;
+  const std::uint16_t old_syn_window = syn_window(old);
   if (old.side != 0) part_with_previous(old);
   detach(before);
   // A SYN that a live connection merely ignores may be followed by more of that connection.
@@ -340,10 +356,30 @@ Ref Table::reborn(Ref before, Packet& p) {
   s.previous_closer = old_copy.first_closer();
   s.previous_next[0] = old_copy.halves[0].max_end;
   s.previous_next[1] = old_copy.halves[1].max_end;
+  const Half& caller = old_copy.half(h.client());
+  s.previous_ttl = old_copy.is(of(Hold::kSeen, h.client())) ? caller.ttl : std::uint8_t{0};
+  s.previous_tsval = caller.tsval;
+  s.previous_syn_options = caller.syn_options();
+  s.previous_syn_window = old_syn_window;
   raise(h, facts::Signal::kReuse | (s.previous_closed ? 0 : facts::Signal::kTupleAlive));
   const std::int64_t since = p.fact.time.time_since_epoch().count() - last;
   survey_.reused(endpoint(ref, h.client()), endpoint(ref, other(h.client())), Duration{since});
   return ref;
+}
+
+/// An ACK where a SYN-ACK was due, with the numbers of the connection before: it was still held (RFC 5961 4.2).
+void Table::note_challenge(Ref before, Ref by, const Packet& p) {
+  const facts::SegmentFact& f = p.fact;
+  Hot& old = hot(before);
+  if (!f.has_ack() || f.syn() || f.rst() || f.payload_bytes != 0 || f.seq != old.half(p.sender).max_end) return;
+  // What the server still lacks of the client's may be anything it had sent: its number lies below.
+  if (after(f.ack, old.half(other(p.sender)).max_end) || distance(f.ack, old.half(other(p.sender)).max_end) > 1u << 30) return;
+  raise(old, facts::Signal::kTupleTaken);
+  Side& s = side(old);
+  if (s.challenged_at != 0) return;
+  s.challenged_at = f.time.time_since_epoch().count();
+  s.challenged_frame = f.frame;
+  s.challenged_by = rank(by);
 }
 
 /// Data that continues the connection before, exactly and with an ACK that fits,
@@ -355,6 +391,7 @@ Ref Table::revive(Ref ref, const Packet& p) {
   Hot& old = hot(before);
   const facts::SegmentFact& f = p.fact;
   const End server = other(h.client());
+  if (p.sender == server && !h.is(of(Hold::kSyn, server))) note_challenge(before, ref, p);
   if (h.is(of(Hold::kSyn, server)) || h.is(Hold::kEstablished)) {
     part_with_previous(h);
     return ref;

@@ -97,6 +97,8 @@ class Table {
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
   Ref incarnation(Ref ref, Packet& p);        ///< the record `p` belongs to, perhaps a new one
   Ref reborn(Ref before, Packet& p);
+  [[nodiscard]] std::uint16_t syn_window(const Hot& h) const;
+  void note_challenge(Ref before, Ref by, const Packet& p);
   Ref revive(Ref ref, const Packet& p);       ///< the record before, if the packet continues that
   void part_with_previous(Hot& h);
   void evict();

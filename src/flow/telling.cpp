@@ -144,7 +144,8 @@ Telling Table::telling(Grouping grouping) const {
   each(narrow_, 0);
   each(wide_, RefBits::kWide);
 
-  out.floods = std::move(floods.entries());
+  out.floods.reserve(floods.size());
+  for (std::size_t i = 0; i < floods.size(); ++i) out.floods.push_back(std::move(floods[i]));
   for (std::size_t i = 0; i < out.floods.size(); ++i) {
     Flood& f = out.floods[i];
     std::sort(f.ranks.begin(), f.ranks.end());

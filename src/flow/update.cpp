@@ -354,6 +354,14 @@ void Table::count_end(Ref ref, Hot& h) {
   } else if (reset && h.half(server).payload() == 0) {
     e.fate = Fate::kResetEarly;
   }
+  if (!h.is(of(Hold::kSyn, client)) && h.half(client).payload() + h.half(server).payload() == 0) {
+    // What the client's side may have said to a stray answer is one RST.
+    const bool only_reset = h.half(client).packets == (s != nullptr && s->half(client).rst ? 1u : 0u);
+    e.stray_syn_ack = only_reset && h.is(of(Hold::kSyn, server));
+    e.stray_rst = h.half(client).packets == 0 && !h.is(of(Hold::kSyn, server)) && s != nullptr && s->half(server).rst;
+  }
+  // As lone_end() says it of one that stayed an embryo.
+  e.lone_syn = e.fate == Fate::kUnanswered && h.half(client).packets == 1 && h.is(of(Hold::kSyn, client));
   e.opened = h.is(Hold::kEstablished);
   e.failed = e.fate != Fate::kAccepted || reset;
   e.gap = s != nullptr && (s->signals & Signal::kCaptureGap);

@@ -10,11 +10,15 @@ _tcpwhy() {
   esac
   if [[ ${COMP_WORDS[1]} == why ]]; then
     COMPREPLY=($(compgen -W "$(tcpwhy why 2>/dev/null | sed 's/^[a-z]*: //; s/,/ /g')" -- "$cur"))
+  elif [[ ${COMP_WORDS[1]} == watch ]]; then
+    COMPREPLY=($(compgen -W "--netns --all --duration --format --cost --help" -- "$cur"))
+  elif [[ ${COMP_WORDS[1]} == host ]]; then
+    COMPREPLY=($(compgen -W "--netns --pid --all-netns --interval --times --wait --patience --format --save --help" -- "$cur"))
   elif [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "--interface --filter --from --to --connection --format --only --ring --vantages
       --threads --max-connections --verify-checksums --help --version" -- "$cur"))
   else
-    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain why" -- "$cur"))
+    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host watch why" -- "$cur"))
     COMPREPLY+=($(compgen -f -- "$cur"))
   fi
 }

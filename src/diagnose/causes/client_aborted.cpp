@@ -31,6 +31,12 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
       return fmt::format("the client answered the SYN-ACK with RST {} after its own SYN: it had closed the socket by then",
                          ending::span(ending::between(c, c.syn, r->at)));
     });
+  // Its socket was there, had the SYN-ACK, and was aborted before the handshake was seen to complete.
+  else if (!r->established && !r->answer && c.syn_ack >= 0 && c.segment(r->at).ack == c.segment(c.syn_ack).end())
+    out.supports({c.syn_ack, r->at}, [&] {
+      return fmt::format("the client's socket answered the SYN-ACK with RST+ACK in sequence {} later (tcp_send_active_reset())",
+                         ending::span(ending::between(c, c.syn_ack, r->at)));
+    });
   // It closed first, and what the server sent later met no socket.
   else if (r->answer && r->established && r->own_fin >= 0 && ending::new_payload(c, r->offender_first) && r->own_fin < r->offender_first)
     out.supports({r->own_fin, r->offender, r->at}, [&] {

@@ -38,22 +38,25 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     }
   }
   const bool by_rst = c.segment(stop).rst();
-  // One-way senders write and close, too. An answer was owed where one is the custom, or came after all.
-  if (!by_rst && refused < 0 && !ending::speaks_http(c) && t.answers == 0) return;
+  const double s = seconds(wait);
+  const double off = std::abs(s - std::round(s));
+  const bool timer = off < 0.03;
+  // One-way senders write and close, too, and last words may be a goodbye. An answer was owed where one is the custom,
+  // or came after all; elsewhere a wait of whole seconds shows the timer.
+  const bool owed = ending::speaks_http(c) || refused >= 0;
+  if (!by_rst && !owed && (t.answers < 2 || !timer)) return;
   if (!by_rst && late >= 0 && refused < 0) return;  // a half-close: the answer was taken
-  out.supports({t.request_end, acked, stop}, [&] {
+  out.note(owed || timer ? Bearing::kSupports : Bearing::kFits, {t.request_end, acked, stop}, {}, [&] {
     return fmt::format("the client closed {} after its request; the server's kernel had acknowledged it and no octet of an answer had come",
                        ending::span(wait));
   });
-  const double s = seconds(wait);
-  const double off = std::abs(s - std::round(s));
-  if (off < 0.05 * std::max(1.0, s / 10) || by_rst || refused < 0)
+  if (timer)
     out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(s * 10) / 10); });
   if (refused >= 0)
     out.supports({late, refused}, [&] {
       return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));
     });
-  out.supports({t.request, stop}, [&] { return std::string{"no FIN, RST or window of the server asked the client to stop"}; });
+  if (owed || timer) out.supports({t.request, stop}, [&] { return std::string{"no FIN, RST or window of the server asked the client to stop"}; });
   out.says([&] { return fmt::format("The client gave up waiting for the answer after {}.", ending::span(wait)); });
 }
 

@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
+#include "diagnose/reset_story.hpp"
 #include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
@@ -14,8 +15,8 @@ using namespace std::chrono_literals;
 // Later than any path takes for one round trip and earlier than any client's patience.
 constexpr Duration kLate = 500ms;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
-  if (c.syn < 0 || c.syn_ack < 0) return;
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+  if (c.syn < 0 || c.syn_ack < 0 || ending::raced_another(c, survey)) return;
   const Opening o = opening_of(c);
   if (o.third >= 0 || o.client_rst < 0 || o.client_rst < o.syn_ack || o.challenge >= 0) return;
   const facts::SegmentFact& rst = c.segment(o.client_rst);

@@ -10,6 +10,7 @@ namespace {
 
 using facts::Party;
 
+constexpr Duration kTwoPorts = std::chrono::milliseconds{600}, kTwoAddresses = std::chrono::seconds{2};
 constexpr std::size_t kMostServices = 4096;  ///< beyond it only the other SMB port is looked up
 
 struct Sibling {
@@ -22,7 +23,8 @@ std::optional<Sibling> sibling_at(const facts::ServiceFacts& s, const facts::Con
   for (const facts::Attempt& a : s.attempts_sample.values) {
     if (a.connection == c.id || a.fate != facts::Attempt::Fate::kAccepted) continue;
     const Duration apart = a.syn > syn ? a.syn - syn : syn - a.syn;
-    if (apart > std::chrono::milliseconds{600}) continue;
+    // RFC 8305 5: the next address is tried 250 ms later, two seconds at most; Windows tries both ports at once.
+    if (apart > (s.endpoint.address == c.ends[1].address ? kTwoPorts : kTwoAddresses)) continue;
     if (a.client == c.ends[0].address || a.client.version != c.ends[0].address.version) return Sibling{s.endpoint, apart};
   }
   return std::nullopt;

@@ -16,6 +16,16 @@ using facts::RstShape;
 using namespace std::chrono_literals;
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+  if (c.challenged_at && !c.stream(Party::kServer).fin_seen && !c.stream(Party::kServer).rst_seen) {
+    const auto last = static_cast<std::int32_t>(c.segments.size()) - 1;
+    out.note(Bearing::kSupports, {last}, {c.challenged_frame}, [&] {
+      return fmt::format("a new SYN from the same ports came {} after its last segment, and the server answered with the numbers "
+                         "of this connection: it still held it", say(*c.challenged_at - c.segment(last).time));
+    });
+    out.blames(facts::Side::kUnknown);
+    out.says([] { return std::string{"The server still held the connection when its ports were dialled anew."}; });
+    return;
+  }
   for (Party p : {Party::kServer, Party::kClient}) {
     const facts::StreamFacts& stateless = c.stream(p);
     if (stateless.rst < 0 || stateless.fin_seen) continue;
@@ -32,7 +42,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     // Who gave up on its own unanswered data had the connection until then: the silence before is the story.
     if (const auto gave_up = unanswered(c, p); gave_up && given_time(c, *gave_up)) continue;
     // A server that still repeats its SYN-ACK has no connection to lose.
-    if (p == Party::kServer && !ending::talk_before(c, rst).acked[0] && c.stream(p).syn_count > 1) continue;
+    if (p == Party::kServer && (server_still_in_handshake(c) || (!ending::talk_before(c, rst).acked[0] && c.stream(p).syn_count > 1)))
+      continue;
     if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
     out.supports({offender, rst}, [&] {
       return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "
@@ -53,7 +64,7 @@ const Cause kHalfOpenCause = {
     .benign = false,
     .side = facts::Side::kUnknown,
     .role = Role::kEnding,
-    .signals = facts::Signal::kReset,
+    .signals = facts::Signal::kReset | facts::Signal::kTupleTaken,
     .settles = "whether the resetting host restarted, or timed the connection out, before (its uptime, ss, logs)",
     .fix = {"let the side that keeps the connection find out: SO_KEEPALIVE with TCP_KEEPIDLE below the time it matters"},
     .specifics = {CauseId::kPeerRestarted, CauseId::kClientRestarted, CauseId::kHalfOpenChallenged,

@@ -42,11 +42,28 @@ std::uint8_t usual_ttl(const facts::Connection& c, facts::Party p) {
   return static_cast<std::uint8_t>(std::max_element(seen.begin(), seen.end()) - seen.begin());
 }
 
+/// Two segments that begin at one number and differ in their first octets.
+std::pair<std::int32_t, std::int32_t> conflicting(const facts::Connection& c) {
+  const auto n = static_cast<std::int32_t>(c.segments.size());
+  for (std::int32_t k = 0; k < n; ++k) {
+    const facts::SegmentFact& t = c.segment(k);
+    if (t.payload_digest() == 0 || c.note(k).seq_place == facts::SeqPlace::kNext) continue;
+    for (std::int32_t i = k - 1; i >= 0 && i > k - 2048; --i) {
+      const facts::SegmentFact& s = c.segment(i);
+      if (s.from() != t.from() || s.seq != t.seq || s.payload_digest() == 0) continue;
+      if (s.payload_digest() != t.payload_digest() && !((s.anomalies | t.anomalies) & wire::Anomaly::kBadTcpChecksum)) return {i, k};
+    }
+  }
+  return {-1, -1};
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
-  if (c.has(facts::Signal::kConflictingData))
-    out.demands({}, [&] {
-      return std::string{"two segments with the same sequence numbers carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
+  if (c.has(facts::Signal::kConflictingData)) {
+    const auto [first, second] = conflicting(c);
+    out.demands({first, second}, [&] {
+      return std::string{"two segments with the same sequence number carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
     });
+  }
   const Rivals r = rivals_of(c, usual_ttl(c, facts::Party::kServer), usual_ttl(c, facts::Party::kClient));
   if (r.first < 0) return;
   const facts::SegmentFact &s = c.segment(r.first), &t = c.segment(r.second);

@@ -13,6 +13,8 @@ using facts::Party;
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
+  // Who asked in vain until its retries ran out ends with the same RST (Windows, keepalive; linux-tcp 8.8, 7.3 A7).
+  if (c.outcome == facts::Outcome::kTimedOut) return;
   if (r->by == Party::kClient && ending::raced_another(c, survey)) return;
   out.blames(ending::side(r->by));
   if (r->answer) {

@@ -4,11 +4,14 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/silence.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
+
+constexpr Duration kShortestRestart = std::chrono::seconds{5};
 
 /// The peer's side had given the connection up before: its own retransmissions stayed unanswered.
 bool gave_up_itself(const facts::Connection& c, const ending::Reset& r) {
@@ -38,6 +41,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r->foreign()) return;
   // For a server that never took the connection out of its queues there was no state to lose.
   if (r->by == Party::kServer && c.syn >= 0) {
+    if (server_still_in_handshake(c)) return;
     if (!ending::talk_before(c, r->at).acked[0] && c.stream(Party::kServer).syn_count > 1) return;
     bool took = false;
     for (std::int32_t i = c.handshake_ack; i < r->at; ++i)
@@ -48,10 +52,17 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (c.note(r->offender).ack_place == facts::AckPlace::kImpossible) return;
   if (gave_up_itself(c, *r)) return;
   if (r->silence < std::chrono::milliseconds{1000} && r->by == Party::kClient) return;
-  out.supports({r->offender, r->at}, [&] {
+  const auto knew_no_more = [&] {
     return fmt::format("the {} answered a valid segment with RST of exactly its ACK number, without having closed: its host knew the connection no more (RFC 9293 3.10.7.1)",
                        ending::who(r->by));
-  });
+  };
+  // A client's socket goes without its host: given up by its own timeout, killed, its FIN or RST lost on the way here.
+  // No host restarts within a few seconds.
+  if (r->by == Party::kClient && r->silence < kShortestRestart) {
+    out.fits({r->offender, r->at}, knew_no_more);
+    return;
+  }
+  out.supports({r->offender, r->at}, knew_no_more);
   if (r->ttl_known)
     out.supports({r->at}, [&] {
       return fmt::format("the RST has the TTL {} of the {}'s other segments", r->usual_ttl, ending::who(r->by));

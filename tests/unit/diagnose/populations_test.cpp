@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "unit/diagnose/answers.hpp"
@@ -163,7 +164,7 @@ TEST(NatAddressSharing, NeedsTwoSigns) {
   const facts::Address shared = *facts::parse_address("192.0.2.9");
   facts::HostFacts& host = survey.hosts[shared];
   host.connections_as_client = 6;
-  for (std::uint8_t ttl : {63, 63, 127, 127}) host.syn_ttls.add(ttl);
+  for (const auto ttl : std::to_array<std::uint8_t>({63, 63, 127, 127})) host.syn_ttls.add(ttl);
   EXPECT_EQ(find(Populations{}.findings(survey), "nat-address-sharing"), nullptr);
   for (std::uint32_t shape : {11u, 11u, 29u, 29u}) host.syn_shapes.add(shape);
   const auto found = Populations{}.findings(survey);

@@ -216,11 +216,13 @@ TEST(Tracker, GivesTheChallengeAndItsResetToTheNewAttempt) {
   w.server({.flags = kSyn | kAck, .seq = 9'000, .ack = 77'001});
   w.client({.seq = 77'001, .ack = 9'001});
   const auto told = w.told();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].id, 1u);
-  EXPECT_EQ(told[0].segments.size(), 6u);
-  EXPECT_TRUE(told[0].previous_end.has_value());
-  EXPECT_FALSE(told[0].previous_closed);
+  // The connection that held the tuple is told as well: the challenge shows that its end was never heard of.
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].id, 0u);
+  EXPECT_EQ(told[1].id, 1u);
+  EXPECT_EQ(told[1].segments.size(), 6u);
+  EXPECT_TRUE(told[1].previous_end.has_value());
+  EXPECT_FALSE(told[1].previous_closed);
 }
 
 // A SYN that both ends ignore (RFC 5961 4) takes nothing away from the connection.

@@ -1,0 +1,208 @@
+// `tcpwhy watch`: kernel events and a look around once a second, until a signal. Without the right to BPF it looks
+// around only, and says what that cannot see.
+
+#include "cli/watch.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+#include "host/bpf/events.hpp"
+#include "host/bpf/judge.hpp"
+#include "host/bpf/namespaces.hpp"
+
+namespace tcpwhy::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+volatile std::sig_atomic_t g_stop = 0;
+void on_signal(int) { g_stop = 1; }
+
+struct Watcher {
+  const WatchOptions& options;
+  host::Namespaces namespaces;
+  host::ReasonNames no_names;
+  std::unique_ptr<host::KernelEvents> events;
+  std::vector<std::string> shortcomings;
+  std::map<std::string, std::uint64_t> causes;
+  std::uint64_t said = 0, findings = 0;
+  std::set<std::string> stuck_said;
+  bool broken_pipe = false;
+
+  explicit Watcher(const WatchOptions& o, bool polling)
+      : options{o},
+        namespaces{o.all ? host::Namespaces::Reach::kAll : host::Namespaces::Reach::kOwn,
+                   polling ? host::Namespaces::Stuck::kRead : host::Namespaces::Stuck::kSkip} {}
+
+  void write(const host::KernelVerdict& v) {
+    const bool finding = v.kind == host::KernelVerdict::Kind::kFinding;
+    const std::string text = options.format == Format::kText
+                                 ? kernel_line(v)
+                                 : kernel_object(v, said).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    broken_pipe |= std::fwrite(text.data(), 1, text.size(), stdout) != text.size();
+    ++(finding ? findings : said);
+    ++causes[v.diagnoses.front().cause];
+  }
+
+  void write(std::vector<host::KernelVerdict> verdicts) {
+    if (verdicts.empty()) return;
+    for (const host::KernelVerdict& v : verdicts) write(v);
+    broken_pipe |= std::fflush(stdout) != 0;
+  }
+
+  /// What sock_diag shows of sockets whose retransmission timer runs; for hosts without events.
+  void say_stuck(const host::NamespaceSample& s, std::uint64_t now) {
+    for (const host::StuckSample& k : s.stuck) {
+      tw_event e{};
+      e.kind = TW_RETRANSMIT;
+      e.time_ns = now;
+      e.netns = s.netns;
+      e.family = k.local.address.version;
+      std::copy_n(k.local.address.bytes.begin(), 16, e.local);
+      std::copy_n(k.remote.address.bytes.begin(), 16, e.remote);
+      e.local_port = k.local.port;
+      e.remote_port = k.remote.port;
+      e.state = k.state;
+      e.tries = k.retransmits;
+      e.inode = k.inode;
+      e.flags = TW_HAS_SOCKET;
+      judge->observe(e);
+    }
+  }
+
+  std::unique_ptr<host::Judge> judge;
+
+  int run() {
+    judge = std::make_unique<host::Judge>(
+        events ? events->names() : no_names,
+        [this](std::uint32_t netns, const facts::Address& a) { return namespaces.is_local(netns, a); },
+        [](std::uint64_t inode) { return host::Namespaces::owner_of(inode); });
+    look_around();
+    const std::uint64_t began = monotonic_ns();
+    std::uint64_t looked = began;
+    while (g_stop == 0 && !broken_pipe) {
+      if (events)
+        (void)events->poll(100, [this](const tw_event& e) { judge->observe(e); });
+      else
+        usleep(100'000);
+      const std::uint64_t now = monotonic_ns();
+      if (now - looked >= 1'000'000'000u) {
+        looked = now;
+        look_around();
+      }
+      write(judge->due(monotonic_ns()));
+      if (options.duration_s > 0 && static_cast<double>(now - began) * 1e-9 >= options.duration_s) break;
+    }
+    if (events) (void)events->poll(0, [this](const tw_event& e) { judge->observe(e); });
+    look_around();
+    write(judge->rest(monotonic_ns()));
+    return finish();
+  }
+
+  bool first_look = true;
+  void look_around() {
+    const auto samples = namespaces.sample();
+    const std::uint64_t now = monotonic_ns();
+    if (first_look) {
+      std::vector<std::uint64_t> inodes;
+      for (const auto& s : samples)
+        for (const auto& l : s.listeners) inodes.push_back(l.inode);
+      const auto owners = host::Namespaces::owners_of(inodes);
+      for (const auto& s : samples)
+        for (const auto& l : s.listeners)
+          if (const auto at = owners.find(l.inode); at != owners.end()) judge->know_listener(s.netns, l.at.port, at->second);
+    }
+    first_look = false;
+    for (const auto& s : samples) {
+      judge->observe(s, now);
+      if (!events) say_stuck(s, now);
+    }
+  }
+
+  int finish() {
+    const host::EventTotals totals = events ? events->totals() : host::EventTotals{};
+    if (totals.lost > 0)
+      shortcomings.push_back(fmt::format("{} events were lost: what is missing above may have happened", totals.lost));
+    if (options.format == Format::kText) {
+      fmt::print("\n{} connections failed, {} findings", said, findings);
+      if (events) fmt::print("; {} ends of connections opened, {} closed; {} events, {} lost", totals.opened, totals.closed, totals.told, totals.lost);
+      fmt::print("\n");
+      std::vector<std::pair<std::string, std::uint64_t>> ordered{causes.begin(), causes.end()};
+      std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+      for (const auto& [cause, n] : ordered) fmt::print("{:8}  {}\n", n, cause);
+      for (const std::string& s : shortcomings) fmt::print("note: {}\n", s);
+      if (options.cost && events)
+        for (const host::ProgramCost& c : events->costs())
+          fmt::print("cost: {:20} {:10} runs, {:6.1f} ns each\n", c.name, c.runs, c.runs != 0 ? static_cast<double>(c.nanoseconds) / static_cast<double>(c.runs) : 0.0);
+    } else {
+      for (const auto& [cause, n] : causes) {
+        Json out{{"type", "cause"}, {"cause", cause}, {"connections", n}};
+        fmt::print("{}\n", out.dump());
+      }
+      Json out;
+      out["type"] = "summary";
+      out["failed"] = said;
+      out["findings"] = findings;
+      out["source"] = events ? "bpf" : "polling";
+      out["ends_opened"] = totals.opened;
+      out["ends_closed"] = totals.closed;
+      out["events"] = totals.told;
+      out["events_lost"] = totals.lost;
+      out["quality"] = shortcomings;
+      if (options.cost && events) {
+        out["programs"] = Json::array();
+        for (const host::ProgramCost& c : events->costs())
+          out["programs"].push_back({{"name", c.name}, {"runs", c.runs}, {"nanoseconds", c.nanoseconds}});
+      }
+      fmt::print("{}\n", out.dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+    if (broken_pipe || std::fflush(stdout) != 0) return Exit::kCouldNotWork;
+    return said + findings > 0 ? Exit::kSomethingFailed : Exit::kNothingFailed;
+  }
+};
+
+}  // namespace
+
+int watch(const WatchOptions& options) {
+  host::EventOptions how;
+  how.cost = options.cost ? host::EventOptions::Cost::kMeasure : host::EventOptions::Cost::kDoNotMeasure;
+  // The namespace must be known before the programs are loaded.
+  std::vector<std::uint32_t> chosen;
+  {
+    host::Namespaces look{host::Namespaces::Reach::kOwn, host::Namespaces::Stuck::kSkip};
+    how.netns = options.all || options.netns.size() > 1 ? 0 : look.own();
+    for (const std::string& which : options.netns) {
+      auto inode = look.only(which);
+      if (!inode) {
+        fmt::print(stderr, "tcpwhy: {}\n", inode.error().message);
+        return Exit::kCouldNotWork;
+      }
+      chosen.push_back(*inode);
+      if (options.netns.size() == 1) how.netns = *inode;
+    }
+  }
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+  auto events = host::open_kernel_events(how);
+  Watcher watcher{options, !events};
+  for (const std::string& which : options.netns) (void)watcher.namespaces.only(which);
+  if (events) {
+    watcher.events = std::move(*events);
+    watcher.shortcomings = watcher.events->shortcomings();
+  } else {
+    watcher.shortcomings.push_back(fmt::format(
+        "no kernel events: {}. Polling instead: resets, refused connects and short failures are not seen, owners only of sockets still open",
+        events.error().message));
+  }
+  for (const std::string& s : watcher.shortcomings) fmt::print(stderr, "tcpwhy: {}\n", s);
+  fmt::print(stderr, "tcpwhy: watching {}; Ctrl-C ends and sums up\n",
+             options.all ? "every network namespace" : options.netns.empty() ? "this network namespace" : "the given network namespaces");
+  return watcher.run();
+}
+
+}  // namespace tcpwhy::cli

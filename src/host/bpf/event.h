@@ -1,0 +1,86 @@
+// What the kernel programs hand over: one fixed record. Read by the C of watch.bpf.c and by the C++ of the reader,
+// so it knows neither language's library. Addresses and packet numbers are in host order where the kernel keeps them
+// so; addresses are in network order, IPv4 in the first four octets.
+#pragma once
+
+#ifdef __cplusplus
+#include <cstdint>
+#else
+typedef __UINT8_TYPE__ uint8_t;
+typedef __UINT16_TYPE__ uint16_t;
+typedef __UINT32_TYPE__ uint32_t;
+typedef __INT32_TYPE__ int32_t;
+typedef __UINT64_TYPE__ uint64_t;
+#endif
+
+enum tw_kind {
+  TW_LISTEN = 1,       /* a socket began or ended to listen */
+  TW_RESET_SENT,       /* tcp:tcp_send_reset */
+  TW_RESET_RECEIVED,   /* tcp:tcp_receive_reset */
+  TW_CONNECT_FAILED,   /* SYN_SENT to CLOSE */
+  TW_DIED,             /* a connection to CLOSE with an error that is no reset */
+  TW_KILLED,           /* a signal took the owner of an open connection */
+  TW_RETRANSMIT,       /* tcp:tcp_retransmit_skb, only where the timer repeats itself */
+  TW_SYNACK_REPEATED,  /* tcp:tcp_retransmit_synack */
+  TW_DROPPED           /* skb:kfree_skb with a reason that was asked for */
+};
+
+enum tw_flag {
+  TW_HAS_SOCKET = 1 << 0,    /* the numbers of a full socket are filled in */
+  TW_HAS_PACKET = 1 << 1,    /* seq, ack, flags, ttl, window, payload are those of a packet */
+  TW_CONNECTED_OUT = 1 << 2, /* the owner called connect() on it */
+  TW_OWNER_KNOWN = 1 << 3,   /* pid and comm are the owner's */
+  TW_OWNER_DYING = 1 << 4,   /* the owner was exiting when it closed */
+  TW_REMEMBERED = 1 << 5,    /* the tuple was a connection of this host a short while ago: `closed_*` */
+  TW_ORPHAN = 1 << 6,        /* closed by its application */
+  TW_LINGER_ZERO = 1 << 7,   /* SO_LINGER with a time of 0 */
+  TW_NOT_FULL = 1 << 8,      /* TIME_WAIT or FIN_WAIT2 mini-socket, or a request */
+  TW_REQ_ACKED = 1 << 9,     /* the request had got a bare ACK */
+  TW_INCOMING = 1 << 10,     /* the packet came in (its destination is ours) */
+  TW_FAST_OPEN = 1 << 11,
+  TW_CALLED = 1 << 12        /* in the owner's own system call */
+};
+
+struct tw_event {
+  uint64_t time_ns;    /* CLOCK_MONOTONIC */
+  uint64_t sock;       /* names the socket while it lives */
+  uint64_t opened_ns;  /* connect(), 0 unknown */
+  uint64_t bytes_in, bytes_acked, bytes_sent;
+  uint64_t quiet_us;   /* since a packet passed, as far as the socket knows */
+  uint64_t closed_ns;  /* when the remembered connection ended */
+  uint64_t inode;      /* of the socket's file, 0 none */
+  uint32_t netns;
+  uint32_t flags;      /* enum tw_flag */
+  uint32_t reason;     /* the kernel's number of a reset or drop reason */
+  int32_t error;       /* sk_err */
+  uint32_t pid;        /* process, not thread */
+  uint32_t signal;     /* that the owner is dying of */
+  uint32_t unread, unacked, retransmitted;
+  uint32_t user_timeout_ms, srtt_us;
+  uint32_t seq, ack;
+  uint32_t queue, queue_limit;  /* accept queue of the listener */
+  uint32_t closed_pid;
+  uint16_t local_port, remote_port;
+  uint16_t window, payload;
+  uint16_t mss;
+  uint8_t kind, family;  /* 4 or 6 */
+  uint8_t old_state, state;
+  uint8_t tries;         /* timeouts in a row: of data, a SYN or a SYN-ACK */
+  uint8_t probes;        /* unanswered probes */
+  uint8_t shut, defer_accept;
+  uint8_t tcp_flags, ttl;
+  uint8_t closed_state;  /* what the remembered connection was when it ended */
+  uint8_t closed_error;
+  uint8_t pad[4];
+  uint8_t local[16] __attribute__((aligned(8)));
+  uint8_t remote[16];
+  char comm[16];
+  char closed_comm[16];
+};
+
+/* Per CPU. */
+struct tw_stats {
+  uint64_t lost;       /* events that found the ring full */
+  uint64_t told;       /* events handed over */
+  uint64_t opened, closed;  /* connections of this host seen to open and to end */
+};

@@ -1,0 +1,272 @@
+// Loading, attaching and reading the programs of watch.bpf.c through libbpf.
+
+#include "host/bpf/events.hpp"
+
+#include <fmt/format.h>
+
+#if TCPWHY_BPF
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+#endif
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace tcpwhy::host {
+
+std::string_view ReasonNames::reset_reason(std::uint32_t n) const {
+  return n < reset.size() && !reset[n].empty() ? std::string_view{reset[n]} : "NOT_SPECIFIED";
+}
+std::string_view ReasonNames::drop_reason(std::uint32_t n) const {
+  return n < drop.size() && !drop[n].empty() ? std::string_view{drop[n]} : "NOT_SPECIFIED";
+}
+
+#if TCPWHY_BPF
+
+// The object of watch.bpf.c, as bytes (tools/embed_bpf.py).
+extern const unsigned char kWatchObject[];
+extern const std::size_t kWatchObjectSize;
+
+namespace {
+
+// Drops that say something about a connection; all others are turned away in the kernel. NO_SOCKET is told by its
+// RST, and the drops of ordinary operation (duplicates, old ACKs, queue pruning) are no fault.
+constexpr const char* kToldDrops[] = {
+    "TCP_CSUM", "NETFILTER_DROP", "IP_RPFILTER", "XFRM_POLICY", "SOCKET_FILTER", "SOCKET_RCVBUFF", "PROTO_MEM",
+    "TCP_AUTH_HDR", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE", "TCP_AONOTFOUND", "TCP_AOUNEXPECTED",
+    "TCP_AOKEYNOTFOUND", "TCP_AOFAILURE", "SOCKET_BACKLOG", "TCP_ZEROWINDOW", "TCP_RFC7323_PAWS",
+    "TCP_RFC7323_TW_PAWS", "TCP_LISTEN_OVERFLOW", "TCP_INVALID_SYN", "TCP_RESET", "TCP_INVALID_SEQUENCE",
+    "TCP_INVALID_ACK_SEQUENCE", "TCP_ACK_UNSENT_DATA", "TCP_TOO_OLD_ACK", "TCP_MINTTL", "NEIGH_FAILED",
+    "NEIGH_CREATEFAIL", "TC_INGRESS", "TC_EGRESS", "BPF_CGROUP_EGRESS", "IP_INNOROUTES", "IP_INADDRERRORS",
+    "PKT_TOO_BIG", "QDISC_DROP"};
+
+std::string g_last_words;  // the last warning of libbpf: the verifier's, when loading fails
+
+int remember_words(enum libbpf_print_level level, const char* format, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  std::array<char, 512> text{};
+  std::vsnprintf(text.data(), text.size(), format, arguments);
+  if (std::strstr(text.data(), "LOG") == nullptr && text[0] == 'l') g_last_words = text.data();
+  while (!g_last_words.empty() && g_last_words.back() == '\n') g_last_words.pop_back();
+  return 0;
+}
+
+/// "SK_RST_REASON_NO_SOCKET" at 1 becomes [1] = "NO_SOCKET".
+std::vector<std::string> enum_names(const btf* kernel, const char* name, std::string_view prefix) {
+  std::vector<std::string> out;
+  const int id = btf__find_by_name_kind(kernel, name, BTF_KIND_ENUM);
+  if (id < 0) return out;
+  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
+  const struct btf_enum* values = btf_enum(type);
+  for (__u16 i = 0; i < btf_vlen(type); ++i) {
+    const std::string_view word = btf__name_by_offset(kernel, values[i].name_off);
+    if (values[i].val < 0 || values[i].val > 255 || !word.starts_with(prefix)) continue;
+    const auto at = static_cast<std::size_t>(values[i].val);
+    if (out.size() <= at) out.resize(at + 1);
+    out[at] = word.substr(prefix.size());
+  }
+  return out;
+}
+
+/// How many arguments a tracepoint of this kernel has (its context pointer not counted); -1: there is no such tracepoint.
+int tracepoint_arguments(const btf* kernel, const char* name) {
+  const std::string type_name = fmt::format("btf_trace_{}", name);
+  const int id = btf__find_by_name_kind(kernel, type_name.c_str(), BTF_KIND_TYPEDEF);
+  if (id < 0) return -1;
+  const btf_type* type = btf__type_by_id(kernel, static_cast<__u32>(id));
+  type = btf__type_by_id(kernel, type->type);       // a pointer
+  if (type != nullptr) type = btf__type_by_id(kernel, type->type);  // to a function
+  return type != nullptr && btf_is_func_proto(type) ? btf_vlen(type) - 1 : -1;
+}
+
+struct CloseObject {
+  void operator()(bpf_object* o) const { bpf_object__close(o); }
+};
+struct CloseBtf {
+  void operator()(btf* b) const { btf__free(b); }
+};
+struct CloseRing {
+  void operator()(ring_buffer* r) const { ring_buffer__free(r); }
+};
+
+struct Program {
+  const char* name;
+  const char* tracepoint;
+  const char* without;  // what cannot be told without it
+};
+constexpr Program kPrograms[] = {
+    {"on_state", "inet_sock_set_state", "connects that fail and connections that time out"},
+    {"on_reset_sent", "tcp_send_reset", "resets this host sends"},
+    {"on_reset_received", "tcp_receive_reset", "resets this host receives"},
+    {"on_retransmit", "tcp_retransmit_skb", "silence before it becomes a time-out"},
+    {"on_synack", "tcp_retransmit_synack", "handshakes that do not complete"},
+    {"on_drop", "kfree_skb", "packets the kernel drops"},
+};
+
+class Loaded final : public KernelEvents {
+ public:
+  ~Loaded() override {
+    ring_.reset();
+    object_.reset();
+    if (statistics_ >= 0) ::close(statistics_);
+  }
+
+  static Result<std::unique_ptr<KernelEvents>> make(const EventOptions& options) {
+    libbpf_set_print(remember_words);
+    std::unique_ptr<btf, CloseBtf> kernel{btf__load_vmlinux_btf()};
+    if (!kernel)
+      return Error{"watch.btf", "this kernel does not describe its types (/sys/kernel/btf/vmlinux is missing or unreadable)"};
+    auto out = std::make_unique<Loaded>();
+    out->names_.reset = enum_names(kernel.get(), "sk_rst_reason", "SK_RST_REASON_");
+    out->names_.drop = enum_names(kernel.get(), "skb_drop_reason", "SKB_DROP_REASON_");
+
+    LIBBPF_OPTS(bpf_object_open_opts, how, .object_name = "tcpwhy_watch");
+    out->object_.reset(bpf_object__open_mem(kWatchObject, kWatchObjectSize, &how));
+    if (!out->object_) return Error{"watch.object", "the built-in BPF object cannot be read by this libbpf"};
+    out->choose(kernel.get());
+    if (auto error = out->configure(options)) return *error;
+    if (options.cost == EventOptions::Cost::kMeasure) out->statistics_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (const int status = bpf_object__load(out->object_.get()); status != 0) {
+      if (status == -EPERM || status == -EACCES)
+        return Error{"watch.rights", "BPF needs root, or CAP_BPF and CAP_PERFMON"};
+      return Error{"watch.load", fmt::format("the kernel refused the BPF programs ({}): {}", std::strerror(-status), g_last_words)};
+    }
+    if (auto error = out->attach()) return *error;
+    return std::unique_ptr<KernelEvents>{std::move(out)};
+  }
+
+  bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) override {
+    each_ = &each;
+    const int status = ring_buffer__poll(ring_.get(), milliseconds);
+    each_ = nullptr;
+    return status >= 0;
+  }
+
+  [[nodiscard]] EventTotals totals() const override {
+    EventTotals out;
+    const int cpus = libbpf_num_possible_cpus();
+    const int map = bpf_object__find_map_fd_by_name(object_.get(), "stats");
+    if (cpus <= 0 || map < 0) return out;
+    std::vector<tw_stats> each(static_cast<std::size_t>(cpus));
+    const __u32 zero = 0;
+    if (bpf_map_lookup_elem(map, &zero, each.data()) != 0) return out;
+    for (const tw_stats& s : each) {
+      out.lost += s.lost;
+      out.told += s.told;
+      out.opened += s.opened;
+      out.closed += s.closed;
+    }
+    return out;
+  }
+  [[nodiscard]] const ReasonNames& names() const override { return names_; }
+  [[nodiscard]] const std::vector<std::string>& shortcomings() const override { return shortcomings_; }
+  [[nodiscard]] std::vector<ProgramCost> costs() const override {
+    std::vector<ProgramCost> out;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_.get()) {
+      if (!bpf_program__autoload(program)) continue;
+      bpf_prog_info info{};
+      __u32 size = sizeof info;
+      if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
+      out.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
+    }
+    return out;
+  }
+
+ private:
+  /// Only programs whose tracepoint this kernel has, with the arguments it has.
+  void choose(const btf* kernel) {
+    auto load = [&](const char* name, bool on) {  // NOLINT: libbpf's own parameter
+      if (bpf_program* p = bpf_object__find_program_by_name(object_.get(), name)) bpf_program__set_autoload(p, on);
+    };
+    for (const Program& p : kPrograms) {
+      const int arguments = tracepoint_arguments(kernel, p.tracepoint);
+      const bool plain = std::string_view{p.name} == "on_reset_sent" && arguments == 2;
+      const bool usable = arguments >= 1 && !plain && (std::string_view{p.name} != "on_drop" || arguments >= 3);
+      load(p.name, usable);
+      if (std::string_view{p.name} == "on_reset_sent") load("on_reset_sent_plain", plain);
+      if (plain) shortcomings_.push_back("this kernel names no reason for the resets it sends (6.10 and later do)");
+      if (!usable && !plain)
+        shortcomings_.push_back(fmt::format("this kernel cannot tell {} (no usable tracepoint {})", p.without, p.tracepoint));
+    }
+  }
+
+  std::optional<Error> configure(const EventOptions& options) {
+    bpf_map* constants = nullptr;
+    bpf_object__for_each_map(constants, object_.get()) if (std::strstr(bpf_map__name(constants), ".rodata") != nullptr) break;
+    const btf* own = bpf_object__btf(object_.get());
+    const int section = own != nullptr ? btf__find_by_name_kind(own, ".rodata", BTF_KIND_DATASEC) : -1;
+    std::size_t size = 0;
+    auto* bytes = constants != nullptr
+                      ? static_cast<unsigned char*>(const_cast<void*>(bpf_map__initial_value(constants, &size)))
+                      : nullptr;
+    if (bytes == nullptr || section < 0) return Error{"watch.object", "the built-in BPF object has no settings"};
+    const btf_type* type = btf__type_by_id(own, static_cast<__u32>(section));
+    const btf_var_secinfo* variables = btf_var_secinfos(type);
+    for (__u16 i = 0; i < btf_vlen(type); ++i) {
+      const btf_type* variable = btf__type_by_id(own, variables[i].type);
+      const std::string_view name = btf__name_by_offset(own, variable->name_off);
+      unsigned char* at = bytes + variables[i].offset;
+      if (name == "only_netns") std::memcpy(at, &options.netns, sizeof options.netns);
+      if (name != "told_reasons") continue;
+      for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
+        for (const char* told : kToldDrops)
+          if (names_.drop[n] == told) at[n] = 1;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Error> attach() {
+    bpf_program* program = nullptr;
+    std::size_t attached = 0;
+    bpf_object__for_each_program(program, object_.get()) {
+      if (!bpf_program__autoload(program)) continue;
+      bpf_link* link = bpf_program__attach(program);
+      if (link == nullptr) {
+        shortcomings_.push_back(fmt::format("program {} could not be attached: {}", bpf_program__name(program), std::strerror(errno)));
+        continue;
+      }
+      links_.emplace_back(link);
+      ++attached;
+    }
+    if (attached == 0) return Error{"watch.attach", "no BPF program could be attached on this kernel"};
+    ring_.reset(ring_buffer__new(
+        bpf_object__find_map_fd_by_name(object_.get(), "events"),
+        [](void* self, void* data, std::size_t size) {
+          auto* me = static_cast<Loaded*>(self);
+          if (size >= sizeof(tw_event) && me->each_ != nullptr) (*me->each_)(*static_cast<const tw_event*>(data));
+          return 0;
+        },
+        this, nullptr));
+    if (!ring_) return Error{"watch.ring", "the ring buffer of the BPF programs cannot be read"};
+    return std::nullopt;
+  }
+
+  struct CloseLink {
+    void operator()(bpf_link* l) const { bpf_link__destroy(l); }
+  };
+  std::unique_ptr<bpf_object, CloseObject> object_;
+  std::vector<std::unique_ptr<bpf_link, CloseLink>> links_;
+  std::unique_ptr<ring_buffer, CloseRing> ring_;
+  ReasonNames names_;
+  std::vector<std::string> shortcomings_;
+  const std::function<void(const tw_event&)>* each_ = nullptr;
+  int statistics_ = -1;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<KernelEvents>> open_kernel_events(const EventOptions& options) { return Loaded::make(options); }
+
+#else
+
+Result<std::unique_ptr<KernelEvents>> open_kernel_events(const EventOptions&) {
+  return Error{"watch.build", "this tcpwhy was built without BPF (clang and libbpf were not found)"};
+}
+
+#endif
+
+}  // namespace tcpwhy::host

@@ -1,0 +1,55 @@
+#pragma once
+// The kernel's own events, from the programs of watch.bpf.c. Opening loads and attaches them; the programs go with
+// their reader, however it ends, because nothing is pinned. A real clock is read here and only here.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/bpf/event.h"
+#include "tcpwhy/result.hpp"
+
+namespace tcpwhy::host {
+
+/// The kernel's words for its own numbers, without their prefix: "NO_SOCKET".
+struct ReasonNames {
+  std::vector<std::string> reset, drop;
+  [[nodiscard]] std::string_view reset_reason(std::uint32_t n) const;
+  [[nodiscard]] std::string_view drop_reason(std::uint32_t n) const;
+};
+
+/// What one program has cost, by the kernel's own statistics.
+struct ProgramCost {
+  std::string name;
+  std::uint64_t runs = 0, nanoseconds = 0;
+};
+
+struct EventTotals {
+  std::uint64_t lost = 0, told = 0;     ///< events that found the ring full; handed over
+  std::uint64_t opened = 0, closed = 0; ///< ends of connections seen to open and to end
+};
+
+struct EventOptions {
+  std::uint32_t netns = 0;  ///< inode of the only network namespace to tell of; 0 all
+  enum class Cost : std::uint8_t { kDoNotMeasure, kMeasure } cost = Cost::kDoNotMeasure;
+};
+
+class KernelEvents {
+ public:
+  virtual ~KernelEvents() = default;
+  /// Waits for events, at most so long, and hands each over. Returns false when interrupted.
+  virtual bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) = 0;
+  [[nodiscard]] virtual EventTotals totals() const = 0;
+  [[nodiscard]] virtual const ReasonNames& names() const = 0;
+  [[nodiscard]] virtual std::vector<ProgramCost> costs() const = 0;
+  /// What this kernel does not tell, a sentence each.
+  [[nodiscard]] virtual const std::vector<std::string>& shortcomings() const = 0;
+};
+
+/// Loads and attaches. The error says what is missing: the build, the right, or the kernel.
+Result<std::unique_ptr<KernelEvents>> open_kernel_events(const EventOptions& options);
+
+}  // namespace tcpwhy::host

@@ -1,0 +1,465 @@
+// What the kernel says about TCP connections that fail, as they fail.
+//
+// Every program sits on a tracepoint of the kernel, runs in a hundred nanoseconds or so, and on a healthy connection
+// says nothing: it only notes who called connect() or close() (in the socket's own storage, which dies with it), and,
+// when a connection ends, its tuple in a table of the last ends, so that a later segment to it can be told from a
+// stranger's. Only what is unusual becomes an event in the ring. What finds the ring full is counted.
+//
+// The programs need no license of the kernel's beyond what their helpers ask for; "Dual MIT/GPL" names both.
+
+#include "core.h"
+//
+#include <bpf/bpf_helpers.h>
+//
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "event.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define PF_EXITING 0x4  // include/linux/sched.h
+
+// Set before loading. 0: all network namespaces.
+const volatile __u32 only_netns = 0;
+// One octet per drop reason of the running kernel: 1 is told.
+const volatile __u8 told_reasons[256] = {};
+const volatile __u32 retransmits_told = 2;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct tw_stats);
+} stats SEC(".maps");
+
+// Who called connect() or close() on a socket.
+struct owner {
+  __u64 opened_ns, closed_ns;
+  __u32 pid, flags, signal, pad;
+  char comm[16];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct owner);
+} owners SEC(".maps");
+
+// The last ends of connections: a table without chains, the newer end takes the place.
+struct ended {
+  __u64 key, time_ns;
+  __u32 pid;
+  __u8 state, error, pad[2];
+  char comm[16];
+};
+#define ENDED_SLOTS (1 << 16)
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, ENDED_SLOTS);
+  __type(key, __u32);
+  __type(value, struct ended);
+} ends SEC(".maps");
+
+static __always_inline struct tw_stats *my_stats(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&stats, &zero);
+}
+
+static __always_inline __u64 mix(__u64 h, __u64 v) {
+  h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+  return h ^ (h >> 29);
+}
+
+static __always_inline __u64 tuple_key(const struct tw_event *e) {
+  const __u64 *l = (const __u64 *)e->local, *r = (const __u64 *)e->remote;
+  __u64 h = mix(e->netns, ((__u64)e->local_port << 16) | e->remote_port);
+  h = mix(mix(h, l[0]), r[0]);
+  if (e->family == 6) h = mix(mix(h, l[1]), r[1]);
+  return h;
+}
+
+static __always_inline __u32 netns_of(const struct sock *sk) { return sk->__sk_common.skc_net.net->ns.inum; }
+static __always_inline bool is_ours(__u32 netns) { return only_netns == 0 || netns == only_netns; }
+
+static __always_inline struct tw_event *begin(__u8 kind) {
+  struct tw_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+  struct tw_stats *s = my_stats();
+  if (!e) {
+    if (s) s->lost++;
+    return 0;
+  }
+  if (s) s->told++;
+  __builtin_memset(e, 0, sizeof(*e));
+  e->time_ns = bpf_ktime_get_ns();
+  e->kind = kind;
+  return e;
+}
+
+// What every kind of socket has, mini-sockets and requests included.
+static __always_inline void put_common(struct tw_event *e, const struct sock_common *c) {
+  e->netns = c->skc_net.net->ns.inum;
+  e->state = c->skc_state;
+  e->local_port = c->skc_num;
+  e->remote_port = __builtin_bswap16(c->skc_dport);
+  if (c->skc_family == AF_INET6) {
+    e->family = 6;
+    bpf_core_read(e->local, 16, &c->skc_v6_rcv_saddr);
+    bpf_core_read(e->remote, 16, &c->skc_v6_daddr);
+    // An IPv4 connection of an IPv6 socket: ::ffff:a.b.c.d.
+    const __u32 *words = (const __u32 *)e->remote;
+    if (words[0] == 0 && words[1] == 0 && words[2] == 0xffff0000u) {
+      e->family = 4;
+      __builtin_memset(e->local, 0, 16);
+      __builtin_memset(e->remote, 0, 16);
+      *(__u32 *)e->local = c->skc_rcv_saddr;
+      *(__u32 *)e->remote = c->skc_daddr;
+    }
+  } else {
+    e->family = 4;
+    *(__u32 *)e->local = c->skc_rcv_saddr;
+    *(__u32 *)e->remote = c->skc_daddr;
+  }
+}
+
+static __always_inline void put_task(struct tw_event *e) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  e->pid = bpf_get_current_pid_tgid() >> 32;
+  bpf_get_current_comm(e->comm, sizeof(e->comm));
+  e->flags |= TW_OWNER_KNOWN | TW_CALLED;
+  if (task->flags & PF_EXITING) {
+    e->flags |= TW_OWNER_DYING;
+    e->signal = task->exit_code & 0x7f;
+  }
+}
+
+static __always_inline void put_owner(struct tw_event *e, const struct sock *sk) {
+  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, 0);
+  if (!o) return;
+  e->flags |= o->flags;
+  e->opened_ns = o->opened_ns;
+  e->closed_ns = o->closed_ns;
+  e->pid = o->pid;
+  e->signal = o->signal;
+  __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
+}
+
+// The numbers of a full socket.
+static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
+  put_common(e, &sk->__sk_common);
+  if (e->local_port == 0) {
+    // The port was given back before the state changed; the number it had is still here.
+    __be16 port = 0;
+    bpf_core_read(&port, sizeof(port), &((const struct inet_sock *)sk)->inet_sport);
+    e->local_port = __builtin_bswap16(port);
+  }
+  e->sock = (__u64)sk;
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  if (!tp) return;
+  e->flags |= TW_HAS_SOCKET;
+  e->error = sk->sk_err;
+  e->shut = sk->sk_shutdown;
+  unsigned long flags = sk->__sk_common.skc_flags;
+  if (flags & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_DEAD))) e->flags |= TW_ORPHAN;
+  if ((flags & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_LINGER))) && sk->sk_lingertime == 0)
+    e->flags |= TW_LINGER_ZERO;
+  if (e->state == TCP_LISTEN) {
+    e->queue = sk->sk_ack_backlog;
+    e->queue_limit = sk->sk_max_ack_backlog;
+    e->defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;
+  } else {
+    e->bytes_in = tp->bytes_received;
+    e->bytes_acked = tp->bytes_acked;
+    e->bytes_sent = tp->bytes_sent;
+    e->unread = tp->rcv_nxt - tp->copied_seq;
+    e->unacked = tp->write_seq - tp->snd_una;
+    e->retransmitted = tp->total_retrans;
+    e->srtt_us = tp->srtt_us >> 3;
+    e->mss = tp->mss_cache;
+    e->seq = tp->snd_nxt;
+    e->ack = tp->rcv_nxt;
+    e->quiet_us = e->time_ns / 1000 - tp->tcp_mstamp;
+    e->tries = tp->inet_conn.icsk_retransmits;
+    e->probes = tp->inet_conn.icsk_probes_out;
+    e->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
+  }
+  struct socket *socket = sk->sk_socket;
+  if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+}
+
+// The tuple and numbers of a packet. Answers whether it is TCP over IP at all.
+static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff *skb, bool incoming) {
+  unsigned char ip[40], tcp[16];
+  unsigned char *at = skb->head + skb->network_header;
+  __u32 payload = 0, offset;
+  if (bpf_probe_read_kernel(ip, sizeof(ip), at)) return false;
+  const __u8 *from, *to;
+  if ((ip[0] >> 4) == 4) {
+    if (ip[9] != IPPROTO_TCP || ((ip[6] & 0x1f) | ip[7])) return false;
+    offset = (ip[0] & 15) * 4;
+    payload = (ip[2] << 8 | ip[3]) - offset;
+    e->ttl = ip[8];
+    from = ip + 12, to = ip + 16;
+    e->family = 4;
+    __builtin_memset(e->local, 0, 16);
+    __builtin_memset(e->remote, 0, 16);
+    __builtin_memcpy(incoming ? e->remote : e->local, from, 4);
+    __builtin_memcpy(incoming ? e->local : e->remote, to, 4);
+  } else if ((ip[0] >> 4) == 6) {
+    if (ip[6] != IPPROTO_TCP) return false;
+    offset = 40;
+    payload = ip[4] << 8 | ip[5];
+    e->ttl = ip[7];
+    e->family = 6;
+    __builtin_memcpy(incoming ? e->remote : e->local, ip + 8, 16);
+    __builtin_memcpy(incoming ? e->local : e->remote, ip + 24, 16);
+  } else {
+    return false;
+  }
+  if (bpf_probe_read_kernel(tcp, sizeof(tcp), at + offset)) return false;
+  __u16 source = tcp[0] << 8 | tcp[1], target = tcp[2] << 8 | tcp[3];
+  e->local_port = incoming ? target : source;
+  e->remote_port = incoming ? source : target;
+  e->seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
+  e->ack = (__u32)tcp[8] << 24 | tcp[9] << 16 | tcp[10] << 8 | tcp[11];
+  e->tcp_flags = tcp[13];
+  e->window = tcp[14] << 8 | tcp[15];
+  payload -= (tcp[12] >> 4) * 4;
+  e->payload = payload < 0xffff ? payload : 0xffff;
+  e->flags |= TW_HAS_PACKET | (incoming ? TW_INCOMING : 0);
+  return true;
+}
+
+static __always_inline void remember(struct tw_event *e) {
+  __u64 key = tuple_key(e);
+  __u32 slot = key >> 48;
+  struct ended *end = bpf_map_lookup_elem(&ends, &slot);
+  if (!end || end->key != key) return;
+  e->flags |= TW_REMEMBERED;
+  e->closed_ns = end->time_ns;
+  e->closed_pid = end->pid;
+  e->closed_state = end->state;
+  e->closed_error = end->error;
+  __builtin_memcpy(e->closed_comm, end->comm, sizeof(end->comm));
+}
+
+static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
+  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!o) return;
+  struct task_struct *task = bpf_get_current_task_btf();
+  if (flags & TW_CONNECTED_OUT)
+    o->opened_ns = bpf_ktime_get_ns();
+  else
+    o->closed_ns = bpf_ktime_get_ns();
+  o->pid = bpf_get_current_pid_tgid() >> 32;
+  o->flags |= flags | TW_OWNER_KNOWN;
+  if (task->flags & PF_EXITING) {
+    o->flags |= TW_OWNER_DYING;
+    o->signal = task->exit_code & 0x7f;
+  }
+  bpf_get_current_comm(o->comm, sizeof(o->comm));
+}
+
+static __always_inline void note_end(const struct sock *sk, __u8 old) {
+  // Only as much of an event as tuple_key() reads.
+  struct tw_event e;
+  __builtin_memset(e.local, 0, 32);
+  put_common(&e, &sk->__sk_common);
+  __u64 key = tuple_key(&e);
+  __u32 slot = key >> 48;
+  struct ended *end = bpf_map_lookup_elem(&ends, &slot);
+  if (!end) return;
+  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, 0);
+  end->key = key;
+  end->time_ns = bpf_ktime_get_ns();
+  end->state = old;
+  end->error = sk->sk_err;
+  if (o) {
+    end->pid = o->pid;
+    __builtin_memcpy(end->comm, o->comm, sizeof(end->comm));
+  } else {
+    end->pid = 0;
+    end->comm[0] = 0;
+  }
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
+  if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
+  struct tw_stats *s = my_stats();
+  if (now == TCP_ESTABLISHED) {
+    if (s) s->opened++;
+    return 0;
+  }
+  if (now == TCP_SYN_SENT) {
+    // In connect(); the local port may not be chosen yet.
+    note_owner(sk, TW_CONNECTED_OUT);
+    return 0;
+  }
+  if (now == TCP_LISTEN || old == TCP_LISTEN) {
+    struct tw_event *e = begin(TW_LISTEN);
+    if (!e) return 0;
+    put_socket(e, sk);
+    put_task(e);
+    e->old_state = old;
+    e->state = now;
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+  }
+  if (now == TCP_FIN_WAIT1 || now == TCP_LAST_ACK) {
+    // In close() or shutdown(), or at the exit of the process.
+    struct task_struct *task = bpf_get_current_task_btf();
+    bool killed = (task->flags & PF_EXITING) && (task->exit_code & 0x7f);
+    if (now == TCP_FIN_WAIT1) note_owner(sk, 0);
+    if (!killed) return 0;
+    struct tw_event *e = begin(TW_KILLED);
+    if (!e) return 0;
+    put_socket(e, sk);
+    put_owner(e, sk);
+    put_task(e);
+    e->old_state = old;
+    e->state = now;
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+  }
+  if (now != TCP_CLOSE) return 0;
+  note_end(sk, old);
+  if (old == TCP_SYN_SENT) {
+    struct tw_event *e = begin(TW_CONNECT_FAILED);
+    if (!e) return 0;
+    put_socket(e, sk);
+    put_owner(e, sk);
+    e->old_state = old;
+    e->state = now;
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+  }
+  if (s) s->closed++;
+  int error = sk->sk_err;
+  if (error == 0 || error == 104 || error == 32) return 0;  // ECONNRESET, EPIPE: told by their RST
+  struct tw_event *e = begin(TW_DIED);
+  if (!e) return 0;
+  put_socket(e, sk);
+  put_owner(e, sk);
+  e->old_state = old;
+  e->state = now;
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}
+
+static __always_inline int reset_sent(const struct sock *sk, const struct sk_buff *skb, __u32 reason) {
+  __u32 netns = 0;
+  if (sk)
+    netns = netns_of(sk);
+  else if (skb && skb->dev)
+    netns = skb->dev->nd_net.net->ns.inum;
+  if (!is_ours(netns)) return 0;
+  struct tw_event *e = begin(TW_RESET_SENT);
+  if (!e) return 0;
+  e->reason = reason;
+  if (sk) {
+    __u8 state = sk->__sk_common.skc_state;
+    if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV) {
+      put_common(e, &sk->__sk_common);
+      e->flags |= TW_NOT_FULL;
+    } else {
+      put_socket(e, sk);
+      put_owner(e, sk);
+    }
+  }
+  e->netns = netns;
+  // The packet knows the peer where the socket is a listener (its own remote end is empty).
+  if (skb) put_packet(e, skb, true);
+  if (!skb) put_task(e);
+  remember(e);
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(on_reset_sent, const struct sock *sk, const struct sk_buff *skb, int reason) {
+  return reset_sent(sk, skb, reason);
+}
+// Kernels before 6.10 name no reason.
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(on_reset_sent_plain, const struct sock *sk, const struct sk_buff *skb) {
+  return reset_sent(sk, skb, 0);
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(on_reset_received, struct sock *sk) {
+  if (!is_ours(netns_of(sk))) return 0;
+  if (sk->__sk_common.skc_state == TCP_SYN_SENT) return 0;  // told as a failed connect
+  struct tw_event *e = begin(TW_RESET_RECEIVED);
+  if (!e) return 0;
+  put_socket(e, sk);
+  put_owner(e, sk);
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
+  if (!sk || !is_ours(netns_of(sk))) return 0;
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  if (!tp) return 0;
+  __u8 state = sk->__sk_common.skc_state, tries = tp->inet_conn.icsk_retransmits;
+  if (state != TCP_SYN_SENT && tries < retransmits_told) return 0;
+  struct tw_event *e = begin(TW_RETRANSMIT);
+  if (!e) return 0;
+  put_socket(e, sk);
+  put_owner(e, sk);
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}
+
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
+  if (!sk || !req || !is_ours(netns_of(sk))) return 0;
+  struct tw_event *e = begin(TW_SYNACK_REPEATED);
+  if (!e) return 0;
+  put_socket(e, sk);
+  put_owner(e, sk);
+  put_common(e, &req->__req_common);
+  e->state = TCP_SYN_RECV;
+  e->tries = BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout);
+  if (BPF_CORE_READ_BITFIELD_PROBED((struct inet_request_sock *)req, acked)) e->flags |= TW_REQ_ACKED;
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_drop, const struct sk_buff *skb, void *where, __u32 reason) {
+  if (reason >= sizeof(told_reasons) || !told_reasons[reason & 255]) return 0;
+  __u16 protocol = skb->protocol;
+  if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
+  const struct sock *sk = skb->sk;
+  __u32 netns = 0;
+  if (skb->dev)
+    netns = skb->dev->nd_net.net->ns.inum;
+  else if (sk)
+    netns = netns_of(sk);
+  if (!is_ours(netns)) return 0;
+  struct tw_event *e = begin(TW_DROPPED);
+  if (!e) return 0;
+  e->netns = netns;
+  e->reason = reason;
+  // A packet that still belongs to a socket was on its way out.
+  if (!put_packet(e, skb, sk == 0)) {
+    bpf_ringbuf_discard(e, 0);
+    struct tw_stats *s = my_stats();
+    if (s) s->told--;
+    return 0;
+  }
+  remember(e);
+  bpf_ringbuf_submit(e, 0);
+  return 0;
+}

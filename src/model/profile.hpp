@@ -1,0 +1,115 @@
+#pragma once
+// What one kernel does where kernels differ. Fields are behaviours, never version numbers;
+// profile("3.10") and its like are sets of them.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "tcpwhy/time.hpp"
+
+namespace tcpwhy::model {
+
+/// How the seconds of a SYN that nobody answers are counted (tcp_write_timeout).
+enum class SynGiveUp : std::uint8_t {
+  kElapsed200ms,    ///< against a doubling of 200 ms: 2.6.32.0
+  kElapsedOne,      ///< against a doubling of 1 s
+  kCount,           ///< repeats only
+  kCountOrElapsed,  ///< whichever comes first
+};
+enum class RequestStorage : std::uint8_t { kTable, kHash };
+enum class SynQueueFull : std::uint8_t {
+  kTableSize,     ///< requests >= 2^k
+  kAtBacklog,     ///< qlen >= backlog: since "tcp: remove max_qlen_log"
+  kAboveBacklog,  ///< qlen > backlog: since "allow a connection when sk_max_ack_backlog is zero"
+};
+enum class FullAcceptQueue : std::uint8_t { kDropsIfYoung, kDropsAlways };
+enum class SynDropsCounted : std::uint8_t { kNo, kYes };
+enum class CookieCountsDrop : std::uint8_t { kNo, kYes };
+enum class ListenSynFin : std::uint8_t { kTakenAsSyn, kDropped };
+enum class CookiesAlways : std::uint8_t { kUnknown, kKnown };  ///< tcp_syncookies=2
+enum class RecycleRule : std::uint8_t { kWithTimestamp, kAlsoWithout, kGone };
+enum class TimestampOffset : std::uint8_t { kNone, kPerAddressPair, kPerConnection };
+enum class ReuseAge : std::uint8_t { kTwoSeconds, kSecondChanged, kDelaySysctl };
+enum class RstAcceptance : std::uint8_t { kInWindow, kExact, kExactOrSack, kExactSackOrAfterFin };
+enum class SynInConnection : std::uint8_t { kAborts, kChallenged };
+enum class ChallengeLimit : std::uint8_t { kExact, kRandomised, kNone };
+enum class PerSocketAckLimit : std::uint8_t { kNo, kYes };
+enum class AckOfUnsent : std::uint8_t { kIgnoredOrUsed, kChallengedWhenClosing, kChallenged };
+enum class RequestRst : std::uint8_t { kInWindow, kExact };
+enum class SynRepeatAtOnce : std::uint8_t { kNo, kYes };
+enum class StatelessIpId : std::uint8_t { kZero, kNonzero };
+enum class UserTimeoutSynSent : std::uint8_t { kNoOption, kIgnored, kBurst, kHonoured };
+enum class RequestIcmp : std::uint8_t { kAnyUnreachable, kUnreachableNetOrHost };
+enum class TimerRounding : std::uint8_t { kTick, kWheel };  ///< the wheel of 4.8 rounds up by an eighth
+enum class RequestAckLimit : std::uint8_t { kNone, kResendOnly, kAll };
+enum class Rfc1337Restart : std::uint8_t { kRestarts, kKeepsTime };
+enum class TimeoutsCounted : std::uint8_t { kFirstOfSeries, kEvery };
+enum class LossProbe : std::uint8_t { kNone, kTlp };
+enum class SynAckCounters : std::uint8_t { kNone, kTimeoutsAndRetrans };
+enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
+enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
+enum class CookieMemory : std::uint8_t { kThreeSeconds, kTwoMinutes };
+enum class PawsCounters : std::uint8_t {
+  kOne,
+  kSplit
+};  ///< PAWSOldAck, PAWSTimewait, TSEcrRejected, BeyondWindow
+
+struct KernelProfile {
+  std::string_view name = "6.18";
+  std::chrono::milliseconds initial_rto{1000};
+  int hz = 250;
+  int syn_retries = 6;
+  int syn_linear_timeouts = 4;
+  SynGiveUp syn_give_up = SynGiveUp::kCountOrElapsed;
+  RequestStorage request_storage = RequestStorage::kHash;
+  SynQueueFull syn_queue_full = SynQueueFull::kAboveBacklog;
+  FullAcceptQueue full_accept_queue = FullAcceptQueue::kDropsAlways;
+  SynDropsCounted syn_drops_counted = SynDropsCounted::kYes;
+  CookieCountsDrop cookie_counts_drop = CookieCountsDrop::kNo;
+  ListenSynFin listen_syn_fin = ListenSynFin::kDropped;
+  CookiesAlways cookies_always = CookiesAlways::kKnown;
+  CookieMemory cookie_memory = CookieMemory::kTwoMinutes;
+  int cookie_age_minutes = 2;
+  std::span<const std::uint16_t> cookie_mss;  ///< IPv4; empty: that of 4.4 and later
+  int cookie_timestamp_bits = 6;
+  int syncookies_default = 1;
+  RecycleRule recycle = RecycleRule::kGone;
+  TimestampOffset timestamp_offset = TimestampOffset::kPerConnection;
+  int timestamp_hz = 1000;
+  int tw_reuse_default = 2;
+  ReuseAge reuse_age = ReuseAge::kDelaySysctl;
+  RstAcceptance rst_acceptance = RstAcceptance::kExactSackOrAfterFin;
+  SynInConnection syn_in_connection = SynInConnection::kChallenged;
+  ChallengeLimit challenge_limit = ChallengeLimit::kNone;
+  int challenge_ack_limit = 2147483647;
+  PerSocketAckLimit per_socket_ack_limit = PerSocketAckLimit::kYes;
+  RequestAckLimit request_ack_limit = RequestAckLimit::kAll;
+  AckOfUnsent ack_of_unsent = AckOfUnsent::kChallenged;
+  RequestRst request_rst = RequestRst::kExact;
+  SynRepeatAtOnce syn_repeat_at_once = SynRepeatAtOnce::kYes;
+  int somaxconn = 4096;
+  std::uint32_t initial_window = 65536;  ///< before rounding down to whole segments: 4, 10, 20, 45 of them
+  StatelessIpId stateless_ip_id = StatelessIpId::kZero;
+  UserTimeoutSynSent user_timeout_syn_sent = UserTimeoutSynSent::kHonoured;
+  RequestIcmp request_icmp = RequestIcmp::kUnreachableNetOrHost;
+  TimerRounding timer_rounding = TimerRounding::kWheel;
+  Rfc1337Restart rfc1337_restart = Rfc1337Restart::kKeepsTime;
+  TimeoutsCounted timeouts_counted = TimeoutsCounted::kEvery;
+  SynAckCounters synack_counters = SynAckCounters::kTimeoutsAndRetrans;
+  LossProbe loss_probe = LossProbe::kTlp;
+  SynAckOfSimultaneousOpen simultaneous_synack = SynAckOfSimultaneousOpen::kTaken;
+  OldWindowedSegment beyond_window_end = OldWindowedSegment::kDropped;
+  PawsCounters paws_counters = PawsCounters::kSplit;
+  std::chrono::seconds paws_expiry{2147};
+  int initial_cwnd = 10;
+  int rmem_max = 33554432;  ///< tcp_rmem[2]: decides the window scale we offer
+};
+
+/// By name: "2.6.32", "el6", "3.10", "el7", "4.4", "4.19", "5.15", "6.1", "6.18".
+[[nodiscard]] std::optional<KernelProfile> profile(std::string_view name);
+[[nodiscard]] std::span<const std::string_view> profile_names();
+
+}  // namespace tcpwhy::model
