@@ -129,7 +129,7 @@ void rules(std::string& out, const Run& run) {
   section(out, "Rules that fired");
   for (const HostRun& h : run.hosts)
     for (const auto& [rule, count] : h.rules)
-      out += fmt::format("  {:<8} {:<36} {:>7}  {}\n", h.name, rule, count, rule_source(rule));
+      out += fmt::format("  {:<8} {:<36} {:>7}\n", h.name, rule, count);
 }
 
 }  // namespace

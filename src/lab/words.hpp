@@ -10,7 +10,5 @@ namespace tcpwhy::lab {
 [[nodiscard]] std::string netstat_words(std::string_view counter);
 /// "-1 ECONNRESET (Connection reset by peer)" for an error's name; anything else as it is.
 [[nodiscard]] std::string result_words(std::string_view call, std::string_view result);
-/// RFC section and Linux function of a rule of the model; empty for others.
-[[nodiscard]] std::string rule_source(std::string_view rule);
 
 }  // namespace tcpwhy::lab

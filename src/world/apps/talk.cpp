@@ -2,33 +2,18 @@
 
 #include <cerrno>
 
+#include "names/errno.hpp"
+
 namespace tcpwhy::world {
 namespace {
-
-struct NamedError {
-  int error;
-  std::string_view name;
-};
-constexpr NamedError kErrors[] = {
-    {EACCES, "EACCES"},           {EADDRINUSE, "EADDRINUSE"},     {EADDRNOTAVAIL, "EADDRNOTAVAIL"},
-    {EAGAIN, "EAGAIN"},           {EALREADY, "EALREADY"},         {EBADF, "EBADF"},
-    {ECONNABORTED, "ECONNABORTED"}, {ECONNREFUSED, "ECONNREFUSED"}, {ECONNRESET, "ECONNRESET"},
-    {EHOSTDOWN, "EHOSTDOWN"},     {EHOSTUNREACH, "EHOSTUNREACH"}, {EINPROGRESS, "EINPROGRESS"},
-    {EINVAL, "EINVAL"},           {EISCONN, "EISCONN"},           {EMFILE, "EMFILE"},
-    {ENETUNREACH, "ENETUNREACH"}, {ENOBUFS, "ENOBUFS"},           {ENONET, "ENONET"},
-    {ENOPROTOOPT, "ENOPROTOOPT"}, {ENOTCONN, "ENOTCONN"},         {EOPNOTSUPP, "EOPNOTSUPP"},
-    {EPERM, "EPERM"},             {EPIPE, "EPIPE"},               {EPROTO, "EPROTO"},
-    {ETIMEDOUT, "ETIMEDOUT"},
-};
 
 constexpr std::size_t kReadSize = 65536;
 
 }  // namespace
 
 std::string error_name(int error) {
-  for (const NamedError& e : kErrors)
-    if (e.error == error) return std::string{e.name};
-  return "errno " + std::to_string(error);
+  const std::string_view known = name(static_cast<Errno>(error));
+  return known.empty() ? "errno " + std::to_string(error) : std::string{known};
 }
 
 Talk::Pointer Talk::open(World& world, Host& host, Address to, Events events, std::vector<SetOption> options,
