@@ -126,6 +126,7 @@ void application(std::string& out, const Run& run) {
 }
 
 void rules(std::string& out, const Run& run) {
+  if (std::all_of(run.hosts.begin(), run.hosts.end(), [](const HostRun& h) { return h.rules.empty(); })) return;
   section(out, "Rules that fired");
   for (const HostRun& h : run.hosts)
     for (const auto& [rule, count] : h.rules)
