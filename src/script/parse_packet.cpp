@@ -51,7 +51,7 @@ std::uint8_t flag_bit(const Cursor& in, char c) {
     case 'U': return wire::Flag::kUrg;
     case 'E': return wire::Flag::kEce;
     case 'W': return wire::Flag::kCwr;
-    default: in.stop(std::string{"not a TCP flag: "} + c);
+    default: in.stop_behind(std::string{"not a TCP flag: "} + c);
   }
 }
 
@@ -68,11 +68,11 @@ void parse_flags(Cursor& in, TcpPacket& tcp) {
   bool ecn = false;
   for (const char c : flags) {
     if (c >= '0' && c <= '7') {
-      if (ecn || tcp.ace) in.stop("an ACE counter beside other ECN flags");
+      if (ecn || tcp.ace) in.stop_behind("an ACE counter beside other ECN flags");
       tcp.ace = static_cast<std::uint8_t>(c - '0');
     } else {
       if (c == 'E' || c == 'W' || c == 'A') {
-        if (tcp.ace) in.stop("an ACE counter beside other ECN flags");
+        if (tcp.ace) in.stop_behind("an ACE counter beside other ECN flags");
         ecn = true;
       }
       if (c == 'A')
@@ -100,7 +100,7 @@ Range parse_range(Cursor& in) {
   in.expect_punct('(');
   const std::int64_t bytes = in.expect_integer("a payload length", kU16);
   in.expect_punct(')');
-  if (end != start + bytes) in.stop("sequence numbers and payload length do not agree");
+  if (end != start + bytes) in.stop_behind("sequence numbers and payload length do not agree");
   return {static_cast<std::uint32_t>(start), static_cast<std::uint32_t>(bytes)};
 }
 
@@ -108,12 +108,12 @@ std::vector<std::uint8_t> parse_octets(Cursor& in) {
   std::vector<std::uint8_t> out;
   if (!in.is(Token::Kind::kWord) && !in.is(Token::Kind::kInteger)) return out;
   const std::string text = in.next().text;
-  if (text.size() % 2 != 0) in.stop("an odd number of hexadecimal digits: " + text);
+  if (text.size() % 2 != 0) in.stop_behind("an odd number of hexadecimal digits: " + text);
   const auto digit = [&](char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    in.stop("not hexadecimal: " + text);
+    in.stop_behind("not hexadecimal: " + text);
   };
   for (std::size_t i = 0; i < text.size(); i += 2)
     out.push_back(static_cast<std::uint8_t>(digit(text[i]) * 16 + digit(text[i + 1])));
@@ -168,7 +168,7 @@ Option parse_option(Cursor& in) {
   } else if (name.text == "md5") {
     option.kind = Option::Kind::kMd5;
     option.octets = parse_octets(in);
-    if (option.octets.size() != 16) in.stop("an MD5 digest has 16 octets");
+    if (option.octets.size() != 16) in.stop_behind("an MD5 digest has 16 octets");
   } else if (name.text == "FO" || name.text == "FOEXP") {
     option.kind = name.text == "FO" ? Option::Kind::kFastOpen : Option::Kind::kFastOpenExperimental;
     option.octets = parse_octets(in);
@@ -191,8 +191,8 @@ void parse_options(Cursor& in, Direction direction, TcpPacket& tcp) {
     while (in.take_punct(','));
     std::uint32_t bytes = 0;
     for (const Option& option : tcp.options) bytes += length(option);
-    if (bytes % 4 != 0) in.stop("TCP options must fill whole words of four octets");
-    if (bytes > kMaxOptionBytes) in.stop("TCP options take more than 40 octets");
+    if (bytes % 4 != 0) in.stop_behind("TCP options must fill whole words of four octets");
+    if (bytes > kMaxOptionBytes) in.stop_behind("TCP options take more than 40 octets");
   }
   in.expect_punct('>');
 }
@@ -213,7 +213,7 @@ TcpPacket parse_tcp(Cursor& in, Direction direction) {
   if (in.take_word("urg"))
     tcp.urgent = static_cast<std::uint16_t>(in.expect_integer("an urgent pointer", kU16));
   parse_options(in, direction, tcp);
-  if (direction == Direction::kIn && !tcp.window) in.stop("an incoming packet must say its window");
+  if (direction == Direction::kIn && !tcp.window) in.stop_behind("an incoming packet must say its window");
   return tcp;
 }
 

@@ -8,6 +8,8 @@ namespace tcpwhy::script {
 
 void Cursor::stop(std::string message) const { throw Stop{{peek().line, std::move(message)}}; }
 
+void Cursor::stop_behind(std::string message) const { throw Stop{{taken_line_, std::move(message)}}; }
+
 void Cursor::expect_punct(char c) {
   if (!take_punct(c)) stop(std::string{"`"} + c + "` expected, not `" + peek().text + "`");
 }
@@ -54,7 +56,7 @@ Event parse_event_time(Cursor& in) {
     event.time_kind = relative ? TimeKind::kRelativeRange : TimeKind::kAbsoluteRange;
     if (relative) in.expect_punct('+');
     event.time_end = parse_time(in);
-    if (event.time_end < event.time) in.stop("a range of time that runs backwards");
+    if (event.time_end < event.time) in.stop_behind("a range of time that runs backwards");
   }
   return event;
 }
@@ -84,7 +86,7 @@ Syscall parse_syscall(Cursor& in) {
   call.result = parse_expression(in);
   if (in.is(Token::Kind::kWord)) {
     call.error = in.next().text;
-    if (!skip_note(in)) in.stop("an errno is followed by its meaning in parentheses");
+    if (!skip_note(in)) in.stop_behind("an errno is followed by its meaning in parentheses");
   }
   skip_note(in);
   return call;

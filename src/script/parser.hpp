@@ -24,6 +24,7 @@ class Cursor {
   Token next() {
     const Token token = peek();
     if (at_ + 1 < tokens_.size()) ++at_;
+    taken_line_ = token.line;
     return token;
   }
   [[nodiscard]] bool at_end() const { return peek().kind == Token::Kind::kEnd; }
@@ -41,6 +42,8 @@ class Cursor {
   std::int64_t expect_integer(const char* what, std::int64_t most);
   Token expect(Token::Kind kind, const char* what);
   [[noreturn]] void stop(std::string message) const;
+  /// About what was just read, where stop() is about what comes next.
+  [[noreturn]] void stop_behind(std::string message) const;
 
   /// Lists within lists: a hostile script must not use up our stack.
   class Nested {
@@ -60,6 +63,7 @@ class Cursor {
   static constexpr int kDeepest = 32;
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
+  int taken_line_ = 1;
   int depth_ = 0;
 };
 
