@@ -152,5 +152,12 @@ TEST(ScriptRefusal, OfNestingIsBounded) {
   EXPECT_EQ(must_refuse("0 close(3) = 0\n+0 %{ assert " + std::string(100'000, '(') + " }%\n").line, 2);
 }
 
+// The bound is on depth: a block may hold any number of parentheses beside each other.
+TEST(ScriptRefusal, OfNestingDoesNotCountWhatIsClosed) {
+  std::string text = "0 close(3) = 0\n+0 %{\n";
+  for (int i = 0; i < 500; ++i) text += "assert (tcpi_state) == (1)\n";
+  EXPECT_TRUE(std::holds_alternative<Script>(parse(text + "}%\n", "closed", {})));
+}
+
 }  // namespace
 }  // namespace tcpwhy::script
