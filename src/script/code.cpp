@@ -256,6 +256,8 @@ double evaluate(const CodeNode& node, const Variables& variables) {
   if (node.op == "/") return a / b;
   if (node.op == "//") return std::floor(a / b);
   if (node.op == "%") return a - std::floor(a / b) * b;
+  constexpr double kExact = 9007199254740992;  // 2^53: beyond it a double holds no bits to speak of
+  if (!(std::abs(a) <= kExact && std::abs(b) <= kExact)) return std::nan("");
   const auto i = static_cast<std::int64_t>(a), j = static_cast<std::int64_t>(b);
   if (node.op == "|") return static_cast<double>(i | j);
   if (node.op == "^") return static_cast<double>(i ^ j);
