@@ -89,7 +89,8 @@ void find_requests(const View& view, Findings& out) {
       out.back().sockets.push_back(s.pile.evidence(fmt::format("on {} from {} addresses", name_of(&l), s.pile.remote_hosts())));
       continue;
     }
-    const bool many = s.pile.remote_hosts() * 2 >= s.pile.count() && s.pile.remote_hosts() >= 8;
+    // A lost way back to one network shows few addresses, or many requests from each; forged sources are many.
+    const bool many = s.pile.remote_hosts() >= 8 && (s.pile.remote_hosts() * 2 >= s.pile.count() || s.pile.remote_hosts() >= 64);
     HostFinding f = begin(view, &l, many ? "syn-flood" : "syn-recv-pile", Verdict::kLikely);
     f.sockets.push_back(s.pile.evidence(fmt::format("from {} addresses", s.pile.remote_hosts())));
     f.summary = many ? fmt::format("{} is flooded with SYNs: {} half-open requests from {} addresses answer nothing.",

@@ -82,5 +82,6 @@ struct tw_event {
 struct tw_stats {
   uint64_t lost;       /* events that found the ring full */
   uint64_t told;       /* events handed over */
+  uint64_t scratch;    /* the programs' own */
   uint64_t opened, closed;  /* connections of this host seen to open and to end */
 };

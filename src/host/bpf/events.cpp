@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <time.h>
 #include <unistd.h>
 #endif
 
@@ -140,7 +141,14 @@ class Loaded final : public KernelEvents {
 
   bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) override {
     each_ = &each;
-    const int status = ring_buffer__poll(ring_.get(), milliseconds);
+    constexpr int kLook = 10;  // milliseconds: the programs wake nobody
+    int status = 0;
+    for (int waited = 0;; waited += kLook) {
+      status = ring_buffer__consume(ring_.get());
+      if (status < 0 || waited >= milliseconds) break;
+      const timespec pause{0, kLook * 1'000'000L};
+      if (nanosleep(&pause, nullptr) != 0) break;
+    }
     each_ = nullptr;
     return status >= 0;
   }

@@ -1,7 +1,7 @@
 // What the kernel says about TCP connections that fail, as they fail.
 //
 // Every program sits on a tracepoint of the kernel, runs in a hundred nanoseconds or so, and on a healthy connection
-// says nothing: it only notes who called connect() or close() (in the socket's own storage, which dies with it), and,
+// says nothing: it only notes who called connect() or close(), and,
 // when a connection ends, its tuple in a table of the last ends, so that a later segment to it can be told from a
 // stranger's. Only what is unusual becomes an event in the ring. What finds the ring full is counted.
 //
@@ -29,6 +29,7 @@ const volatile __u32 only_netns = 0;
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
 
+// The reader looks every few milliseconds of its own accord: waking it would cost more than the event does.
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 8 << 20);
@@ -41,16 +42,18 @@ struct {
   __type(value, struct tw_stats);
 } stats SEC(".maps");
 
-// Who called connect() or close() on a socket.
+// Who called connect() or close() on a socket: a table without chains, by the socket's address. A newer socket may take
+// an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
 struct owner {
-  __u64 opened_ns, closed_ns;
+  __u64 sock, opened_ns, closed_ns;
   __u32 pid, flags, signal, pad;
   char comm[16];
 };
+#define OWNER_SLOTS (1 << 17)
 struct {
-  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, int);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, OWNER_SLOTS);
+  __type(key, __u32);
   __type(value, struct owner);
 } owners SEC(".maps");
 
@@ -77,6 +80,28 @@ static __always_inline struct tw_stats *my_stats(void) {
 static __always_inline __u64 mix(__u64 h, __u64 v) {
   h = (h ^ v) * 0x9e3779b97f4a7c15ull;
   return h ^ (h >> 29);
+}
+
+// The verifier lets nobody calculate with a pointer; written to a map and read back it is a number.
+static __always_inline __u64 number_of(const struct sock *sk) {
+  struct tw_stats *s = my_stats();
+  if (!s) return 0;
+  *(volatile __u64 *)&s->scratch = (__u64)sk;
+  return *(volatile __u64 *)&s->scratch;
+}
+static __always_inline struct owner *owner_slot(__u64 sock) {
+  __u32 slot = mix(0, sock) >> 47;
+  return bpf_map_lookup_elem(&owners, &slot);
+}
+static __always_inline struct owner *owner_of(const struct sock *sk) {
+  __u64 sock = number_of(sk);
+  struct owner *o = owner_slot(sock);
+  return o && o->sock == sock ? o : 0;
+}
+
+static __always_inline void forget_owner(const struct sock *sk) {
+  struct owner *o = owner_of(sk);
+  if (o) o->sock = 0;
 }
 
 static __always_inline __u64 tuple_key(const struct tw_event *e) {
@@ -130,6 +155,14 @@ static __always_inline void put_common(struct tw_event *e, const struct sock_com
   }
 }
 
+// The port was given back before the state changed; the number it had is still in the socket.
+static __always_inline void put_port(struct tw_event *e, const struct sock *sk) {
+  if (e->local_port != 0) return;
+  __be16 port = 0;
+  bpf_core_read(&port, sizeof(port), &((const struct inet_sock *)sk)->inet_sport);
+  e->local_port = __builtin_bswap16(port);
+}
+
 static __always_inline void put_task(struct tw_event *e) {
   struct task_struct *task = bpf_get_current_task_btf();
   e->pid = bpf_get_current_pid_tgid() >> 32;
@@ -142,7 +175,7 @@ static __always_inline void put_task(struct tw_event *e) {
 }
 
 static __always_inline void put_owner(struct tw_event *e, const struct sock *sk) {
-  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, 0);
+  struct owner *o = owner_of(sk);
   if (!o) return;
   e->flags |= o->flags;
   e->opened_ns = o->opened_ns;
@@ -155,12 +188,7 @@ static __always_inline void put_owner(struct tw_event *e, const struct sock *sk)
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
   put_common(e, &sk->__sk_common);
-  if (e->local_port == 0) {
-    // The port was given back before the state changed; the number it had is still here.
-    __be16 port = 0;
-    bpf_core_read(&port, sizeof(port), &((const struct inet_sock *)sk)->inet_sport);
-    e->local_port = __builtin_bswap16(port);
-  }
+  put_port(e, sk);
   e->sock = (__u64)sk;
   const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
   if (!tp) return;
@@ -252,9 +280,15 @@ static __always_inline void remember(struct tw_event *e) {
 }
 
 static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
-  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  __u64 sock = number_of(sk);
+  struct owner *o = owner_slot(sock);
   if (!o) return;
   struct task_struct *task = bpf_get_current_task_btf();
+  if (o->sock != sock || (flags & TW_CONNECTED_OUT)) {
+    o->sock = sock;
+    o->flags = o->signal = 0;
+    o->opened_ns = o->closed_ns = 0;
+  }
   if (flags & TW_CONNECTED_OUT)
     o->opened_ns = bpf_ktime_get_ns();
   else
@@ -273,11 +307,12 @@ static __always_inline void note_end(const struct sock *sk, __u8 old) {
   struct tw_event e;
   __builtin_memset(e.local, 0, 32);
   put_common(&e, &sk->__sk_common);
+  put_port(&e, sk);
   __u64 key = tuple_key(&e);
   __u32 slot = key >> 48;
   struct ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
-  struct owner *o = bpf_sk_storage_get(&owners, (void *)sk, 0, 0);
+  struct owner *o = owner_of(sk);
   end->key = key;
   end->time_ns = bpf_ktime_get_ns();
   end->state = old;
@@ -297,6 +332,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   struct tw_stats *s = my_stats();
   if (now == TCP_ESTABLISHED) {
     if (s) s->opened++;
+    if (old == TCP_SYN_RECV) forget_owner(sk);
     return 0;
   }
   if (now == TCP_SYN_SENT) {
@@ -304,14 +340,15 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     note_owner(sk, TW_CONNECTED_OUT);
     return 0;
   }
-  if (now == TCP_LISTEN || old == TCP_LISTEN) {
+  if (now == TCP_LISTEN || (old == TCP_LISTEN && now == TCP_CLOSE)) {
     struct tw_event *e = begin(TW_LISTEN);
     if (!e) return 0;
     put_socket(e, sk);
     put_task(e);
+    forget_owner(sk);
     e->old_state = old;
     e->state = now;
-    bpf_ringbuf_submit(e, 0);
+    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
     return 0;
   }
   if (now == TCP_FIN_WAIT1 || now == TCP_LAST_ACK) {
@@ -327,7 +364,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     put_task(e);
     e->old_state = old;
     e->state = now;
-    bpf_ringbuf_submit(e, 0);
+    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
     return 0;
   }
   if (now != TCP_CLOSE) return 0;
@@ -339,7 +376,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     put_owner(e, sk);
     e->old_state = old;
     e->state = now;
-    bpf_ringbuf_submit(e, 0);
+    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
     return 0;
   }
   if (s) s->closed++;
@@ -351,7 +388,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   put_owner(e, sk);
   e->old_state = old;
   e->state = now;
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
 
@@ -380,7 +417,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   if (skb) put_packet(e, skb, true);
   if (!skb) put_task(e);
   remember(e);
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
 
@@ -402,7 +439,7 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   if (!e) return 0;
   put_socket(e, sk);
   put_owner(e, sk);
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
 
@@ -417,7 +454,7 @@ int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   if (!e) return 0;
   put_socket(e, sk);
   put_owner(e, sk);
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
 
@@ -432,7 +469,7 @@ int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
   e->state = TCP_SYN_RECV;
   e->tries = BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout);
   if (BPF_CORE_READ_BITFIELD_PROBED((struct inet_request_sock *)req, acked)) e->flags |= TW_REQ_ACKED;
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
 
@@ -454,12 +491,12 @@ int BPF_PROG(on_drop, const struct sk_buff *skb, void *where, __u32 reason) {
   e->reason = reason;
   // A packet that still belongs to a socket was on its way out.
   if (!put_packet(e, skb, sk == 0)) {
-    bpf_ringbuf_discard(e, 0);
+    bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
     struct tw_stats *s = my_stats();
     if (s) s->told--;
     return 0;
   }
   remember(e);
-  bpf_ringbuf_submit(e, 0);
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }

@@ -1,0 +1,666 @@
+#!/usr/bin/env python3
+"""Makes failures happen on the running kernel and asks `tcpwhy host` while they do.
+
+    host.py PROGRAM [NAME...]     all cases, or those whose name holds a NAME
+    host.py PROGRAM healthy       only the busy healthy server (CONNECTIONS=100000)
+
+Needs root, iproute2 and nftables: without root it says so and exits 77. Everything
+happens in two network namespaces that are removed at the end.
+"""
+import ctypes
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+PROGRAM = ""
+SERVER, CLIENT = "198.51.100.7", "198.51.100.8"
+NS = {"server": "tw-live-s%d" % os.getpid(), "client": "tw-live-c%d" % os.getpid()}
+libc = ctypes.CDLL(None, use_errno=True)
+children = []
+
+
+def sh(*words, check=True):
+    return subprocess.run(words, check=check, capture_output=True, text=True)
+
+
+def in_ns(side, *words, check=True):
+    return sh("ip", "netns", "exec", NS[side], *words, check=check)
+
+
+def sysctl(side, **values):
+    for name, value in values.items():
+        in_ns(side, "sysctl", "-qw", "%s=%s" % (name.replace("__", "."), value))
+
+
+def drop(side, rule):
+    in_ns(side, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in " + rule)
+
+
+def up():
+    for ns in NS.values():
+        sh("ip", "netns", "add", ns)
+        sh("ip", "-n", ns, "link", "set", "lo", "up")
+    sh("ip", "link", "add", "v0", "netns", NS["server"], "type", "veth", "peer", "name", "v1", "netns", NS["client"])
+    for side, dev, address in (("server", "v0", SERVER), ("client", "v1", CLIENT)):
+        sh("ip", "-n", NS[side], "addr", "add", address + "/24", "dev", dev)
+        sh("ip", "-n", NS[side], "link", "set", dev, "up")
+    in_ns("client", "ip", "route", "add", "203.0.113.0/24", "via", SERVER)
+    in_ns("server", "ip", "route", "add", "203.0.113.0/24", "via", CLIENT)
+    for _ in range(50):  # duplicate address detection is for IPv6; ARP needs a link
+        if "state UP" in sh("ip", "-n", NS["client"], "link", "show", "v1").stdout:
+            return
+        time.sleep(0.02)
+
+
+def down():
+    for pid in children:
+        for sig in (signal.SIGCONT, signal.SIGKILL):
+            try:
+                os.kill(pid, sig)
+            except ProcessLookupError:
+                pass
+    for pid in children:
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            pass
+    children.clear()
+    for ns in NS.values():
+        sh("ip", "netns", "del", ns, check=False)
+
+
+def actor(side, work, wait=True):
+    """Runs work(ready) in a process inside the namespace; returns its pid once it called ready()."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reading)
+            fd = os.open("/run/netns/" + NS[side], os.O_RDONLY)
+            if libc.setns(fd, 0x40000000) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            work(lambda: os.write(writing, b"."))
+            while True:
+                signal.pause()
+        except BaseException as e:  # noqa: B902 - the child must never return into the parent's code
+            os.write(2, ("actor: %r\n" % e).encode())
+        os._exit(1)
+    os.close(writing)
+    children.append(pid)
+    if wait:
+        os.read(reading, 1)
+    os.close(reading)
+    return pid
+
+
+def listen(port=80, backlog=128, address=SERVER):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen(backlog)
+    return s
+
+
+def connect(port=80, address=SERVER, block=True, source=None):
+    s = socket.socket()
+    if source:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(source)
+    if not block:
+        s.setblocking(False)
+    try:
+        s.connect((address, port))
+    except BlockingIOError:
+        pass
+    return s
+
+
+def ask(side, *options, patience="2"):
+    done = in_ns(side, PROGRAM, "host", "--format", "jsonl", "--patience", patience, *options, check=False)
+    if done.returncode == 2:
+        raise AssertionError("tcpwhy could not work: " + done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return [x for x in lines if x["type"] == "finding"], done.returncode
+
+
+def find(side, cause, pid=None, *, tries=6, also=None, options=(), verdicts=("proven", "likely")):
+    """Asks until the cause is named; the others it names must be in `also`."""
+    findings = []
+    for _ in range(tries):
+        findings, status = ask(side, *options)
+        hits = [f for f in findings if f["cause"] == cause and f["verdict"] in verdicts]
+        if pid is not None:
+            hits = [f for f in hits if f.get("process", {}).get("pid") == pid]
+        if hits:
+            others = sorted({f["cause"] for f in findings} - {cause} - set(also or ()))
+            assert not others, "also found: %s" % others
+            assert status == 1, "exit status %d" % status
+            return hits[0]
+        time.sleep(0.7)
+    raise AssertionError("%s not found; found %s" % (cause, [(f["cause"], f["verdict"], f.get("process", {}).get("pid")) for f in findings]))
+
+
+def serve(work=None, port=80, backlog=128, **kw):
+    """A server that accepts everything and then does `work` with each connection."""
+    def run(ready):
+        s = listen(port, backlog, **kw)
+        ready()
+        held = []
+        while True:
+            c, _ = s.accept()
+            held.append(c)
+            if work:
+                work(c)
+    return run
+
+
+def segment(source, sport, dport, flags, seq=1, bad=False, payload=b""):
+    """A raw TCP segment to the server, IP header included."""
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 64240, 0, 0) + payload
+    pseudo = socket.inet_aton(source) + socket.inet_aton(SERVER) + struct.pack("!BBH", 0, 6, len(tcp))
+    data = pseudo + tcp + (b"\0" if len(tcp) % 2 else b"")
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xffff)
+    total += total >> 16
+    check = (~total & 0xffff) ^ (0x5555 if bad else 0)
+    tcp = tcp[:16] + struct.pack("!H", check) + tcp[18:]
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0, socket.inet_aton(source),
+                       socket.inet_aton(SERVER)) + tcp
+
+
+def flood(sources, port=80, rounds=1000, pause=0.005, bad=False, flags=2):
+    def run(ready):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        ready()
+        for n in range(rounds):
+            raw.sendto(segment(sources[n % len(sources)], 1024 + n % 60000, port, flags, 1000 + n, bad), (SERVER, 0))
+            time.sleep(pause)
+    return run
+
+
+FORGED = ["203.0.113.%d" % i for i in range(1, 250)]
+
+# --- the cases -----------------------------------------------------------------------------------------------
+
+
+def case_accept_queue_overflow():
+    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 2)), ready()))
+    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(8)]), ready()))
+    f = find("server", "accept-queue-overflow", pid)
+    assert f["listener"]["limit"] == 2 and f["listener"]["limit_from"] == "backlog", f["listener"]
+    find("client", "syn-unanswered", also={"syn-sent-pile"})
+
+
+def case_accept_queue_overflow_somaxconn():
+    sysctl("server", net__core__somaxconn=130)
+    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 4096)), ready()))
+    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(140)]), ready()))
+    f = find("server", "accept-queue-overflow", pid)
+    assert f["listener"]["limit_from"] == "net.core.somaxconn", f["listener"]
+
+
+def case_accept_queue_out_of_descriptors():
+    def work(ready):
+        import resource
+        s = listen(80, 2)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+        held = []
+        ready()
+        while True:
+            try:
+                held.append(s.accept()[0])
+            except OSError:
+                time.sleep(0.05)
+    pid = actor("server", work)
+
+    def client(ready):
+        # One after the other: many at once would meet a full queue before the descriptors run out.
+        ready()
+        held = []
+        for _ in range(60):
+            held.append(connect(block=False))
+            time.sleep(0.02)
+        signal.pause()
+    actor("client", client)
+    f = find("server", "accept-queue-overflow", pid)
+    assert any("EMFILE" in e for e in f["evidence"]), f["evidence"]
+
+
+def case_accept_queue_stopped_process():
+    pid = actor("server", serve(backlog=1))
+    os.kill(pid, signal.SIGSTOP)
+    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(6)]), ready()))
+    f = find("server", "accept-queue-overflow", pid)
+    assert any("stopped" in e for e in f["evidence"]), f["evidence"]
+
+
+def case_server_never_accepts():
+    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 64)), ready()))
+    actor("client", lambda ready: (globals().__setitem__("c", [connect() for _ in range(3)]), ready()))
+    find("server", "server-never-accepts", pid)
+
+
+def case_server_does_not_read():
+    pid = actor("server", serve())
+
+    def ask_it(ready):
+        held = [connect() for _ in range(3)]
+        for c in held:
+            c.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        ready()
+        signal.pause()
+    actor("client", ask_it)
+    find("server", "server-never-accepts", pid)
+
+
+def case_syn_queue_overflow():
+    sysctl("server", net__ipv4__tcp_syncookies=0)
+    pid = actor("server", serve(backlog=8))
+    actor("client", flood(FORGED))
+    find("server", "syn-queue-overflow", pid, also={"risky-setting", "syn-flood"})
+
+
+def case_syn_flood_with_cookies():
+    pid = actor("server", serve(backlog=8))
+    actor("client", flood(FORGED))
+    find("server", "syn-flood", pid)
+
+
+def case_syn_flood_into_a_large_queue():
+    pid = actor("server", serve(backlog=4096))
+    actor("client", flood(FORGED, rounds=600, pause=0))
+    find("server", "syn-flood", pid)
+
+
+def case_syn_recv_pile():
+    # One client, whose SYN-ACKs are lost on the way back.
+    drop("client", "tcp flags & (syn|ack) == syn|ack drop")
+    pid = actor("server", serve(backlog=16))
+    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(14)]), ready()))
+    find("server", "syn-recv-pile", pid)
+
+
+def case_syn_sent_pile():
+    drop("server", "tcp dport 81 drop")
+    pid = actor("client", lambda ready: (globals().__setitem__("c", [connect(81, block=False) for _ in range(12)]), ready()))
+    f = find("client", "syn-sent-pile", pid)
+    assert "198.51.100.7:81" in f["summary"], f["summary"]
+
+
+def case_syn_unanswered():
+    drop("server", "tcp dport 81 drop")
+    pid = actor("client", lambda ready: (globals().__setitem__("c", connect(81, block=False)), ready()))
+    find("client", "syn-unanswered", pid)
+
+
+def case_scan():
+    drop("server", "ip daddr 203.0.113.0/24 drop")
+    in_ns("server", "nft", "add chain inet t fw { type filter hook forward priority 0; policy drop; }")
+    pid = actor("client", lambda ready: (globals().__setitem__("c", [connect(445, a, block=False) for a in FORGED[:60]]), ready()))
+    f = find("client", "syn-sent-pile", pid)
+    assert "60 hosts" in f["summary"], f["summary"]
+
+
+def case_close_wait_leak():
+    pid = actor("server", serve())
+    actor("client", lambda ready: ([connect().close() for _ in range(20)], ready()))
+    f = find("server", "close-wait-leak", pid)
+    assert f["sockets"][0]["count"] == 20, f["sockets"]
+    assert any("never read" in e for e in f["evidence"]), f["evidence"]
+
+
+def case_close_wait_leak_after_eof():
+    pid = actor("server", serve(lambda c: c.recv(100)))
+    actor("client", lambda ready: ([connect().close() for _ in range(5)], ready()))
+    f = find("server", "close-wait-leak", pid)
+    assert any("did not call close()" in e for e in f["evidence"]), f["evidence"]
+
+
+def closers(count, then):
+    """Clients that connect, and do `then` with the list when a byte came from the server."""
+    def run(ready):
+        held = [connect() for _ in range(count)]
+        ready()
+        then(held)
+        signal.pause()
+    return run
+
+
+def case_fin_wait1_pile():
+    def work(ready):
+        s = listen()
+        ready()
+        held = [s.accept()[0] for _ in range(20)]
+        in_peer_gone.wait()
+        for c in held:
+            c.close()
+        signal.pause()
+    import multiprocessing
+    in_peer_gone = multiprocessing.Event()
+    actor("server", work)
+    actor("client", closers(20, lambda held: None))
+    time.sleep(0.3)
+    drop("client", "tcp sport 80 drop")
+    in_peer_gone.set()
+    find("server", "fin-wait1-pile")
+
+
+def case_last_ack_pile():
+    import multiprocessing
+    gone = multiprocessing.Event()
+
+    def work(ready):
+        s = listen()
+        ready()
+        held = [s.accept()[0] for _ in range(20)]
+        gone.wait()
+        for c in held:
+            c.close()
+        signal.pause()
+    actor("server", work)
+    actor("client", closers(20, lambda held: [c.close() for c in held]))
+    time.sleep(0.5)
+    drop("client", "tcp sport 80 drop")
+    gone.set()
+    find("server", "last-ack-pile")
+
+
+def case_closing_pile():
+    import multiprocessing
+    gone = multiprocessing.Event()
+
+    def work(ready):
+        s = listen()
+        ready()
+        held = [s.accept()[0] for _ in range(20)]
+        gone.wait()
+        for c in held:
+            c.close()
+        signal.pause()
+    actor("server", work)
+    actor("client", closers(20, lambda held: (gone.wait(), time.sleep(0.5), [c.close() for c in held])))
+    time.sleep(0.4)
+    # What the server sends is lost; what the client sends arrives: its FIN without an ACK of ours.
+    drop("client", "tcp sport 80 drop")
+    gone.set()
+    find("server", "closing-pile", also={"fin-wait1-pile"})
+
+
+def case_fin_wait2_held():
+    pid = actor("server", serve(lambda c: c.shutdown(socket.SHUT_WR)))
+    actor("client", closers(15, lambda held: None))
+    find("server", "fin-wait2-pile", pid)
+    find("client", "close-wait-leak")
+
+
+def case_fin_wait2_orphans():
+    sysctl("server", net__ipv4__tcp_fin_timeout=8)
+
+    def work(ready):
+        s = listen(backlog=256)
+        ready()
+        while True:
+            s.accept()[0].close()
+    actor("server", work)
+    actor("client", closers(150, lambda held: None))
+    find("server", "fin-wait2-pile", tries=9)
+
+
+def case_time_wait_pile():
+    sysctl("server", net__ipv4__tcp_max_tw_buckets=5)
+
+    def work(ready):
+        s = listen()
+        ready()
+        while True:
+            s.accept()[0].close()
+
+    def client(ready):
+        ready()
+        while True:
+            c = connect()
+            c.recv(1)
+            c.close()
+            time.sleep(0.01)
+    actor("server", work)
+    actor("client", client)
+    find("server", "time-wait-pile", also={"risky-setting"})
+
+
+def case_port_exhaustion():
+    sysctl("client", net__ipv4__ip_local_port_range="40000 40499", net__ipv4__tcp_tw_reuse=0)
+    actor("server", serve(lambda c: None, backlog=4096))
+
+    def client(ready):
+        for _ in range(498):
+            c = connect()
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0)) if False else None
+            c.close()
+        ready()
+        signal.pause()
+    # The server must close too, or nothing reaches TIME_WAIT.
+    down_pid = children.pop()
+    os.kill(down_pid, signal.SIGKILL)
+    os.waitpid(down_pid, 0)
+
+    def work(ready):
+        s = listen(backlog=4096)
+        ready()
+        while True:
+            c = s.accept()[0]
+            c.recv(1)
+            c.close()
+    actor("server", work)
+    actor("client", client)
+    find("client", "port-exhaustion", also={"risky-setting"})
+
+
+def case_zero_window_of_the_peer():
+    def work(c):
+        c.setblocking(False)
+        try:
+            while True:
+                c.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+    pid = actor("server", serve(work))
+    reader = actor("client", closers(2, lambda held: None))
+    f = find("server", "zero-window-stall", pid)
+    assert f["side"] == "client", f["side"]
+    f = find("client", "zero-window-stall", reader)
+    assert f["side"] == "client", f["side"]
+
+
+def case_peer_unresponsive():
+    def work(ready):
+        s = listen()
+        ready()
+        held = [s.accept()[0] for _ in range(3)]
+        time.sleep(1)
+        for c in held:
+            c.send(b"hello")
+        signal.pause()
+    pid = actor("server", work)
+    actor("client", closers(3, lambda held: None))
+    drop("client", "tcp sport 80 drop")
+    find("server", "peer-unresponsive", pid, tries=10)
+
+
+def case_keepalive_dead_peer():
+    def work(c):
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 20)):
+            c.setsockopt(socket.IPPROTO_TCP, option, value)
+    pid = actor("server", serve(work))
+    actor("client", closers(3, lambda held: None))
+    time.sleep(0.3)
+    drop("client", "tcp sport 80 drop")
+    find("server", "keepalive-dead-peer", pid)
+
+
+def case_checksum_corruption():
+    actor("server", serve())
+    actor("client", flood([CLIENT], bad=True))
+    find("server", "checksum-corruption")
+
+
+def case_risky_setting():
+    sysctl("server", net__ipv4__tcp_abort_on_overflow=1)
+    f = find("server", "risky-setting")
+    assert f["sysctls"] == {"net.ipv4.tcp_abort_on_overflow": "1"}, f["sysctls"]
+
+
+def case_names_a_process_in_another_namespace():
+    pid = actor("server", serve())
+    actor("client", lambda ready: ([connect().close() for _ in range(3)], ready()))
+    time.sleep(2.2)
+    done = sh(PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--pid", str(pid), check=False)
+    findings = [json.loads(x) for x in done.stdout.splitlines()]
+    assert findings[0]["cause"] == "close-wait-leak" and findings[0]["process"]["pid"] == pid, findings
+    done = sh(PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--all-netns", check=False)
+    hits = [f for f in map(json.loads, done.stdout.splitlines()) if f["type"] == "finding" and f.get("netns") == NS["server"]]
+    assert [f["cause"] for f in hits] == ["close-wait-leak"], hits
+
+
+# --- the busy healthy server -----------------------------------------------------------------------------------
+
+PORTS = list(range(8000, 8016))
+
+
+def busy_server(ready):
+    """Closes as it is told: by the first octet of the request."""
+    import selectors
+    sel = selectors.DefaultSelector()
+    for port in PORTS:
+        s = listen(port, 1024)
+        s.setblocking(False)
+        sel.register(s, selectors.EVENT_READ, None)
+    ready()
+    while True:
+        for key, _ in sel.select():
+            s = key.fileobj
+            if key.data is None:
+                try:
+                    while True:
+                        c, _ = s.accept()
+                        c.setblocking(False)
+                        sel.register(c, selectors.EVENT_READ, "client")
+                except BlockingIOError:
+                    continue
+            try:
+                data = s.recv(4096)
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                data = b""
+            try:
+                if not data:
+                    sel.unregister(s)
+                    s.close()
+                elif data[:1] in (b"s", b"b"):      # the server closes first, or both at once
+                    s.send(b"x" * 1000)
+                    sel.unregister(s)
+                    s.close()
+                elif data[:1] == b"h":              # half-close: an answer, then FIN, the client follows
+                    s.send(b"x" * 1000)
+                    s.shutdown(socket.SHUT_WR)
+                else:
+                    s.send(b"x" * 1000)
+            except (BrokenPipeError, ConnectionResetError):
+                sel.unregister(s)
+                s.close()
+
+
+def busy_client(number, count):
+    def run(ready):
+        def whole(s):
+            got = 0
+            while got < 1000:
+                data = s.recv(4096)
+                if not data:
+                    break
+                got += len(data)
+        ready()
+        held = []
+        for n in range(count):
+            kind = "cshbrkp"[n % 7]
+            s = connect(PORTS[(n + number) % len(PORTS)])
+            s.sendall(kind.encode() + b" request")
+            if kind != "b":
+                whole(s)
+            if kind == "h":
+                s.shutdown(socket.SHUT_WR)
+                s.recv(10)
+            if kind == "r":                         # all is delivered: RST in place of the close
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if kind == "k":                         # several requests on one connection
+                for _ in range(3):
+                    s.sendall(b"k again")
+                    whole(s)
+            if kind == "p":                         # a pool: some stay open and idle
+                held.append(s)
+                if len(held) > 200:
+                    held.pop(0).close()
+                continue
+            s.close()
+        os._exit(0)
+    return run
+
+
+def case_healthy_busy_server():
+    total = int(os.environ.get("CONNECTIONS", "100000"))
+    actor("server", busy_server)
+    workers = [actor("client", busy_client(i, total // 4)) for i in range(4)]
+    started, asked = time.time(), 0
+    alive = set(workers)
+    wrong = []
+    while alive:
+        for side in ("server", "client"):
+            findings, status = ask(side, patience="60")
+            asked += 1
+            wrong += [(side, f["cause"], f["verdict"], f["summary"]) for f in findings]
+        for pid in list(alive):
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                alive.discard(pid)
+                children.remove(pid)
+    for side in ("server", "client"):               # and what is left when all is quiet
+        findings, status = ask(side, patience="60")
+        wrong += [(side, f["cause"], f["verdict"], f["summary"]) for f in findings]
+    print("  %d connections in %.0f s, asked %d times" % (total, time.time() - started, asked + 2))
+    assert not wrong, wrong
+
+
+def main():
+    global PROGRAM
+    if os.geteuid() != 0:
+        print("skipped: tests/live/host.py needs root for network namespaces")
+        return 77
+    PROGRAM = os.path.abspath(sys.argv[1])
+    wanted = [w.replace("-", "_") for w in sys.argv[2:]]
+    names = [n[5:] for n in globals() if n.startswith("case_") and (not wanted or any(w in n for w in wanted))]
+    failed = 0
+    for name in names:
+        started = time.time()
+        try:
+            up()
+            globals()["case_" + name]()
+            print("ok     %-40s %.1f s" % (name.replace("_", "-"), time.time() - started))
+        except (AssertionError, subprocess.CalledProcessError, OSError) as e:
+            failed += 1
+            print("FAILED %-40s %s" % (name.replace("_", "-"), e))
+            if isinstance(e, subprocess.CalledProcessError):
+                print(e.stderr)
+        finally:
+            down()
+        sys.stdout.flush()
+    print("%d of %d cases as they should be" % (len(names) - failed, len(names)))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
