@@ -65,7 +65,7 @@ Opening opening_of(const Connection& c) {
         if (o.third >= 0 && asked == 0 && s.time - c.segment(o.third).time > crossing(c, o)) {
           if (o.repeat < 0) o.repeat = i;
           ++o.repeats;
-          if (o.data >= 0 && o.data_repeat < 0) o.data_repeat = i;
+          if (o.data >= 0 && o.data_repeat < 0 && s.time - c.segment(o.data).time > crossing(c, o)) o.data_repeat = i;
         }
         if (asked > 0) --asked;
       }

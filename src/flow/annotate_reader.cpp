@@ -47,6 +47,12 @@ void agree_on_options(Connection& c) {
       b.scaling_known = true;
     }
   }
+  // The snap length cut the options of a SYN: what was agreed cannot be told.
+  for (Index i : {c.syn, c.syn_ack})
+    if (i >= 0 && (c.segments[static_cast<std::size_t>(i)].anomalies & Anomaly::kTruncatedHeader)) {
+      a.scaling_known = b.scaling_known = false;
+      a.window_shift = b.window_shift = 0;
+    }
   const bool both = a.syn_seen && b.syn_seen;
   a.timestamps = b.timestamps = both && (a.syn_options & b.syn_options & Opt::kTimestamps);
   a.sack = b.sack = both && (a.syn_options & b.syn_options & Opt::kSackPermitted);

@@ -85,6 +85,8 @@ bool options_changed(const Connection& c) {
   const StreamFacts& client = c.streams[0];
   const StreamFacts& server = c.streams[1];
   if (!client.syn_seen || !server.syn_seen) return false;
+  for (Index i : {c.syn, c.syn_ack})
+    if (i >= 0 && (c.segment(i).anomalies & Anomaly::kTruncatedHeader)) return false;
   // A SYN-ACK may only carry what the SYN offered (RFC 7323 2.2, 3.2; RFC 2018 2).
   const std::uint16_t answerable = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
   if (server.syn_options & answerable & ~client.syn_options) return true;

@@ -22,6 +22,8 @@ constexpr Duration kMayBeBusy = 120s;
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction) return;
+  // Nothing but the close was captured: what the connection was for cannot be told.
+  if (c.quality.began_late && c.stream(Party::kClient).payload_bytes + c.stream(Party::kServer).payload_bytes == 0) return;
   for (Party closer : {Party::kClient, Party::kServer}) {
     const Party holder = other(closer);
     const facts::StreamFacts& gone = c.stream(closer);

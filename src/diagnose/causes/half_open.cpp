@@ -37,6 +37,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (offender < 0 || c.segment(offender).syn() || c.segment(offender).rst()) continue;
     // Within the life of the connection only a side that had been silent can have lost it meanwhile.
     const std::int32_t heard = last_of(c, p, rst);
+    if (heard < 0 && c.quality.began_late) continue;  // it may have closed before the capture
     if (c.syn >= 0 && !established(c)) continue;
     if (heard >= 0 && c.segment(offender).time - c.segment(heard).time < 1s) continue;
     // Who gave up on its own unanswered data had the connection until then: the silence before is the story.

@@ -8,7 +8,7 @@ namespace tcpwhy::diagnose {
 namespace {
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
-  if (c.syn_ack < 0) return;
+  if (c.syn_ack < 0 || c.quality.one_direction) return;  // what the client sent was not captured
   const Opening o = opening_of(c);
   if (o.client_rst >= 0 && o.third < 0) return;  // the client had an answer: it wants none of this
   if (o.progress >= 0) out.harmless();           // mended by the next one

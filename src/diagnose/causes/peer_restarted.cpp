@@ -58,7 +58,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   };
   // A client's socket goes without its host: given up by its own timeout, killed, its FIN or RST lost on the way here.
   // No host restarts within a few seconds.
-  if (r->by == Party::kClient && r->silence < kShortestRestart) {
+  // And where frames are missing, its FIN may be among them.
+  const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last_of(c, r->by, r->at) < 0);
+  if (unseen_fin || (r->by == Party::kClient && r->silence < kShortestRestart)) {
     out.fits({r->offender, r->at}, knew_no_more);
     return;
   }
