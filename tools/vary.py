@@ -515,7 +515,7 @@ def judge(tally, program, path, truth, vantage, ctx, kind, leaves, label):
 class Tally:
     def __init__(self):
         self.right, self.all, self.healthy, self.alarms = Counter(), Counter(), Counter(), Counter()
-        self.rows = []
+        self.rows, self.few, self.few_right, self.crowd = [], 0, 0, False
 
     def add(self, kind, label, ends, found, entry, accept, vantage):
         self.all[kind] += 1
@@ -526,6 +526,8 @@ class Tally:
         said = ", ".join("%s %s%s" % (d["cause"], d["verdict"], " benign" if d["benign"] else "") for d in given[:3]) or \
             ("not reported" if found is None else "nothing, healthy" if found["healthy"] else "unexplained, " + found["outcome"])
         self.right[kind] += right
+        self.few += not self.crowd
+        self.few_right += bool(right) and not self.crowd
         alarm = found is not None and entry["healthy"] and not found["healthy"]
         self.healthy[kind] += entry["healthy"]
         self.alarms[kind] += alarm
@@ -560,6 +562,7 @@ def main():
                 if path is None or os.path.getsize(path) > options.largest or not any(vantage in e["at"] for e in truth["connections"]):
                     continue
                 frames = None
+                tally.crowd = len(truth["connections"]) > 30
                 for kind in kinds:
                     rng = random.Random(zlib.crc32(("%s %s %s %d" % (case, vantage, kind, options.seed)).encode()))
                     if rng.random() >= options.share:
@@ -596,6 +599,7 @@ def main():
     right, every, alarms, healthy = (sum(c.values()) for c in (tally.right, tally.all, tally.alarms, tally.healthy))
     print("%d of %d right (%.4f), %d false alarms among %d healthy (%.2f in 1,000), %d broken"
           % (right, every, right / max(1, every), alarms, healthy, 1000 * alarms / max(1, healthy), len(broken)))
+    print("without floods and scans: %d of %d right (%.4f)" % (tally.few_right, tally.few, tally.few_right / max(1, tally.few)))
     return 2 if broken else 0
 
 

@@ -59,6 +59,8 @@ Opening opening_of(const Connection& c) {
     } else if (s.syn() && s.has_ack()) {
       if (o.syn_ack < 0) o.syn_ack = i;
       if (s.seq == c.segment(o.syn_ack).seq) {
+        // SYNs that were dropped are never answered: what comes so long after the last one is a timer's.
+        if (asked > 0 && s.time - c.segment(o.last_syn).time > std::max<Duration>(std::chrono::milliseconds{700}, 3 * crossing(c, o))) asked = 0;
         o.last_syn_ack = i;
         ++o.syn_acks;
         if (asked == 0) ++o.unasked;

@@ -27,9 +27,9 @@ Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8
     for (std::int32_t k = i + 1; k < n && k < i + 64; ++k) {
       const facts::SegmentFact& t = c.segment(k);
       if (t.from() != s.from() || t.payload_bytes < 2 || t.rst() || !in_window(t.seq, s.seq, s.payload_bytes)) continue;
-      // The same octets twice are one author's: captured on both sides of a router, or repeated on another route.
-      if (t.seq == s.seq && t.payload_digest() != 0 && t.payload_digest() == s.payload_digest()) continue;
-      if (t.seq == s.seq && t.payload_bytes == s.payload_bytes && (t.payload_digest() == 0 || s.payload_digest() == 0)) continue;
+      // One packet on both sides of a router, or of the one that the capture's own host forwards.
+      const bool alike = t.seq == s.seq && t.payload_bytes == s.payload_bytes && t.payload_digest() == s.payload_digest();
+      if (alike && (t.time - s.time < std::chrono::milliseconds{5} || (t.ip_id != 0 && t.ip_id == s.ip_id))) continue;
       const int moved = int{s.ttl} - int{t.ttl};
       const bool one_usual = (s.ttl == usual) != (t.ttl == usual);
       if ((moved > 1 || moved < -1) && one_usual) return {i, k, true, t.seq == s.seq && t.payload_bytes != s.payload_bytes};
