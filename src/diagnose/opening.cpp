@@ -35,6 +35,10 @@ Opening opening_of(const Connection& c) {
   std::uint32_t asked = 0;  // SYNs that passed and that no SYN-ACK has answered yet
   for (const SegmentFact& s : c.segments) {
     if (static_cast<std::size_t>(i) >= kLongestOpening || o.progress >= 0) break;
+    if (c.note(i).repeat == facts::Repeat::kCaptureDuplicate) {
+      ++i;
+      continue;
+    }
     if (!s.from_server) {
       if (s.rst()) {
         if (o.challenge >= 0 && o.challenge_rst < 0 && s.seq == c.segment(o.challenge).ack) o.challenge_rst = i;

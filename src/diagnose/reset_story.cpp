@@ -303,7 +303,7 @@ namespace {
 /// What its sender had closed to was nothing but the peer's goodbye: it crossed the close on the way, or came right
 /// after it, and nobody misses it.
 bool farewell_refused(const Connection& c, const Reset& r) {
-  if (!r.answer || r.own_fin < 0) return false;
+  if (r.own_fin < 0) return false;  // Windows refuses with RST+ACK, others with RST
   std::optional<SeqNum> acked;
   for (std::int32_t i = 0; i < r.at; ++i)
     if (const SegmentFact& s = c.segment(i); s.from() == r.by && s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible &&
@@ -340,6 +340,9 @@ bool formality(const Connection& c, const Reset& r) {
     return r.answer && r.offender >= 0 && c.segment(r.offender).payload_bytes == 0 && !c.segment(r.offender).fin();
   if (r.peer_fin >= 0) return t.request < 0 && (t.bytes[0] + t.bytes[1] > 0);
   // No FIN at all: only where the answer is known to be whole.
+  // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
+  constexpr std::uint64_t kNoBody = 4096;
+  if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
   return !r.answer && t.request < 0 && (t.answer_whole || facts::left_at_rest(c, r.at));
 }
 

@@ -43,8 +43,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     // Who gave up on its own unanswered data had the connection until then: the silence before is the story.
     if (const auto gave_up = unanswered(c, p); gave_up && given_time(c, *gave_up)) continue;
     // A server that still repeats its SYN-ACK has no connection to lose.
-    if (p == Party::kServer && (server_still_in_handshake(c) || (!ending::talk_before(c, rst).acked[0] && c.stream(p).syn_count > 1)))
-      continue;
+    if (p == Party::kServer && server_still_in_handshake(c)) continue;
+    if (c.quality.capture_gap) continue;  // its FIN may be among what was not recorded
     if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
     out.supports({offender, rst}, [&] {
       return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "

@@ -63,7 +63,9 @@ std::pair<std::int32_t, std::int32_t> conflicting(const facts::Connection& c) {
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.has(facts::Signal::kConflictingData)) {
     const auto [first, second] = conflicting(c);
-    out.demands({first, second}, [&] {
+    // From one distance it may be a sender that loses count (a phone's VPN in user space does); from two it cannot.
+    const bool two_places = first >= 0 && c.segment(first).ttl != c.segment(second).ttl;
+    out.note(two_places ? Bearing::kDemands : Bearing::kFits, {first, second}, {}, [&] {
       return std::string{"two segments with the same sequence number carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
     });
   }

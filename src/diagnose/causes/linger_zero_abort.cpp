@@ -10,6 +10,8 @@ namespace {
 
 using facts::Party;
 
+constexpr std::uint64_t kNoBody = 4096;  ///< requests of this size are heads; a body may be left unread
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
@@ -35,8 +37,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const bool nothing_came = theirs < 0 && c.stream(r->peer()).payload_bytes == 0 && !c.quality.began_late;
   if (ending::unread_when_answering(c, *r)) return;
   // A server that speaks unasked (a banner) has not read what came meanwhile; a whole HTTP answer shows that it had.
-  const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs && ending::speaks_http(c);
-  if (nothing_came || all_answered)
+  const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs && ending::speaks_http(c) &&
+                            c.stream(r->peer()).payload_bytes < kNoBody;
+  if (!c.quality.capture_gap && (nothing_came || all_answered))
     out.supports({theirs, mine, r->at}, [&] {
       return nothing_came
                  ? fmt::format("the {} had sent no data, so nothing was unread: a plain close() would have sent FIN", ending::who(r->peer()))

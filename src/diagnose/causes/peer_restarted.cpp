@@ -42,7 +42,6 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // For a server that never took the connection out of its queues there was no state to lose.
   if (r->by == Party::kServer && c.syn >= 0) {
     if (server_still_in_handshake(c)) return;
-    if (!ending::talk_before(c, r->at).acked[0] && c.stream(Party::kServer).syn_count > 1) return;
     bool took = false;
     for (std::int32_t i = c.handshake_ack; i < r->at; ++i)
       if (c.segment(i).from() == Party::kServer && !c.segment(i).syn()) took = true;

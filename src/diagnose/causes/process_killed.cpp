@@ -21,7 +21,7 @@ std::optional<facts::Attempt> refused_after(const facts::Survey& survey, const f
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kServer);
-  if (stop < 0 || c.handshake_ack < 0) return;
+  if (stop < 0 || c.handshake_ack < 0 || c.quality.capture_gap) return;
   const auto r = ending::ending_reset(c);
   const bool by_rst = c.segment(stop).rst();
   if (by_rst && (!r || r->answer || r->foreign() || ending::formality(c, *r))) return;
