@@ -56,7 +56,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   for (Party p : {Party::kClient, Party::kServer}) {
     const Stamps stamps = stamps_of(c, p);
-    if (c.outcome == facts::Outcome::kCompleted) out.harmless();
+    if (c.outcome == facts::Outcome::kCompleted) out.passed();
     const std::string_view who = p == Party::kClient ? "client" : "server";
     // RFC 7323 3.2: once agreed, every segment but a RST carries it. All or none tells
     // a side that never heard of the agreement from one that forgot it once.
