@@ -124,6 +124,7 @@ int main(int argc, char** argv) {
   if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
   if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
 #endif
+  if (command == "lab") return tcpwhy::cli::lab_command({arguments.begin() + 1, arguments.end()});
   if (command == "explain" || command == "why") arguments.erase(arguments.begin());
   return command == "why" ? tcpwhy::cli::run_why(arguments) : tcpwhy::cli::run_explain(arguments);
 }

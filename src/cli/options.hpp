@@ -35,6 +35,7 @@ enum Exit : int { kNothingFailed = 0, kSomethingFailed = 1, kCouldNotWork = 2 };
 int explain(const ExplainOptions& options);
 int host_command(const std::vector<std::string>& arguments);  ///< `tcpwhy host …`; only on Linux
 int why(const std::vector<std::string>& words);
+int lab_command(const std::vector<std::string>& arguments);
 
 /// "17" or "192.0.2.10:40112-198.51.100.7:443" against a connection.
 struct ConnectionChoice {

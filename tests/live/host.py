@@ -217,7 +217,16 @@ def case_accept_queue_out_of_descriptors():
             except OSError:
                 time.sleep(0.05)
     pid = actor("server", work)
-    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(60)]), ready()))
+
+    def client(ready):
+        # One after the other: many at once would meet a full queue before the descriptors run out.
+        ready()
+        held = []
+        for _ in range(60):
+            held.append(connect(block=False))
+            time.sleep(0.02)
+        signal.pause()
+    actor("client", client)
     f = find("server", "accept-queue-overflow", pid)
     assert any("EMFILE" in e for e in f["evidence"]), f["evidence"]
 

@@ -1,0 +1,106 @@
+// `tcpwhy lab`: the articles' experiments, by name.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+
+#include "cli/options.hpp"
+#include "lab/kernel_host.hpp"
+#include "lab/render.hpp"
+#include "lab/run.hpp"
+
+namespace tcpwhy::cli {
+namespace {
+
+constexpr std::string_view kRunning = "running";
+
+int say(const Error& error) {
+  std::fprintf(stderr, "tcpwhy: %s\n", error.message.c_str());
+  return Exit::kCouldNotWork;
+}
+
+int list() {
+  for (const lab::Experiment& e : lab::experiments())
+    std::printf("%-40s %s\n", std::string{e.name}.c_str(), std::string{e.shows}.c_str());
+  return Exit::kNothingFailed;
+}
+
+/// "a=b" or "client:a=b" split at the first equals sign.
+bool take_pairs(const std::vector<std::string>& given, std::vector<std::pair<std::string, std::string>>& into,
+                const char* option) {
+  for (const std::string& pair : given) {
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      std::fprintf(stderr, "tcpwhy: %s wants NAME=VALUE, not \"%s\"\n", option, pair.c_str());
+      return false;
+    }
+    into.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  return true;
+}
+
+struct RunOptions {
+  std::string name, pcap, tap;
+  std::vector<std::string> kernels, sysctls, params;
+  Format format = Format::kText;
+  std::uint64_t seed = 1;
+};
+
+int run(const RunOptions& o) {
+  const lab::Experiment* experiment = lab::find_experiment(o.name);
+  if (experiment == nullptr)
+    return say({"lab.name", "there is no experiment " + o.name + "; tcpwhy lab list names them"});
+  lab::Options options;
+  options.seed = o.seed;
+  bool on_running = false;
+  for (const std::string& kernel : o.kernels) {
+    const bool client = kernel.starts_with("client:");
+    const std::string name = client ? kernel.substr(7) : kernel;
+    (client ? options.client_kernel : options.kernel) = name;
+    on_running |= name == kRunning;
+  }
+  if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
+    return Exit::kCouldNotWork;
+  const auto result = on_running ? lab::run_on_kernel(*experiment, options) : lab::run_on_model(*experiment, options);
+  if (!result) return say(result.error());
+  if (!o.pcap.empty())
+    if (const auto saved = lab::save_pcap(*result, o.pcap); !saved) return say(saved.error());
+  const std::string out = o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
+  std::fputs(out.c_str(), o.pcap == "-" ? stderr : stdout);
+  return Exit::kNothingFailed;
+}
+
+}  // namespace
+
+int lab_command(const std::vector<std::string>& arguments) {
+  CLI::App app{"Experiments of the articles, by name.", "tcpwhy lab"};
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.add_subcommand("list", "the experiments and what they show");
+  CLI::App* run_app = app.add_subcommand("run", "runs one");
+  RunOptions o;
+  run_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  run_app->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
+      ->type_name("K");
+  run_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  run_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  run_app->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
+  run_app->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
+  run_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  run_app->add_option("--format", o.format, "text (default) or json")
+      ->type_name("FORMAT")
+      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}));
+  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs((run_app->parsed() ? run_app->help() : app.help()).c_str(), stdout);
+    return Exit::kNothingFailed;
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy lab --help)\n", e.what());
+    return Exit::kCouldNotWork;
+  }
+  return run_app->parsed() ? run(o) : list();
+}
+
+}  // namespace tcpwhy::cli

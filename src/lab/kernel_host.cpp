@@ -1,0 +1,401 @@
+#include "lab/kernel_host.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace tcpwhy::lab {
+namespace {
+
+using world::Address;
+using world::Fd;
+using world::Option;
+
+/// A descriptor that closes itself.
+class Owned {
+ public:
+  explicit Owned(int fd = -1) : fd_{fd} {}
+  Owned(Owned&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+  Owned& operator=(Owned&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Owned() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// This thread, moved into a namespace for the length of a block.
+class Inside {
+ public:
+  Inside(int there, int home) : home_{home} { moved_ = ::setns(there, CLONE_NEWNET) == 0; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  ~Inside() {
+    // Staying in the wrong namespace would run everything else in it: better to end.
+    if (moved_ && ::setns(home_, CLONE_NEWNET) != 0) std::abort();
+  }
+
+ private:
+  int home_;
+  bool moved_ = false;
+};
+
+sockaddr_in to_system(Address a) {
+  sockaddr_in s{};
+  s.sin_family = AF_INET;
+  s.sin_port = htons(a.port);
+  s.sin_addr.s_addr = htonl(a.ip);
+  return s;
+}
+
+/// Output of a program, run in the namespace this thread is in.
+std::string output_of(const std::vector<std::string>& command) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return {};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    const int null = ::open("/dev/null", O_WRONLY);
+    ::dup2(null, STDERR_FILENO);
+    std::vector<char*> arguments;
+    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    ::execvp(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  ::close(ends[1]);
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (ssize_t got; (got = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  ::close(ends[0]);
+  if (child > 0) ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+Address parse_place(const std::string& place) {
+  const std::size_t colon = place.rfind(':');
+  if (colon == std::string::npos) return {};
+  std::string ip = place.substr(0, colon);
+  if (const std::size_t device = ip.find('%'); device != std::string::npos) ip.resize(device);
+  const std::string port = place.substr(colon + 1);
+  return {world::parse_ip(ip), port == "*" ? std::uint16_t{0} : static_cast<std::uint16_t>(std::strtoul(port.c_str(), nullptr, 10))};
+}
+
+class KernelHost : public world::Host, private world::System {
+ public:
+  KernelHost(world::World& world, std::string name, std::uint32_t ip, int home, int epoll)
+      : Host{std::move(name), ip}, world_{world}, home_{home}, epoll_{epoll} {}
+
+  /// Makes the namespace and its line; an error says what the kernel refused.
+  std::optional<Error> start(const std::map<std::string, std::string>& sysctls) {
+    const auto failed = [](std::string what) {
+      return Error{"lab.tun", what + ": " + std::strerror(errno) + "; lab compare needs root and /dev/net/tun"};
+    };
+    if (::unshare(CLONE_NEWNET) != 0) return failed("cannot make a network namespace");
+    there_ = Owned{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)};
+    std::optional<Error> error;
+    tun_ = Owned{::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)};
+    ifreq request{};
+    std::strncpy(request.ifr_name, "lab0", IFNAMSIZ - 1);
+    request.ifr_flags = IFF_TUN | IFF_NO_PI;
+    if (tun_.get() < 0 || ::ioctl(tun_.get(), TUNSETIFF, &request) != 0) error = failed("cannot make a TUN device");
+    if (!error) {
+      output_of({"ip", "link", "set", "lo", "up"});
+      output_of({"ip", "address", "add", world::ip_text(ip()) + "/32", "dev", "lab0"});
+      output_of({"ip", "link", "set", "lab0", "up"});
+      output_of({"ip", "route", "add", "default", "dev", "lab0"});
+      for (const auto& [setting, value] : sysctls)
+        if (!set_sysctl(setting, value) && !may_be_absent(setting, value)) {
+          error = Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
+          break;
+        }
+    }
+    if (::setns(home_, CLONE_NEWNET) != 0) std::abort();
+    return error;
+  }
+
+  [[nodiscard]] int tun() const { return tun_.get(); }
+  /// What the kernel has sent since the last look.
+  void drain() {
+    std::array<std::uint8_t, 65536> buffer;
+    for (ssize_t got; (got = ::read(tun_.get(), buffer.data(), buffer.size())) > 0;) {
+      if (auto packet = world::decode({buffer.data(), static_cast<std::size_t>(got)}))
+        world_.transmit(*this, std::move(*packet));
+      world_.touched(*this);
+    }
+  }
+
+  world::System& system() override { return *this; }
+  void deliver(const world::Packet& packet) override {
+    const auto bytes = world::encode(packet);
+    // A full device queue loses the packet, as a network card's would.
+    if (::write(tun_.get(), bytes.data(), bytes.size()) < 0) world_.note(*this, "device", std::strerror(errno));
+    drain();
+  }
+  [[nodiscard]] std::optional<ModelTime> next_timer() override { return std::nullopt; }
+  void fire() override {}
+
+ private:
+  /// What a kernel does not have is off; and the limit of orphans belongs to the whole machine, not to a namespace.
+  static bool may_be_absent(std::string_view name, std::string_view value) {
+    return errno == ENOENT && (value == "0" || name == "net.ipv4.tcp_max_orphans");
+  }
+  static bool set_sysctl(std::string name, const std::string& value) {
+    for (char& c : name)
+      if (c == '.') c = '/';
+    const int file = ::open(("/proc/sys/" + name).c_str(), O_WRONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const bool written = ::write(file, value.data(), value.size()) == static_cast<ssize_t>(value.size());
+    ::close(file);
+    return written;
+  }
+
+  static int done(long result) { return result < 0 ? -errno : static_cast<int>(result); }
+  int after(int result) {
+    const int value = done(result);
+    drain();
+    return value;
+  }
+
+  int socket() override {
+    const Inside inside{there_.get(), home_};
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) wake_for(fd);
+    return done(fd);
+  }
+  void wake_for(int fd) const {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+  int set(Fd fd, Option option, int value) override {
+    const auto plain = [&](int level, int name) { return done(::setsockopt(fd, level, name, &value, sizeof value)); };
+    switch (option) {
+      case Option::kReuseAddress: return plain(SOL_SOCKET, SO_REUSEADDR);
+      case Option::kLinger: {
+        const linger l{value >= 0, std::max(value, 0)};
+        return done(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l));
+      }
+      case Option::kKeepAlive: return plain(SOL_SOCKET, SO_KEEPALIVE);
+      case Option::kKeepIdle: return plain(IPPROTO_TCP, TCP_KEEPIDLE);
+      case Option::kKeepInterval: return plain(IPPROTO_TCP, TCP_KEEPINTVL);
+      case Option::kKeepCount: return plain(IPPROTO_TCP, TCP_KEEPCNT);
+      case Option::kDeferAccept: return plain(IPPROTO_TCP, TCP_DEFER_ACCEPT);
+      case Option::kUserTimeout: return plain(IPPROTO_TCP, TCP_USER_TIMEOUT);
+      case Option::kSynCount: return plain(IPPROTO_TCP, TCP_SYNCNT);
+      case Option::kLinger2: return plain(IPPROTO_TCP, TCP_LINGER2);
+      case Option::kReceiveBuffer: return plain(SOL_SOCKET, SO_RCVBUF);
+      case Option::kSendBuffer: return plain(SOL_SOCKET, SO_SNDBUF);
+      case Option::kNoDelay: return plain(IPPROTO_TCP, TCP_NODELAY);
+    }
+    return -EINVAL;
+  }
+  int bind(Fd fd, Address local) override {
+    const sockaddr_in a = to_system(local);
+    return done(::bind(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a));
+  }
+  int listen(Fd fd, int backlog) override { return done(::listen(fd, backlog)); }
+  int connect(Fd fd, Address remote) override {
+    const sockaddr_in a = to_system(remote);
+    return after(::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a));
+  }
+  int accept(Fd fd) override {
+    const int child = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (child >= 0) wake_for(child);
+    return done(child);
+  }
+  long send(Fd fd, std::string_view data) override {
+    return after(static_cast<int>(::send(fd, data.data(), data.size(), MSG_NOSIGNAL)));
+  }
+  long receive(Fd fd, std::size_t most, std::string& into) override {
+    std::string buffer(most, '\0');
+    const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (got < 0) return -errno;
+    into.append(buffer, 0, static_cast<std::size_t>(got));
+    drain();
+    return got;
+  }
+  int shutdown(Fd fd, world::How how) override {
+    return after(::shutdown(fd, how == world::How::kRead ? SHUT_RD : how == world::How::kWrite ? SHUT_WR : SHUT_RDWR));
+  }
+  int close(Fd fd) override { return after(::close(fd)); }
+  int error(Fd fd) override {
+    int value = 0;
+    socklen_t size = sizeof value;
+    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &size);
+    return value;
+  }
+  world::Ready poll(Fd fd) override {
+    pollfd p{fd, POLLIN | POLLOUT, 0};
+    if (::poll(&p, 1, 0) <= 0) return {};
+    return {(p.revents & POLLIN) != 0, (p.revents & POLLOUT) != 0, (p.revents & POLLERR) != 0, (p.revents & POLLHUP) != 0};
+  }
+  template <class Ask>
+  static Address name_of(Ask ask) {
+    sockaddr_in a{};
+    socklen_t size = sizeof a;
+    if (ask(reinterpret_cast<sockaddr*>(&a), &size) != 0) return {};
+    return {ntohl(a.sin_addr.s_addr), ntohs(a.sin_port)};
+  }
+  Address local(Fd fd) override {
+    return name_of([fd](sockaddr* a, socklen_t* n) { return ::getsockname(fd, a, n); });
+  }
+  Address remote(Fd fd) override {
+    return name_of([fd](sockaddr* a, socklen_t* n) { return ::getpeername(fd, a, n); });
+  }
+
+  Counters counters() override {
+    const Inside inside{there_.get(), home_};
+    Counters all;
+    for (const auto& [path, table] : {std::pair{"/proc/thread-self/net/netstat", "TcpExt:"},
+                                      std::pair{"/proc/thread-self/net/snmp", "Tcp:"}}) {
+      std::ifstream file{path};
+      for (std::string names, values; std::getline(file, names) && std::getline(file, values);) {
+        std::istringstream n{names}, v{values};
+        std::string head, name, value;
+        n >> head;
+        v >> value;
+        if (head != table) continue;
+        while (n >> name && v >> value) all[name] = std::strtoull(value.c_str(), nullptr, 10);
+      }
+    }
+    return all;
+  }
+
+  std::vector<world::SocketRow> sockets() override {
+    std::istringstream lines{[this] {
+      const Inside inside{there_.get(), home_};
+      return output_of({"ss", "-tanoH"});
+    }()};
+    std::vector<world::SocketRow> rows;
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words{line};
+      world::SocketRow row;
+      std::string local, remote;
+      if (!(words >> row.state >> row.recv_q >> row.send_q >> local >> remote)) continue;
+      words >> row.timer;
+      row.local = parse_place(local);
+      row.remote = parse_place(remote);
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  }
+
+  world::World& world_;
+  int home_, epoll_;
+  Owned there_, tun_;
+};
+
+class KernelMaker : public HostMaker {
+ public:
+  KernelMaker()
+      : home_{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)}, epoll_{::epoll_create1(EPOLL_CLOEXEC)} {}
+
+  std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
+                                    std::string_view kernel, const std::map<std::string, std::string>& sysctls,
+                                    Duration uptime) override {
+    auto host = std::make_unique<KernelHost>(world, std::string{name}, ip, home_.get(), epoll_.get());
+    if (kernel == "windows" || kernel == "macos" || uptime != Duration::zero())
+      keep(Error{"lab.kernel", std::string{name} + " of this experiment is another system or has another clock; the "
+                                                   "running kernel cannot play it"});
+    if (auto wrong = host->start(sysctls)) keep(*wrong);
+    hosts_.push_back(host.get());
+    return host;
+  }
+
+  // Real time carries the world along: whoever has something wakes us.
+  void drive(world::World& world, const Stage& stage, ModelTime until) {
+    if (error) return;
+    if (hosts_.empty()) return world.run_until(until);
+    for (KernelHost* host : hosts_) {
+      epoll_event event{};
+      event.events = EPOLLIN;
+      event.data.fd = host->tun();
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host->tun(), &event);
+    }
+    bool woken = false;
+    if (!began_) began_ = std::chrono::steady_clock::now();
+    while (true) {
+      const ModelTime now = world.start() + std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - *began_);
+      const ModelTime end = std::min(until, std::max(world.start() + stage.end(), world.now()));
+      world.run_until(std::min(now, end));
+      // Only now does the world's clock show the moment at which the kernel woke us.
+      for (KernelHost* host : hosts_) {
+        if (woken) world.touched(*host);
+        host->drain();
+      }
+      world.run_until(world.now());
+      if (now >= end) return;
+      const ModelTime next = std::min(end, world.next_event().value_or(end));
+      const Duration wait = std::max(next - now, Duration::zero());
+      const timespec pause{static_cast<time_t>(wait.count() / 1'000'000'000), static_cast<long>(wait.count() % 1'000'000'000)};
+      std::array<epoll_event, 64> events;
+      woken = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &pause, nullptr) > 0;
+    }
+  }
+
+  std::optional<Error> error;
+
+ private:
+  void keep(Error e) {
+    if (!error) error = std::move(e);
+  }
+  Owned home_, epoll_;
+  std::vector<KernelHost*> hosts_;
+  std::optional<std::chrono::steady_clock::time_point> began_;
+};
+
+}  // namespace
+
+std::string running_kernel() {
+  utsname name{};
+  ::uname(&name);
+  std::string release = name.release;
+  return release.substr(0, release.find('-'));
+}
+
+std::optional<Error> kernel_is_usable() {
+  if (::geteuid() != 0)
+    return Error{"lab.root", "the running kernel is used in network namespaces, which needs root; try sudo"};
+  if (::access("/dev/net/tun", R_OK | W_OK) != 0)
+    return Error{"lab.tun", "there is no /dev/net/tun; modprobe tun"};
+  return std::nullopt;
+}
+
+Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) {
+  if (auto cannot = kernel_is_usable()) return *cannot;
+  KernelMaker maker;
+  auto run = lab::run(experiment, options, maker, [&](world::World& world, const Stage& stage, ModelTime until) {
+    maker.drive(world, stage, until);
+  });
+  if (maker.error) return *maker.error;
+  if (run) run->kernel = run->client_kernel = running_kernel();
+  return run;
+}
+
+}  // namespace tcpwhy::lab

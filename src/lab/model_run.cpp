@@ -1,0 +1,71 @@
+// The same experiment on the model, in virtual time.
+
+#include "lab/run.hpp"
+#ifdef TCPWHY_MODEL_HOST
+#include "world/model_host.hpp"
+#endif
+
+namespace tcpwhy::lab {
+
+#ifdef TCPWHY_MODEL_HOST
+namespace {
+
+class ModelMaker : public HostMaker {
+ public:
+  explicit ModelMaker(std::uint64_t seed) : seed_{seed} {}
+
+  std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
+                                    std::string_view kernel, const std::map<std::string, std::string>& sysctls,
+                                    Duration uptime) override {
+    model::HostConfig config;
+    auto profile = model::profile(kernel);
+    if (!profile) {
+      std::string known;
+      for (const std::string_view k : model::profile_names()) known += (known.empty() ? "" : ", ") + std::string{k};
+      keep({"lab.kernel", "there is no kernel " + std::string{kernel} + "; there are " + known});
+      profile = model::KernelProfile{};
+    }
+    config.kernel = *profile;
+    config.sysctls = model::Sysctls::of(config.kernel);
+    for (const auto& [setting, value] : sysctls)
+      if (!config.sysctls.set(setting, value)) keep({"lab.sysctl", "no such setting or no number: " + setting + "=" + value});
+    config.addresses = {model::Address::v4(static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16),
+                                           static_cast<std::uint8_t>(ip >> 8), static_cast<std::uint8_t>(ip))};
+    config.seed = seed_ * 1'000'003 + ip;
+    config.tick_phase = uptime;
+    return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(config));
+  }
+
+  std::optional<Error> error;
+
+ private:
+  void keep(Error e) {
+    if (!error) error = std::move(e);
+  }
+  std::uint64_t seed_;
+};
+
+}  // namespace
+
+Result<Run> run_on_model(const Experiment& experiment, const Options& options) {
+  ModelMaker maker{options.seed};
+  auto run = lab::run(experiment, options, maker, [&](world::World& world, const Stage& stage, ModelTime until) {
+    if (maker.error) return;
+    // The end may come nearer while the experiment runs.
+    while (const auto next = world.next_event()) {
+      if (*next > std::min(until, world.start() + stage.end())) break;
+      world.run_until(*next);
+    }
+    world.run_until(std::min(until, std::max(world.now(), world.start() + stage.end())));
+  });
+  if (maker.error) return *maker.error;
+  return run;
+}
+#else
+Result<Run> run_on_model(const Experiment& experiment, const Options&) {
+  return Error{"lab.model", "the model of a host is not built yet: " + std::string{experiment.name} +
+                                " runs with --kernel running (root), on the kernel at hand"};
+}
+#endif
+
+}  // namespace tcpwhy::lab

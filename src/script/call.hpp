@@ -1,0 +1,70 @@
+#pragma once
+// A system call, its arguments understood and its names turned into numbers.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "script/script.hpp"
+
+namespace tcpwhy::script {
+
+enum class CallName : std::uint8_t {
+  kSocket,
+  kBind,
+  kListen,
+  kAccept,
+  kConnect,
+  kRead,   ///< read, recv, recvfrom, readv
+  kWrite,  ///< write, send, sendto, sendmsg, writev
+  kClose,
+  kShutdown,
+  kFcntl,
+  kIoctl,
+  kGetsockopt,
+  kSetsockopt,
+  kPoll,
+};
+
+/// What becomes of an argument that is a buffer.
+enum class Buffer : std::uint8_t { kGiven, kNull };
+
+/// Whether a call names an address, and which.
+enum class Peer : std::uint8_t { kNone, kTest, kUnspecified };
+
+struct PollEntry {
+  int fd = 0;
+  int events = 0;
+  int revents = 0;  ///< in the script: expected; in an outcome: seen
+};
+
+struct Call {
+  CallName name = CallName::kSocket;
+  int fd = -1;              ///< in the script's numbering
+  std::int64_t number = 0;  ///< type, backlog, bytes, how, command, timeout
+  std::int64_t flags = 0;   ///< MSG_ flags; the argument of fcntl
+  Buffer buffer = Buffer::kGiven;
+  Peer peer = Peer::kNone;
+  int level = 0, option = 0;  ///< of the two sockopt calls
+  std::variant<std::int64_t, std::string> value{
+      std::int64_t{0}};  ///< an option's value; linger: (on << 32) | seconds
+  std::int64_t value_bytes = 0;
+  std::vector<PollEntry> polled;
+};
+
+/// What a call returned.
+struct Outcome {
+  std::int64_t result = 0;
+  int error = 0;
+  std::variant<std::int64_t, std::string> value{std::int64_t{0}};  ///< getsockopt, ioctl
+  std::vector<PollEntry> polled;
+};
+
+/// The numbers behind a call of the script.
+[[nodiscard]] std::variant<Call, Complaint> understand_call(const Syscall& syscall, int line);
+/// The number a script expects back.
+[[nodiscard]] std::variant<std::int64_t, Complaint> understand_number(const Expr& expr, int line);
+
+}  // namespace tcpwhy::script
