@@ -88,6 +88,17 @@ class Ending {
     return late_syn_acks_ == 1 && client().payload_bytes == 0;
   }
 
+  /// First SYN-ACK to last: those that answer repeated SYNs at once give the client no time to answer.
+  [[nodiscard]] Duration syn_acks_span() const {
+    Index first = -1, last = -1;
+    for (std::size_t k = 0; k < c_.segments.size(); ++k) {
+      if (!c_.segments[k].from_server || !c_.segments[k].syn()) continue;
+      if (first < 0) first = static_cast<Index>(k);
+      last = static_cast<Index>(k);
+    }
+    return facts::between(c_, first, last);
+  }
+
   [[nodiscard]] Outcome handshake() const {
     if (c_.quality.one_direction) return Outcome::kPartial;
     const Index rst = server().rst;
@@ -109,7 +120,7 @@ class Ending {
     if (c_.syn < 0) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
-    if (server().syn_count > 1 || late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
+    if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
     return watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
   }
 
