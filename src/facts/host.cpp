@@ -7,7 +7,7 @@
 namespace tcpwhy::facts {
 namespace {
 
-constexpr std::array<std::string_view, kSocketStates> kStateNames = {
+constexpr std::array<std::string_view, kStates> kStateNames = {
     "",          "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",    "TIME_WAIT",
     "CLOSE",     "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV"};
 
@@ -17,14 +17,14 @@ bool is_any(const Address& a) {
 
 }  // namespace
 
-std::string_view to_string(SocketState state) {
+std::string_view to_string(State state) {
   const auto i = static_cast<std::size_t>(state);
   return i < kStateNames.size() ? kStateNames[i] : "?";
 }
 
-std::optional<SocketState> socket_state_from_string(std::string_view word) {
+std::optional<State> socket_state_from_string(std::string_view word) {
   for (std::size_t i = 1; i < kStateNames.size(); ++i)
-    if (kStateNames[i] == word) return static_cast<SocketState>(i);
+    if (kStateNames[i] == word) return static_cast<State>(i);
   return std::nullopt;
 }
 
@@ -54,7 +54,7 @@ const Socket* Namespace::listener(const Endpoint& local) const {
   const Socket* best = nullptr;
   int best_rank = 0;
   for (const Socket& s : sockets) {
-    if (s.state != SocketState::kListen) break;
+    if (s.state != State::kListen) break;
     if (s.local.port != local.port) continue;
     // A dual-stack listener on :: takes IPv4 too.
     const int rank = s.local.address == local.address ? 3

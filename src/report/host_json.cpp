@@ -65,8 +65,8 @@ json summary_of(const facts::HostSnapshot& h, const std::vector<diagnose::HostFi
     json n = {{"id", ns.id}, {"sockets", ns.sockets_total}};
     if (!ns.name.empty()) n["name"] = ns.name;
     n["states"] = json::object();
-    for (std::size_t i = 1; i < facts::kSocketStates; ++i)
-      if (ns.by_state[i] > 0) n["states"][std::string{facts::to_string(static_cast<facts::SocketState>(i))}] = ns.by_state[i];
+    for (std::size_t i = 1; i < facts::kStates; ++i)
+      if (ns.by_state[i] > 0) n["states"][std::string{facts::to_string(static_cast<State>(i))}] = ns.by_state[i];
     if (ns.earlier) {
       n["seconds"] = ns.earlier->seconds;
       n["rises"] = json::object();
