@@ -18,9 +18,6 @@
 
 namespace tcpwhy::facts {
 
-std::string_view to_string(State state);  ///< "ESTABLISHED", "SYN_RECV", …
-std::optional<State> socket_state_from_string(std::string_view word);
-
 /// Which timer of the socket runs (inet_diag_msg.idiag_timer).
 enum class SocketTimer : std::uint8_t { kNone = 0, kRetransmit = 1, kKeepalive = 2, kTimeWait = 3, kWindowProbe = 4 };
 

@@ -7,26 +7,12 @@
 namespace tcpwhy::facts {
 namespace {
 
-constexpr std::array<std::string_view, kStates> kStateNames = {
-    "",          "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",    "TIME_WAIT",
-    "CLOSE",     "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV"};
 
 bool is_any(const Address& a) {
   return std::all_of(a.bytes.begin(), a.bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
 }  // namespace
-
-std::string_view to_string(State state) {
-  const auto i = static_cast<std::size_t>(state);
-  return i < kStateNames.size() ? kStateNames[i] : "?";
-}
-
-std::optional<State> socket_state_from_string(std::string_view word) {
-  for (std::size_t i = 1; i < kStateNames.size(); ++i)
-    if (kStateNames[i] == word) return static_cast<State>(i);
-  return std::nullopt;
-}
 
 std::optional<std::int64_t> Namespace::sysctl(std::string_view key) const {
   auto it = sysctls.find(key);

@@ -86,6 +86,7 @@ int interest(const facts::Socket& s) {
     case State::kClosing:
     case State::kLastAck: return 5;
     case State::kFinWait2: return s.timer == SocketTimer::kTimeWait ? 0 : 5;
+    case State::kUnseen:
     case State::kSynSent:
     case State::kSynRecv:
     case State::kTimeWait:
@@ -167,7 +168,7 @@ Result<facts::Namespace> look(const ReadOptions& o, const FirstLook* first) {
     auto dumped = diag->dump(family, kAllStates, SockDiag::Detail::kHeader,
                              [&](const facts::Socket& s, const facts::SocketInfo*) {
                                const auto state = static_cast<std::size_t>(s.state);
-                               if (state < facts::kStates) ++ns.by_state[state];
+                               if (state < kStates) ++ns.by_state[state];
                                ++ns.sockets_total;
                                if (ns.sockets.size() < o.max_sockets) ns.sockets.push_back(s);
                              });

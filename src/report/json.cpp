@@ -85,7 +85,7 @@ Json connection_object(const facts::Connection& c, std::uint64_t id, const diagn
   out["history"] = c.history;
   out["conn_state"] = c.conn_state;
   out["vantage"] = facts::to_string(c.vantage);
-  out["states"] = {{"client", facts::to_string(c.states[0])}, {"server", facts::to_string(c.states[1])}};
+  out["states"] = {{"client", to_string(c.states[0])}, {"server", to_string(c.states[1])}};
   out["outcome"] = facts::to_string(c.outcome);
   if (c.ended_by_network)
     out["ended_by"] = "network";

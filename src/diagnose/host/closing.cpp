@@ -47,7 +47,7 @@ void find_unacknowledged(const View& view, const Words& words, Findings& out) {
   HostFinding f;
   f.cause = words.cause;
   f.side = most.side() == facts::Side::kServer ? facts::Side::kClient : facts::Side::kServer;
-  f.summary = fmt::format("{} in {} {}.", counted(gone.count() + blocked.count(), "socket"), facts::to_string(words.state),
+  f.summary = fmt::format("{} in {} {}.", counted(gone.count() + blocked.count(), "socket"), to_string(words.state),
                           &most == &blocked ? "hold data their peers do not read" : words.what);
   if (gone.count() > 0) f.sockets.push_back(gone.evidence(gone.where_words()));
   if (blocked.count() > 0) f.sockets.push_back(blocked.evidence(blocked.where_words() + ", window shut"));

@@ -17,6 +17,7 @@ View::View(const facts::HostSnapshot& h, const Namespace& n, const HostOptions& 
     switch (s.state) {
       case State::kListen:
       case State::kTimeWait:
+      case State::kUnseen:
       case State::kClose: continue;
       case State::kSynRecv:
       case State::kNewSynRecv:

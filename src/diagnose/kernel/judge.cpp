@@ -103,7 +103,7 @@ Failure Judge::frame(const Case& c, const tw_event& e) const {
   v.end_ns = c.last_ns;
   v.bytes_in = e.bytes_in;
   v.bytes_sent = e.bytes_sent;
-  const char* mine = e.kind == TW_CONNECT_FAILED ? "CLOSE" : state_name(e.state);
+  const std::string_view mine = e.kind == TW_CONNECT_FAILED ? "CLOSE" : state_name(e.state);
   v.client_state = local_is_client ? mine : "UNSEEN";
   v.server_state = local_is_client ? "UNSEEN" : mine;
   return v;
@@ -124,7 +124,7 @@ void Judge::find_process(const Case& c, const tw_event& e, Failure& out) const {
 
 // --- One case ------------------------------------------------------------------------------------------------------
 
-bool Judge::judge(Case& c, std::uint64_t now_ns, Failure& out) {
+bool Judge::judge(const Case& c, Failure& out) const {
   auto first = [&](auto wanted) -> const tw_event* {
     for (const tw_event& e : c.events)
       if (wanted(e)) return &e;
@@ -191,7 +191,7 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
       continue;
     }
     Failure v;
-    if (judge(c, now_ns, v) && !v.healthy && !v.diagnoses.empty()) {
+    if (judge(c, v) && !v.healthy && !v.diagnoses.empty()) {
       const std::uint8_t kind = c.events.back().kind;
       const bool goes_on = kind == TW_RETRANSMIT || kind == TW_SYNACK_REPEATED || kind == TW_DROPPED;
       if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond};

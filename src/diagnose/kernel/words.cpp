@@ -5,9 +5,8 @@
 namespace tcpwhy::diagnose::kernel {
 
 std::string_view state_name(std::uint8_t number) {
-  if (number == 0 || number >= kStates) return "UNSEEN";
   const auto state = static_cast<State>(number);
-  return facts::to_string(state == State::kNewSynRecv ? State::kSynRecv : state);
+  return to_string(state == State::kNewSynRecv ? State::kSynRecv : state);
 }
 bool has(const tw_event& e, std::uint32_t flag) { return (e.flags & flag) != 0; }
 double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; }

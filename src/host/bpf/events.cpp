@@ -19,27 +19,6 @@
 namespace tcpwhy::host {
 
 #if TCPWHY_BPF
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
-#include <time.h>
-#include <unistd.h>
-#endif
-
-#include <array>
-#include <cerrno>
-#include <cstring>
-
-namespace tcpwhy::host {
-
-std::string_view facts::ReasonNames::reset_reason(std::uint32_t n) const {
-  return n < reset.size() && !reset[n].empty() ? std::string_view{reset[n]} : "NOT_SPECIFIED";
-}
-std::string_view facts::ReasonNames::drop_reason(std::uint32_t n) const {
-  return n < drop.size() && !drop[n].empty() ? std::string_view{drop[n]} : "NOT_SPECIFIED";
-}
-
-#if TCPWHY_BPF
 
 // The object of watch.bpf.c, as bytes (tools/embed_bpf.py).
 extern const unsigned char kWatchObject[];
