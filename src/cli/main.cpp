@@ -43,6 +43,7 @@ int run_explain(const std::vector<std::string>& arguments) {
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
                "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
+               "  tcpwhy probe HOST:PORT     can I connect, and if not, who says no, and where on the path\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
   app.set_version_flag("--version", TCPWHY_VERSION);
@@ -122,6 +123,7 @@ int main(int argc, char** argv) {
   const std::string command = arguments.empty() ? "" : arguments.front();
 #ifdef TCPWHY_HOST
   if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
+  if (command == "probe") return tcpwhy::cli::probe_command({arguments.begin() + 1, arguments.end()});
   if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
 #endif
   if (command == "lab") return tcpwhy::cli::lab_command({arguments.begin() + 1, arguments.end()});

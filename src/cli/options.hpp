@@ -34,6 +34,7 @@ enum Exit : int { kNothingFailed = 0, kSomethingFailed = 1, kCouldNotWork = 2 };
 
 int explain(const ExplainOptions& options);
 int host_command(const std::vector<std::string>& arguments);  ///< `tcpwhy host …`; only on Linux
+int probe_command(const std::vector<std::string>& arguments);  ///< `tcpwhy probe HOST:PORT …`; only on Linux
 int why(const std::vector<std::string>& words);
 int lab_command(const std::vector<std::string>& arguments);
 
