@@ -129,24 +129,22 @@ void finish(Session& session, Pending& p) {
   Question& q = p.question;
   q.took_s = session.now() - q.at_s;
   p.waiting = false;
+  // SO_ERROR first: taking the last ICMP error off the queue clears it (Linux sock_dequeue_err_skb()).
   int error = 0;
   socklen_t size = sizeof error;
-  q.icmp = read_error_queue(p.socket.get());
   (void)getsockopt(p.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  q.icmp = read_error_queue(p.socket.get());
   q.error = error;
-  if (error == 0) {
-    // An ICMP error that did not end the attempt leaves it waiting.
-    tcp_info info{};
-    size = sizeof info;
-    (void)getsockopt(p.socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size);
-    if (info.tcpi_state == TCP_SYN_SENT) {
-      p.waiting = true;
-      return;
-    }
+  tcp_info info{};
+  size = sizeof info;
+  (void)getsockopt(p.socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size);
+  if (error == 0 && info.tcpi_state == TCP_ESTABLISHED) {
     q.came = Came::kSynAck;
     return;
   }
-  if (q.icmp) q.came = Came::kIcmp;
+  // An error that came while the socket was busy ends the attempt a moment later (sk_err_soft); it says enough now.
+  if (q.icmp && !q.icmp->too_big()) q.came = Came::kIcmp;
+  else if (error == 0) p.waiting = info.tcpi_state == TCP_SYN_SENT, q.came = p.waiting ? Came::kNothing : Came::kSynAck;
   else if (error == ECONNREFUSED || error == ECONNRESET) q.came = Came::kRst;
   else if (error == ETIMEDOUT) q.came = Came::kNothing;
   else q.came = Came::kLocal;

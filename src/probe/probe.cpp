@@ -54,7 +54,9 @@ void ask_connects(Session& s, ProbeAddress& a) {
   const Question first = a.connects.front();
   if (first.came == Came::kLocal || first.came == Came::kNotAsked || s.options.connects < 2) return;
   // An address that said nothing at all is asked twice more; one that answered, from several ports.
-  const std::uint32_t repeats = unanswered(first) ? std::min(3u, s.options.connects) : s.options.connects;
+  const std::uint32_t repeats = unanswered(first)            ? std::min(3u, s.options.connects)
+                                : first.came == Came::kIcmp ? std::min(2u, s.options.connects)
+                                                            : s.options.connects;
   const std::vector<ConnectPlan> plans(repeats - 1, one);
   // After an answer, one that takes four times as long is a repeat of the SYN: it is told by its own time.
   const auto more = ask_by_connect(s, plans, first.came == Came::kSynAck ? std::min(s.options.timeout_s, 2.5) : kShort);
@@ -132,9 +134,9 @@ void ask_address(Session& s, ProbeAddress& a) {
       const Question* control = control_of(a);
       a.trace = trace(s, a.target, 0);
       if (!all_well && control != nullptr) a.control = trace(s, {a.target.address, control->port}, 0);
-      const bool silence = std::any_of(a.connects.begin(), a.connects.end(), unanswered);
+      const bool silence = (unanswered(first) || a.connected()) && std::any_of(a.connects.begin(), a.connects.end(), unanswered);
       if (silence && !s.stopped()) ask_about_silence(s, a, control);
-      const bool stamps_matter = silence || a.connected();
+      const bool stamps_matter = a.connected() || (silence && control != nullptr);
       if (stamps_matter && s.raw && s.tap && a.route.source && !s.stopped()) ask_stamps(s, a);
       if (a.connected() && !s.stopped()) {
         ask_sizes(s, a);

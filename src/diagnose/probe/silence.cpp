@@ -78,7 +78,7 @@ void judge_silence(const View& v, ProbeAnswer& out) {
   note(base, syns > 0 ? fmt::format("{} of {} connects were not answered ({} SYNs sent)", silent, asked, syns)
                       : fmt::format("{} of {} connects were not answered, the first within {:.3g} s", silent, asked, first.took_s));
   // The tap listens behind this host's own filter.
-  if (v.a.packets == 0 && syns == 0 && v.a.others.size() > 0 && std::any_of(v.a.others.begin(), v.a.others.end(), [](const Question& q) { return q.syns > 0; })) {
+  if (syns == 0 && std::any_of(v.a.others.begin(), v.a.others.end(), [](const Question& q) { return q.syns > 0; })) {
     Diagnosis d = diagnosis_of(CauseId::kSynDroppedByHostFilter, Verdict::kProven, Side::kClient, "This host's own filter drops the SYN before it leaves.");
     note(d, "SYNs to other ports were seen to leave, none to this port");
     out.diagnoses.push_back(std::move(d));
@@ -111,14 +111,16 @@ void judge_silence(const View& v, ProbeAnswer& out) {
                            "answered with ICMP parameter problem (RFC 791 3.1)"));
     return judge_host(v, std::move(base), out);
   }
-  if (v.ack_test(port) == View::AckTest::kReset) return judge_host(v, std::move(base), out);
   if (v.host_objected(v.control->port)) {
     note(base, fmt::format("with a full timestamp option the host's IP layer answers a SYN to {}, and none to {}: that one does not arrive", other, where));
+    if (v.ack_test(port) == View::AckTest::kReset)
+      note(base, fmt::format("a stray ACK to {} passes and is answered by RST: the filter drops only what opens a connection", where));
     return judge_path(v, std::move(base),
                       reached == 0 ? std::string{"The SYN is dropped before it reaches the host."}
                                    : fmt::format("The SYN is dropped between {} and the host: by that router as it forwards, or by what stands behind it.", hop_words(*last)),
                       out);
   }
+  if (v.ack_test(port) == View::AckTest::kReset) return judge_host(v, std::move(base), out);
   base.summary = reached == 0 ? std::string{"Nothing answers the SYN; the host itself is there."}
                               : fmt::format("Nothing answers the SYN behind {}: that router or the host drops it.", hop_words(*last));
   out.diagnoses.push_back(std::move(base));
