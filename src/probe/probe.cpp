@@ -65,8 +65,8 @@ void ask_connects(Session& s, ProbeAddress& a) {
   if (!a.connected()) return;
   std::vector<ConnectPlan> again;
   for (const Question& q : a.connects)
-    if (failed(q) && q.local_port != 0) again.push_back({.target = a.target, .local_port = q.local_port});
-  if (!again.empty() && again.size() <= 4) a.again = ask_by_connect(s, again, 2.5);
+    if (failed(q) && q.local_port != 0 && again.size() < 4) again.push_back({.target = a.target, .local_port = q.local_port});
+  if (!again.empty()) a.again = ask_by_connect(s, again, 2.5);
 }
 
 void ask_others(Session& s, ProbeAddress& a) {
@@ -97,26 +97,29 @@ int distance_to(const ProbeAddress& a, const Question* control) {
   return 0;
 }
 
-/// Why nothing answers: where the SYN dies, and whether the host's stack is reached on that port.
+/// Full timestamp options: does the SYN for this port arrive at the host, where one for the control does?
+void ask_options(Session& s, ProbeAddress& a, const Question& control) {
+  const int distance = distance_to(a, &control);
+  if (a.target.address.version != 4 || distance < 1 || distance > 15) return;
+  const auto hop = static_cast<std::uint8_t>(distance);
+  const ConnectPlan plans[] = {{.target = {a.target.address, control.port}, .ask = Ask::kConnectOption, .ttl = hop},
+                               {.target = a.target, .ask = Ask::kConnectOption, .ttl = hop}};
+  a.options = ask_by_connect(s, plans, kShort);
+  // A lost packet, or a host that says one ICMP error a second.
+  if (!unanswered(a.options[1]) || unanswered(a.options[0])) return;
+  const auto again = ask_by_connect(s, plans, kShort);
+  a.options.insert(a.options.end(), again.begin(), again.end());
+}
+
+/// Why nothing answers: whether the SYN arrives, and whether a listener is there.
 void ask_about_silence(Session& s, ProbeAddress& a, const Question* control) {
-  if (control == nullptr) return;
-  const int distance = distance_to(a, control);
-  const facts::Endpoint other{a.target.address, control->port};
-  if (a.target.address.version == 4 && distance >= 1 && distance <= 15) {
-    const auto hop = static_cast<std::uint8_t>(distance);
-    const ConnectPlan plans[] = {{.target = other, .ask = Ask::kConnectOption, .ttl = hop},
-                                 {.target = a.target, .ask = Ask::kConnectOption, .ttl = hop}};
-    a.options = ask_by_connect(s, plans, kShort);
-    // A lost packet, or a host that says one ICMP error a second.
-    if (unanswered(a.options[1]) && !unanswered(a.options[0])) {
-      const auto again = ask_by_connect(s, plans, kShort);
-      a.options.insert(a.options.end(), again.begin(), again.end());
-    }
-  }
-  if (!s.raw || !s.tap || !a.route.source) return;
-  const RawPlan plans[] = {{.target = a.target, .ask = Ask::kAck, .tsval = {}}, {.target = other, .ask = Ask::kAck, .tsval = {}},
-                           {.target = a.target, .ask = Ask::kAck, .tsval = {}}};
-  a.acks = ask_raw(s, *a.route.source, plans, kShort);
+  const bool sometimes = a.connected();
+  if (control != nullptr && !sometimes) ask_options(s, a, *control);
+  if (!s.raw || !s.tap || !a.route.source || (control == nullptr && !sometimes)) return;
+  // Where some connects succeed: from many local ports, since a balancer with one sick backend answers part of them.
+  std::vector<RawPlan> plans(sometimes ? 8 : 2, RawPlan{.target = a.target, .ask = Ask::kAck, .tsval = {}});
+  if (control != nullptr) plans.push_back({.target = {a.target.address, control->port}, .ask = Ask::kAck, .tsval = {}});
+  a.acks = ask_raw(s, *a.route.source, plans, 0.4);
 }
 
 void ask_address(Session& s, ProbeAddress& a) {

@@ -11,9 +11,29 @@ namespace {
 
 constexpr std::string_view kFromHere = "silence looks the same from here";
 
+/// A listener answers every stray ACK. Two that are silent, beside two that are not, are no lost packets.
+bool one_backend(const View& v) {
+  int reset = 0, silent = 0;
+  for (const Question& q : v.a.acks) {
+    if (q.port != v.a.target.port) continue;
+    reset += q.came == Came::kRst ? 1 : 0;
+    silent += q.came == Came::kNothing ? 1 : 0;
+  }
+  return reset >= 2 && silent >= 2;
+}
+
 /// The SYN reached the host (or all that was seen says so): its filter, or its listener.
 void judge_host(const View& v, Diagnosis base, ProbeAnswer& out) {
   const std::uint16_t port = v.a.target.port;
+  if (v.a.connected() && one_backend(v)) {
+    base.side = Side::kServer;
+    base.summary = "Part of the connects are not answered: one backend behind this address does not answer.";
+    note(base, fmt::format("stray ACKs to port {} are answered from part of the local ports only: more than one host stands behind the address", port));
+    base.settles = "connect to each backend by its own address";
+    base.fix = {"take the backend out of the balancer, or mend it; its health check does not see this"};
+    out.diagnoses.push_back(std::move(base));
+    return;
+  }
   const View::AckTest here = v.ack_test(port);
   const View::AckTest there = v.control == nullptr ? View::AckTest::kNotDone : v.ack_test(v.control->port);
   if (here == View::AckTest::kReset) {
