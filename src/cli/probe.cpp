@@ -99,7 +99,10 @@ int probe_command(const std::vector<std::string>& arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   o.stop = &g_stop;
 
+  const bool show = isatty(STDERR_FILENO) == 1;
+  if (show) o.progress = [](std::string_view what) { fmt::print(stderr, "\r\x1b[K{} …", what); };
   const auto found = probe::ask(o);
+  if (show) fmt::print(stderr, "\r\x1b[K");
   if (!found) return fail(found.error().message);
   std::vector<diagnose::probe::ProbeAnswer> answers;
   for (const facts::ProbeAddress& a : found->addresses) answers.push_back(diagnose::probe::judge(a));

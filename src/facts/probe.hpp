@@ -56,7 +56,7 @@ struct AnswerHeader {
   std::uint8_t ttl = 0;
   std::uint16_t ip_id = 0, window = 0, mss = 0;
   std::uint16_t options = 0;  ///< wire::Opt bits
-  SeqNum seq, ack;
+  SeqNum seq{}, ack{};
   std::uint8_t flags = 0;
 };
 /// Hops that a packet has travelled if it began at the next usual TTL (64, 128, 255).

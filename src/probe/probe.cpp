@@ -127,23 +127,29 @@ void ask_address(Session& s, ProbeAddress& a) {
   if (s.tap) s.tap->watch(a.target.address);
   a.route = read_route(a.target.address);
   if (a.route.error == 0 || a.route.error == EINVAL) {
+    s.say(fmt::format("connecting to {}", facts::to_string(a.target)));
     ask_connects(s, a);
     a.route.neighbour = read_neighbour(a.route.gateway.value_or(a.target.address));
     const Question first = a.connects.front();
     const bool may_go_on = first.came != Came::kLocal && first.came != Came::kNotAsked && !s.stopped();
     const bool all_well = std::all_of(a.connects.begin(), a.connects.end(), [](const Question& q) { return !failed(q); });
     if (may_go_on) {
+      s.say("other ports");
       ask_others(s, a);
       const Question* control = control_of(a);
+      s.say("the path");
       a.trace = trace(s, a.target, 0);
       if (!all_well && control != nullptr) a.control = trace(s, {a.target.address, control->port}, 0);
       const bool silence = (unanswered(first) || a.connected()) && std::any_of(a.connects.begin(), a.connects.end(), unanswered);
+      s.say("who is silent, and what timestamps do");
       if (silence && !s.stopped()) ask_about_silence(s, a, control);
       const bool stamps_matter = a.connected() || (silence && control != nullptr);
       if (stamps_matter && s.raw && s.tap && a.route.source && !s.stopped()) ask_stamps(s, a);
       if (a.connected() && !s.stopped()) {
+        s.say("packet sizes");
         ask_sizes(s, a);
         ask_half_open(s, a);
+        if (s.options.idle_s > 0) s.say("idle connections");
         ask_idle(s, a);
       }
     }

@@ -4,8 +4,10 @@
 
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "facts/probe.hpp"
@@ -51,6 +53,7 @@ struct Options {
   facts::HalfOpenTest::Wanted half_open = facts::HalfOpenTest::Wanted::kNo;
   RawUse raw = RawUse::kIfAllowed;
   const volatile std::sig_atomic_t* stop = nullptr;
+  std::function<void(std::string_view)> progress;  ///< told what is being asked; may be empty
 };
 
 struct Session {
@@ -68,6 +71,9 @@ struct Session {
 
   [[nodiscard]] double now() const { return monotonic_s() - began_s; }
   [[nodiscard]] bool stopped() const { return options.stop != nullptr && *options.stop != 0; }
+  void say(std::string_view what) const {
+    if (options.progress) options.progress(what);
+  }
   /// At most 20 questions a second: waits until the next may be asked.
   void pace();
   /// Waits, reading the tap meanwhile.

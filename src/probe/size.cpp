@@ -133,6 +133,7 @@ void ask_sizes(Session& s, facts::ProbeAddress& a) {
     if (came == Came::kNotAsked) return;
     (came == Came::kAck ? low : high) = middle;
   }
+  if (high < wanted || test.asked.size() > 2) (void)ask(high);  // once more: were they lost by chance, it passes
 }
 
 void ask_half_open(Session& s, facts::ProbeAddress& a) {

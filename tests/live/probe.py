@@ -184,6 +184,13 @@ def listener6(ready):
         s.accept()[0].close()
 
 
+def case_healthy_with_a_tenth_of_all_packets_lost():
+    service()
+    rule("router", "forward", "meta mark set 0", "numgen random mod 10 == 0 drop")
+    for _ in range(3):
+        well(80)
+
+
 def case_healthy_unprivileged():
     service()
     a = well(80, prefix=NOBODY)
