@@ -84,19 +84,21 @@ class Arena {
       return i;
     }
     if (used_ == chunks_.size() * kPerChunk)
-      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+      chunks_.push_back(memory::allocate(chunks_.empty() ? first_ : memory::Pages::kHuge));
     return used_++;
   }
   /// Consecutive records, never from the free list; `n` divides kPerChunk.
   std::uint32_t take_run(std::uint32_t n) {
     if (used_ % kPerChunk + n > kPerChunk) used_ += kPerChunk - used_ % kPerChunk;
     if (used_ == chunks_.size() * kPerChunk)
-      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+      chunks_.push_back(memory::allocate(chunks_.empty() ? first_ : memory::Pages::kHuge));
     const std::uint32_t first = used_;
     used_ += n;
     return first;
   }
   void give_back(std::uint32_t i) { free_.push_back(i); }
+  /// The first chunk will be filled, too: of a small capture it will not.
+  void expect_many() { first_ = memory::Pages::kHuge; }
 
   /// One past the highest record ever handed out.
   [[nodiscard]] std::uint32_t high_water() const { return used_; }
@@ -107,6 +109,7 @@ class Arena {
   std::vector<memory::Chunk> chunks_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
+  memory::Pages first_ = memory::Pages::kOrdinary;
 };
 
 }  // namespace tcpwhy::flow

@@ -171,7 +171,7 @@ void SurveyBuilder::apply(const Event& e) {
       h->syn_options |= e.options;
       const bool stamps = e.options & wire::Opt::kTimestamps;
       h->uses_timestamps |= stamps;
-      h->syns.add({e.end.start, e.end.tsval, e.shape, e.ttl, stamps});
+      h->syns.add({e.end.start, e.end.tsval, e.shape & 0x7f'ffff, e.ttl, stamps});
       return;
     }
     case Kind::kSynAck: {
@@ -312,6 +312,13 @@ void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const f
 void SurveyBuilder::finish() {
   drain();
   survey.table_entries_refused += hosts_.refused() + services_.refused() + pairs_.refused();
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    const PairEntry& pair = pairs_[i];
+    HostEntry* caller = hosts_.find(pair.key.client, hosts_.hash(pair.key.client));
+    if (caller == nullptr) continue;
+    ++caller->services_called;
+    if (pair.failed == pair.connections) ++caller->services_refusing;
+  }
 
   std::vector<std::uint32_t> order(hosts_.size());
   std::iota(order.begin(), order.end(), 0u);
@@ -330,6 +337,8 @@ void SurveyBuilder::finish() {
     h.connections_as_client = from.as_client;
     h.connections_as_server = from.as_server;
     h.syn_acks = from.syn_acks;
+    h.services_called = from.services_called;
+    h.services_refusing = from.services_refusing;
     h.stray_syn_acks = from.stray_syn_acks;
     h.stray_rsts = from.stray_rsts;
     h.syn_window = from.syn_window;
@@ -339,11 +348,11 @@ void SurveyBuilder::finish() {
     h.fastest_syn_ack = from.fastest_syn_ack;
     h.uses_timestamps = from.uses_timestamps;
     constexpr auto kAll = [](const SynSample&) { return true; };
-    fill<std::uint8_t>(h.syn_ttls, from.syns, [](const SynSample& s) { return s.ttl; }, kAll);
-    fill<std::uint32_t>(h.syn_shapes, from.syns, [](const SynSample& s) { return s.shape; }, kAll);
+    fill<std::uint8_t>(h.syn_ttls, from.syns, [](const SynSample& s) { return static_cast<std::uint8_t>(s.ttl); }, kAll);
+    fill<std::uint32_t>(h.syn_shapes, from.syns, [](const SynSample& s) { return static_cast<std::uint32_t>(s.shape); }, kAll);
     fill<std::pair<CaptureTime, std::uint32_t>>(
         h.syn_tsvals, from.syns, [](const SynSample& s) { return std::pair{s.time, s.tsval}; },
-        [](const SynSample& s) { return s.has_timestamps; });
+        [](const SynSample& s) { return s.has_timestamps != 0; });
   }
   survey.services.reserve(services_.size());
   for (std::size_t i = 0; i < services_.size(); ++i) {
@@ -352,9 +361,9 @@ void SurveyBuilder::finish() {
     from.facts.clients = from.clients.count();
     survey.services.emplace(from.key, std::move(from.facts));
   }
-  survey.pairs.reserve(pairs_.size());
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     const PairEntry& from = pairs_[i];
+    if (from.connections < 2) continue;  // nothing can be said of a single one that the connection does not say
     facts::PairFacts p;
     p.client = from.key.client;
     p.server = from.key.server;
@@ -369,10 +378,6 @@ void SurveyBuilder::finish() {
     p.distinct_ports_low = from.lowest_port;
     p.distinct_ports_high = from.highest_port;
     survey.pairs.emplace(from.key, p);
-    if (auto caller = survey.hosts.find(p.client); caller != survey.hosts.end()) {
-      ++caller->second.services_called;
-      if (p.failed == p.connections) ++caller->second.services_refusing;
-    }
   }
 }
 

@@ -118,10 +118,12 @@ class Distinct {
 
 struct SynSample {
   CaptureTime time{};
-  std::uint32_t tsval = 0, shape = 0;
-  std::uint8_t ttl = 0;
-  bool has_timestamps = false;
+  std::uint32_t tsval = 0;
+  std::uint32_t shape : 23 = 0;
+  std::uint32_t ttl : 8 = 0;
+  std::uint32_t has_timestamps : 1 = 0;
 };
+static_assert(sizeof(SynSample) == 16);
 
 struct HostEntry {
   /// As many as tell several hosts behind one address apart.
@@ -132,6 +134,7 @@ struct HostEntry {
   std::array<std::uint32_t, 4> ttl_counts{};
   std::uint32_t as_client = 0, as_server = 0, syn_acks = 0;
   std::uint32_t stray_syn_acks = 0, stray_rsts = 0;
+  std::uint32_t services_called = 0, services_refusing = 0;
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();

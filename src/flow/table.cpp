@@ -70,6 +70,15 @@ Table::Table(const Options& options)
       stories_{{options.story_bytes, options.story_segments}},
       servers_seen_(kServerCounts) {}
 
+void Table::expect_many() {
+  narrow_.records.expect_many();
+  narrow_.embryos.expect_many();
+  wide_.records.expect_many();
+  sides_.expect_many();
+  history_.expect_many();
+  stories_.expect_many();
+}
+
 bool Table::matches(Ref ref, const Packet& p) const {
   if (is_wide(ref) != p.is_wide) return false;
   const std::uint32_t n = number(ref);
