@@ -14,7 +14,7 @@ namespace tcpwhy::cli {
 
 void expect_a_long_capture() {
 #if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
-  constexpr int kPiece = 64 << 20;
+  constexpr int kPiece = 128 << 20;
   mallopt(M_MMAP_THRESHOLD, kPiece);  // vectors that grow stay on the heap
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, kPiece);

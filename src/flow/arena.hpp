@@ -20,23 +20,43 @@ namespace memory {
 inline constexpr std::size_t kChunk = 2u << 20;
 
 struct Free {
-  void operator()(void* p) const { std::free(p); }  // NOLINT: pairs with aligned_alloc
+  void operator()(void* p) const { std::free(p); }  // NOLINT: pairs with aligned_alloc and calloc
 };
-using Chunk = std::unique_ptr<std::byte, Free>;
+struct Unmap {
+  void operator()(void* p) const {
+#ifdef __linux__
+    ::munmap(p, kChunk);
+#else
+    std::free(p);
+#endif
+  }
+};
+using Chunk = std::unique_ptr<std::byte, Unmap>;
 
 enum class Pages : std::uint8_t { kOrdinary, kHuge };
 
 /// A chunk of untouched memory. Huge pages are asked for only where the whole
 /// chunk will be used: the first touch then clears two megabytes at once.
 inline Chunk allocate(Pages pages) {
-  void* p = std::aligned_alloc(kChunk, kChunk);
-  if (p == nullptr) throw std::bad_alloc{};
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
+#ifdef __linux__
+  // Addresses for two chunks hold one that is aligned.
+  void* const room = ::mmap(nullptr, 2 * kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc{};
+  std::byte* const begin = static_cast<std::byte*>(room);
+  const std::size_t before = (kChunk - reinterpret_cast<std::uintptr_t>(room) % kChunk) % kChunk;
+  if (before != 0) ::munmap(begin, before);
+  ::munmap(begin + before + kChunk, kChunk - before);
+  std::byte* const p = begin + before;
+#ifdef MADV_HUGEPAGE
   if (pages == Pages::kHuge) ::madvise(p, kChunk, MADV_HUGEPAGE);
+#endif
+  return Chunk{p};
 #else
   (void)pages;
-#endif
+  void* p = std::aligned_alloc(kChunk, kChunk);
+  if (p == nullptr) throw std::bad_alloc{};
   return Chunk{static_cast<std::byte*>(p)};
+#endif
 }
 
 /// An array of zeros. Large ones come straight from the kernel, which zeroes

@@ -75,6 +75,10 @@ class Stories {
   /// Appends a segment and returns where it was kept; null when there is no room.
   facts::SegmentFact* append(Story& story, const facts::SegmentFact& fact, Interest interest);
   void expect_many() { cells_.expect_many(); }
+  /// Fetches the place of the next segment ahead.
+  void prefetch(const Story& story) const {
+    if (story.last != 0) __builtin_prefetch(&cells_[story.last - 1 + story.in_last - 1] + 1, 1);
+  }
   void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
   /// The newest segment of a story that has one.
   [[nodiscard]] facts::SegmentFact& newest(const Story& story) { return cells_[story.last - 1 + story.in_last - 1]; }

@@ -323,10 +323,13 @@ void SurveyBuilder::finish() {
   std::vector<std::uint32_t> order(hosts_.size());
   std::iota(order.begin(), order.end(), 0u);
   if (order.size() > kMostHostsTold) {
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return hosts_[a].weight() > hosts_[b].weight(); });
+    const auto busier = [&](std::uint32_t a, std::uint32_t b) {
+      return std::pair{hosts_[b].weight(), a} < std::pair{hosts_[a].weight(), b};
+    };
+    std::nth_element(order.begin(), order.begin() + kMostHostsTold, order.end(), busier);
     survey.table_entries_refused += order.size() - kMostHostsTold;
     order.resize(kMostHostsTold);
+    std::sort(order.begin(), order.end(), busier);
   }
   survey.hosts.reserve(order.size());
   for (std::uint32_t i : order) {

@@ -98,6 +98,8 @@ class Table {
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
   void prefetch(Ref ref) const;
+  void prefetch_side(Ref found) const;
+  void prefetch_story(Ref found) const;
   enum class As : std::uint8_t { kWhatFits, kRecord };
   Ref born(Packet& p, As as);                 ///< the new record, or 0 when it became an embryo
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
