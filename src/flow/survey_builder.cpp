@@ -4,6 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
+#include <thread>
+
+#include "flow/pipe.hpp"
 
 namespace tcpwhy::flow {
 namespace {
@@ -76,11 +79,50 @@ void HostEntry::saw_ttl(std::uint8_t ttl) {
   if (other_ttls < 255) ++other_ttls;
 }
 
+/// The thread that applies events, and what it is given.
+struct SurveyBuilder::Beside {
+  Pipe<Queue> pipe;
+  std::thread thread;
+};
+
 SurveyBuilder::SurveyBuilder() : hosts_{kMostHosts}, services_{kMostServices}, pairs_{kMostPairs} {}
+SurveyBuilder::~SurveyBuilder() { drain(); }
+
+void SurveyBuilder::apply_beside() {
+  drain();
+  beside_ = std::make_unique<Beside>();
+  queue_ = &beside_->pipe.empty();
+  beside_->thread = std::thread{[this] {
+    while (Queue* queue = beside_->pipe.filled()) {
+      apply(*queue);
+      beside_->pipe.done();
+    }
+  }};
+}
+
+void SurveyBuilder::pass_on() {
+  if (beside_ == nullptr) {
+    apply(*queue_);
+    return;
+  }
+  beside_->pipe.send();
+  queue_ = &beside_->pipe.empty();
+}
+
+void SurveyBuilder::drain() {
+  if (beside_ != nullptr) {
+    beside_->pipe.send();
+    beside_->pipe.close();
+    beside_->thread.join();
+    queue_ = &own_;
+    beside_.reset();
+  }
+  apply(*queue_);
+}
 
 SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server) {
-  if (queued_ == kQueue) drain();
-  Event& e = queue_[queued_++];
+  if (queue_->used == Queue::kEvents) pass_on();
+  Event& e = queue_->events[queue_->used++];
   e.kind = kind;
   e.end.client = client;
   e.end.server = server;
@@ -89,8 +131,6 @@ SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& clien
 
 void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact& f) {
   Event& e = add(Kind::kSyn, client, {});
-  e.host_hash = hosts_.hash(client.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = f.ttl;
   e.window = f.window;
   e.options = f.options;
@@ -102,8 +142,6 @@ void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact&
 void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& f,
                             Duration after_syn) {
   Event& e = add(Kind::kSynAck, client, server);
-  e.host_hash = hosts_.hash(server.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = f.ttl;
   e.window = f.window;
   e.options = f.options;
@@ -112,39 +150,57 @@ void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint
 
 void SurveyBuilder::first_segment(const facts::Endpoint& sender, std::uint8_t ttl) {
   Event& e = add(Kind::kFirst, sender, {});
-  e.host_hash = hosts_.hash(sender.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = ttl;
 }
 
 void SurveyBuilder::opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime when) {
   Event& e = add(Kind::kOpened, client, server);
-  e.pair_hash = pairs_.hash({client.address, server});
-  pairs_.prefetch(e.pair_hash);
   e.end.start = when;
 }
 
 void SurveyBuilder::reused(const facts::Endpoint& client, const facts::Endpoint& server, Duration after_end) {
   Event& e = add(Kind::kReused, client, server);
-  e.pair_hash = pairs_.hash({client.address, server});
-  pairs_.prefetch(e.pair_hash);
   e.span = after_end;
 }
 
 void SurveyBuilder::ended(const Ended& end) {
   Event& e = add(Kind::kEnded, end.client, end.server);
   e.end = end;
-  e.pair_hash = pairs_.hash({end.client.address, end.server});
-  e.host_hash = hosts_.hash(end.client.address);
-  e.service_hash = services_.hash(end.server);
-  pairs_.prefetch(e.pair_hash);
-  hosts_.prefetch(e.host_hash);
-  services_.prefetch(e.service_hash);
 }
 
-void SurveyBuilder::drain() {
-  for (std::size_t i = 0; i < queued_; ++i) {
-    const Event& e = queue_[i];
+/// The places in the tables that an event will touch.
+void SurveyBuilder::fetch_ahead(Event& e) {
+  switch (e.kind) {
+    case Kind::kSyn:
+    case Kind::kFirst:
+      e.host_hash = hosts_.hash(e.end.client.address);
+      hosts_.prefetch(e.host_hash);
+      break;
+    case Kind::kSynAck:
+      e.host_hash = hosts_.hash(e.end.server.address);
+      hosts_.prefetch(e.host_hash);
+      break;
+    case Kind::kOpened:
+    case Kind::kReused:
+      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
+      pairs_.prefetch(e.pair_hash);
+      break;
+    case Kind::kEnded:
+      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
+      e.host_hash = hosts_.hash(e.end.client.address);
+      e.service_hash = services_.hash(e.end.server);
+      pairs_.prefetch(e.pair_hash);
+      hosts_.prefetch(e.host_hash);
+      services_.prefetch(e.service_hash);
+      break;
+  }
+}
+
+/// Three times over the queue: its slots, the entries they name, the change.
+void SurveyBuilder::apply(Queue& queue) {
+  for (std::size_t i = 0; i < queue.used; ++i) fetch_ahead(queue.events[i]);
+  for (std::size_t i = 0; i < queue.used; ++i) {
+    const Event& e = queue.events[i];
     switch (e.kind) {
       case Kind::kSyn:
       case Kind::kSynAck:
@@ -157,8 +213,8 @@ void SurveyBuilder::drain() {
         break;
     }
   }
-  for (std::size_t i = 0; i < queued_; ++i) apply(queue_[i]);
-  queued_ = 0;
+  for (std::size_t i = 0; i < queue.used; ++i) apply(queue.events[i]);
+  queue.used = 0;
 }
 
 void SurveyBuilder::apply(const Event& e) {
@@ -277,6 +333,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
 }
 
 void SurveyBuilder::lone_syn(const Ended& e) {
+  if (beside_ != nullptr) drain();  // it looks into a table
   if (last_service_ == nullptr || !(last_service_->key == e.server))
     last_service_ = services_.find_or_add(e.server, services_.hash(e.server));
   if (last_service_ == nullptr || last_service_->facts.lone_syns < kFlooded) {

@@ -25,11 +25,11 @@ class SurveyTable {
   void prefetch(std::uint32_t h) const { __builtin_prefetch(&slots_[h & (slots_.size() - 1)]); }
   /// Fetches the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h) const {
-    const std::uint64_t slot = slots_[h & (slots_.size() - 1)];
-    if (slot == 0 || static_cast<std::uint32_t>(slot >> 32) != h) return;
-    const char* at = reinterpret_cast<const char*>(&entry(slot));
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + 64);
+    std::size_t i = h & (slots_.size() - 1);
+    while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & (slots_.size() - 1);
+    if (slots_[i] == 0) return;
+    const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
+    for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) __builtin_prefetch(at + line);
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {

@@ -75,7 +75,8 @@ struct Tracker::Impl {
   }
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
-    Pipe pipe;
+    Pipe<Block> pipe;
+    table.survey().apply_beside();
     std::thread tracking{[&] {
       while (Block* b = pipe.filled()) {
         track(*b);
