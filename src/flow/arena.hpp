@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
@@ -19,58 +20,60 @@ namespace tcpwhy::flow {
 namespace memory {
 inline constexpr std::size_t kChunk = 2u << 20;
 
-struct Free {
-  void operator()(void* p) const { std::free(p); }  // NOLINT: pairs with aligned_alloc and calloc
-};
-struct Unmap {
+/// Memory straight from the kernel: nothing of it is touched before it is used,
+/// and all of it goes back when it is let go. `bytes` is a multiple of a chunk.
+struct Mapping {
+  std::size_t bytes = 0;
   void operator()(void* p) const {
 #ifdef __linux__
-    ::munmap(p, kChunk);
+    ::munmap(p, bytes);
 #else
-    std::free(p);
+    std::free(p);  // NOLINT: pairs with aligned_alloc
 #endif
   }
 };
-using Chunk = std::unique_ptr<std::byte, Unmap>;
+template <class T>
+using Mapped = std::unique_ptr<T, Mapping>;
+using Chunk = Mapped<std::byte>;
 
 enum class Pages : std::uint8_t { kOrdinary, kHuge };
 
-/// A chunk of untouched memory. Huge pages are asked for only where the whole
-/// chunk will be used: the first touch then clears two megabytes at once.
-inline Chunk allocate(Pages pages) {
+/// Zeros, from Linux; anything, elsewhere. Huge pages are asked for only where
+/// all of it will be used: the first touch then clears two megabytes at once.
+inline void* map(std::size_t bytes, Pages pages) {
 #ifdef __linux__
-  // Addresses for two chunks hold one that is aligned.
-  void* const room = ::mmap(nullptr, 2 * kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  // A chunk more of addresses holds a piece that is aligned.
+  void* const room = ::mmap(nullptr, bytes + kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED) throw std::bad_alloc{};
   std::byte* const begin = static_cast<std::byte*>(room);
   const std::size_t before = (kChunk - reinterpret_cast<std::uintptr_t>(room) % kChunk) % kChunk;
   if (before != 0) ::munmap(begin, before);
-  ::munmap(begin + before + kChunk, kChunk - before);
-  std::byte* const p = begin + before;
+  ::munmap(begin + before + bytes, kChunk - before);
 #ifdef MADV_HUGEPAGE
-  if (pages == Pages::kHuge) ::madvise(p, kChunk, MADV_HUGEPAGE);
+  if (pages == Pages::kHuge) ::madvise(begin + before, bytes, MADV_HUGEPAGE);
 #endif
-  return Chunk{p};
+  return begin + before;
 #else
   (void)pages;
-  void* p = std::aligned_alloc(kChunk, kChunk);
+  void* const p = std::aligned_alloc(kChunk, bytes);
   if (p == nullptr) throw std::bad_alloc{};
-  return Chunk{static_cast<std::byte*>(p)};
+  return p;
 #endif
 }
 
-/// An array of zeros. Large ones come straight from the kernel, which zeroes
-/// them when they are first touched, two megabytes at a time where it can.
+inline Chunk allocate(Pages pages) { return {static_cast<std::byte*>(map(kChunk, pages)), Mapping{kChunk}}; }
+
+/// An array of zeros.
 template <class T>
 class Zeroed {
  public:
   Zeroed() = default;
-  explicit Zeroed(std::size_t n) : data_{static_cast<T*>(std::calloc(n, sizeof(T)))}, size_{n} {
-    if (data_ == nullptr) throw std::bad_alloc{};
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const auto begin = (reinterpret_cast<std::uintptr_t>(data_.get()) + 4095) & ~std::uintptr_t{4095};
-    const auto end = reinterpret_cast<std::uintptr_t>(data_.get() + n) & ~std::uintptr_t{4095};
-    if (n * sizeof(T) >= 2 * kChunk) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  explicit Zeroed(std::size_t n) : size_{n} {
+    const std::size_t bytes = (n * sizeof(T) + kChunk - 1) / kChunk * kChunk;
+    const Pages pages = n * sizeof(T) >= 2 * kChunk ? Pages::kHuge : Pages::kOrdinary;
+    data_ = {static_cast<T*>(map(bytes, pages)), Mapping{bytes}};
+#ifndef __linux__
+    std::memset(static_cast<void*>(data_.get()), 0, bytes);
 #endif
   }
   [[nodiscard]] T& operator[](std::size_t i) { return data_.get()[i]; }
@@ -78,7 +81,7 @@ class Zeroed {
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  std::unique_ptr<T, Free> data_;
+  Mapped<T> data_;
   std::size_t size_ = 0;
 };
 }  // namespace memory
