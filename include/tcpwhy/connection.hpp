@@ -13,6 +13,7 @@
 
 #include "tcpwhy/decode.hpp"
 #include "tcpwhy/seq.hpp"
+#include "tcpwhy/state.hpp"
 #include "tcpwhy/time.hpp"
 
 namespace tcpwhy::facts {
@@ -195,23 +196,7 @@ struct IcmpFact {
   SeqNum quoted_seq;
 };
 
-/// TCP states as Linux names them; include/net/tcp_states.h, plus what a vantage adds.
-enum class State : std::uint8_t {
-  kUnseen = 0,
-  kEstablished = 1,
-  kSynSent = 2,
-  kSynRecv = 3,
-  kFinWait1 = 4,
-  kFinWait2 = 5,
-  kTimeWait = 6,
-  kClose = 7,
-  kCloseWait = 8,
-  kLastAck = 9,
-  kListen = 10,
-  kClosing = 11,
-  kNewSynRecv = 12,
-};
-std::string_view to_string(State state);  ///< "ESTABLISHED", "SYN_RECV", …; "UNSEEN"
+using tcpwhy::State;
 
 enum class Outcome : std::uint8_t {
   kCompleted, kOpen, kHalfClosed, kRefused, kUnanswered, kHandshakeFailed, kReset, kTimedOut, kStalled, kPartial,

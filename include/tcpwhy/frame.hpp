@@ -20,6 +20,7 @@ enum class LinkType : std::uint16_t {
   kPppHdlc = 50,
   kPppEther = 51,
   kRaw = 101,
+  kCiscoHdlc = 104,
   kLoop = 108,
   kLinuxSll = 113,
   kIpv4 = 228,

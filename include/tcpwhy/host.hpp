@@ -14,17 +14,9 @@
 #include <vector>
 
 #include "tcpwhy/connection.hpp"
+#include "tcpwhy/state.hpp"
 
 namespace tcpwhy::facts {
-
-/// The kernel's numbers (include/net/tcp_states.h); `ss` and sock_diag speak them.
-enum class SocketState : std::uint8_t {
-  kEstablished = 1, kSynSent, kSynRecv, kFinWait1, kFinWait2, kTimeWait, kClose, kCloseWait, kLastAck, kListen,
-  kClosing, kNewSynRecv,
-};
-inline constexpr std::size_t kSocketStates = 13;
-std::string_view to_string(SocketState state);  ///< "ESTABLISHED", "SYN_RECV", …
-std::optional<SocketState> socket_state_from_string(std::string_view word);
 
 /// Which timer of the socket runs (inet_diag_msg.idiag_timer).
 enum class SocketTimer : std::uint8_t { kNone = 0, kRetransmit = 1, kKeepalive = 2, kTimeWait = 3, kWindowProbe = 4 };
@@ -35,6 +27,7 @@ struct SocketInfo {
   std::uint32_t rto_us = 0, rtt_us = 0;
   std::uint32_t unacked = 0, total_retrans = 0;
   std::uint32_t receive_window = 0, send_window = 0;  ///< bytes; 0xffffffff: this kernel does not tell
+  std::uint32_t drops = 0;         ///< packets dropped for the socket; read of listeners only
   static constexpr std::uint32_t kUntold = 0xffffffffu;
   /// Nothing came and nothing was sent for this long.
   [[nodiscard]] std::uint32_t silent_ms() const {
@@ -54,7 +47,7 @@ struct Socket {
   std::uint32_t send_queue = 0;    ///< LISTEN: the limit of that queue; else bytes nobody has acknowledged
   std::uint32_t expires_ms = 0;    ///< until the timer fires
   std::int32_t info = -1;          ///< index into Namespace::infos
-  SocketState state = SocketState::kClose;
+  State state = State::kClose;
   SocketTimer timer = SocketTimer::kNone;
   std::uint8_t retries = 0;        ///< timeouts, or probes, since the last answer
 };
@@ -84,7 +77,7 @@ struct Namespace {
   std::vector<Socket> sockets;     ///< listeners first
   std::vector<SocketInfo> infos;
   std::uint64_t sockets_total = 0; ///< may exceed sockets.size() when the bound was reached
-  std::array<std::uint64_t, kSocketStates> by_state{};  ///< all of them
+  std::array<std::uint64_t, kStates> by_state{};  ///< all of them
   std::uint64_t infos_wanted = 0;  ///< sockets that would have been asked for tcp_info; more than infos.size(): a sample was
   Counters counters;
   std::optional<EarlierReading> earlier;
@@ -99,7 +92,7 @@ struct Namespace {
   [[nodiscard]] const SocketInfo* info(const Socket& s) const {
     return s.info < 0 ? nullptr : &infos[static_cast<std::size_t>(s.info)];
   }
-  [[nodiscard]] std::uint64_t count(SocketState s) const { return by_state[static_cast<std::size_t>(s)]; }
+  [[nodiscard]] std::uint64_t count(State s) const { return by_state[static_cast<std::size_t>(s)]; }
   /// The listener a connection to `local` belongs to: the exact address before the wildcard.
   [[nodiscard]] const Socket* listener(const Endpoint& local) const;
 };

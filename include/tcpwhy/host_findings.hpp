@@ -33,7 +33,7 @@ struct ProcessEvidence {
 
 /// Sockets alike, and one of them to look at.
 struct SocketsEvidence {
-  facts::SocketState state{};
+  State state{};
   std::uint64_t count = 0;
   std::string where;                     ///< what they have in common: "to 192.0.2.1:80", "on 0.0.0.0:443"
   std::optional<double> oldest_s;        ///< silent for

@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <csignal>
-#include <set>
+#include <ctime>
+#include <map>
 
+#include "diagnose/kernel/judge.hpp"
 #include "host/bpf/events.hpp"
-#include "host/bpf/judge.hpp"
-#include "host/bpf/namespaces.hpp"
+#include "host/namespaces.hpp"
+#include "host/proc.hpp"
+#include "report/kernel.hpp"
 
 namespace tcpwhy::cli {
 namespace {
@@ -22,15 +25,34 @@ using Json = nlohmann::ordered_json;
 volatile std::sig_atomic_t g_stop = 0;
 void on_signal(int) { g_stop = 1; }
 
+std::uint64_t clock_ns(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
+}
+std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
+
+diagnose::kernel::Owner owner(const facts::Process* p) {
+  return p == nullptr ? diagnose::kernel::Owner{} : diagnose::kernel::Owner{static_cast<std::uint32_t>(p->pid), p->comm, 0};
+}
+/// By looking through /proc; expensive.
+diagnose::kernel::Owner owner_of(std::uint64_t inode) {
+  facts::HostSnapshot all;
+  host::read_owners(all);
+  facts::Socket socket;
+  socket.inode = static_cast<std::uint32_t>(inode);
+  return owner(all.process(socket));
+}
+
 struct Watcher {
   const WatchOptions& options;
   host::Namespaces namespaces;
-  host::ReasonNames no_names;
+  facts::ReasonNames no_names;
   std::unique_ptr<host::KernelEvents> events;
   std::vector<std::string> shortcomings;
-  std::map<std::string, std::uint64_t> causes;
+  std::map<diagnose::CauseId, std::uint64_t> causes;
+  report::WallClock wall{Duration{static_cast<std::int64_t>(clock_ns(CLOCK_REALTIME) - monotonic_ns())}};
   std::uint64_t said = 0, findings = 0;
-  std::set<std::string> stuck_said;
   bool broken_pipe = false;
 
   explicit Watcher(const WatchOptions& o, bool polling)
@@ -38,25 +60,25 @@ struct Watcher {
         namespaces{o.all ? host::Namespaces::Reach::kAll : host::Namespaces::Reach::kOwn,
                    polling ? host::Namespaces::Stuck::kRead : host::Namespaces::Stuck::kSkip} {}
 
-  void write(const host::KernelVerdict& v) {
-    const bool finding = v.kind == host::KernelVerdict::Kind::kFinding;
+  void write(const diagnose::kernel::Failure& v) {
+    const bool finding = v.kind == diagnose::kernel::Failure::Kind::kFinding;
     const std::string text = options.format == Format::kText
-                                 ? kernel_line(v)
-                                 : kernel_object(v, said).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+                                 ? report::kernel_lines(v, wall)
+                                 : report::kernel_object(v, said, wall).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     broken_pipe |= std::fwrite(text.data(), 1, text.size(), stdout) != text.size();
     ++(finding ? findings : said);
     ++causes[v.diagnoses.front().cause];
   }
 
-  void write(std::vector<host::KernelVerdict> verdicts) {
+  void write(std::vector<diagnose::kernel::Failure> verdicts) {
     if (verdicts.empty()) return;
-    for (const host::KernelVerdict& v : verdicts) write(v);
+    for (const diagnose::kernel::Failure& v : verdicts) write(v);
     broken_pipe |= std::fflush(stdout) != 0;
   }
 
   /// What sock_diag shows of sockets whose retransmission timer runs; for hosts without events.
-  void say_stuck(const host::NamespaceSample& s, std::uint64_t now) {
-    for (const host::StuckSample& k : s.stuck) {
+  void say_stuck(const facts::NamespaceSample& s, std::uint64_t now) {
+    for (const facts::Socket& k : s.stuck) {
       tw_event e{};
       e.kind = TW_RETRANSMIT;
       e.time_ns = now;
@@ -66,21 +88,21 @@ struct Watcher {
       std::copy_n(k.remote.address.bytes.begin(), 16, e.remote);
       e.local_port = k.local.port;
       e.remote_port = k.remote.port;
-      e.state = k.state;
-      e.tries = k.retransmits;
+      e.state = static_cast<std::uint8_t>(k.state);
+      e.tries = k.retries;
       e.inode = k.inode;
       e.flags = TW_HAS_SOCKET;
       judge->observe(e);
     }
   }
 
-  std::unique_ptr<host::Judge> judge;
+  std::unique_ptr<diagnose::kernel::Judge> judge;
 
   int run() {
-    judge = std::make_unique<host::Judge>(
+    judge = std::make_unique<diagnose::kernel::Judge>(
         events ? events->names() : no_names,
         [this](std::uint32_t netns, const facts::Address& a) { return namespaces.is_local(netns, a); },
-        [](std::uint64_t inode) { return host::Namespaces::owner_of(inode); });
+        owner_of);
     look_around();
     const std::uint64_t began = monotonic_ns();
     std::uint64_t looked = began;
@@ -108,13 +130,14 @@ struct Watcher {
     const auto samples = namespaces.sample();
     const std::uint64_t now = monotonic_ns();
     if (first_look) {
-      std::vector<std::uint64_t> inodes;
+      facts::HostSnapshot all;
+      host::read_owners(all);
       for (const auto& s : samples)
-        for (const auto& l : s.listeners) inodes.push_back(l.inode);
-      const auto owners = host::Namespaces::owners_of(inodes);
-      for (const auto& s : samples)
-        for (const auto& l : s.listeners)
-          if (const auto at = owners.find(l.inode); at != owners.end()) judge->know_listener(s.netns, l.at.port, at->second);
+        for (const auto& l : s.listeners) {
+          facts::Socket socket;
+          socket.inode = l.inode;
+          if (const facts::Process* p = all.process(socket)) judge->know_listener(s.netns, l.at.port, owner(p));
+        }
     }
     first_look = false;
     for (const auto& s : samples) {
@@ -128,19 +151,19 @@ struct Watcher {
     if (totals.lost > 0)
       shortcomings.push_back(fmt::format("{} events were lost: what is missing above may have happened", totals.lost));
     if (options.format == Format::kText) {
-      fmt::print("\n{} connections failed, {} findings", said, findings);
+      fmt::print("\n{} connection{} failed, {} finding{}", said, said == 1 ? "" : "s", findings, findings == 1 ? "" : "s");
       if (events) fmt::print("; {} ends of connections opened, {} closed; {} events, {} lost", totals.opened, totals.closed, totals.told, totals.lost);
       fmt::print("\n");
-      std::vector<std::pair<std::string, std::uint64_t>> ordered{causes.begin(), causes.end()};
+      std::vector<std::pair<diagnose::CauseId, std::uint64_t>> ordered{causes.begin(), causes.end()};
       std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-      for (const auto& [cause, n] : ordered) fmt::print("{:8}  {}\n", n, cause);
+      for (const auto& [cause, n] : ordered) fmt::print("{:8}  {}\n", n, diagnose::to_string(cause));
       for (const std::string& s : shortcomings) fmt::print("note: {}\n", s);
       if (options.cost && events)
         for (const host::ProgramCost& c : events->costs())
           fmt::print("cost: {:20} {:10} runs, {:6.1f} ns each\n", c.name, c.runs, c.runs != 0 ? static_cast<double>(c.nanoseconds) / static_cast<double>(c.runs) : 0.0);
     } else {
       for (const auto& [cause, n] : causes) {
-        Json out{{"type", "cause"}, {"cause", cause}, {"connections", n}};
+        Json out{{"type", "cause"}, {"cause", diagnose::to_string(cause)}, {"connections", n}};
         fmt::print("{}\n", out.dump());
       }
       Json out;

@@ -35,6 +35,10 @@ Opening opening_of(const Connection& c) {
   std::uint32_t asked = 0;  // SYNs that passed and that no SYN-ACK has answered yet
   for (const SegmentFact& s : c.segments) {
     if (static_cast<std::size_t>(i) >= kLongestOpening || o.progress >= 0) break;
+    if (c.note(i).repeat == facts::Repeat::kCaptureDuplicate) {
+      ++i;
+      continue;
+    }
     if (!s.from_server) {
       if (s.rst()) {
         if (o.challenge >= 0 && o.challenge_rst < 0 && s.seq == c.segment(o.challenge).ack) o.challenge_rst = i;
@@ -59,13 +63,15 @@ Opening opening_of(const Connection& c) {
     } else if (s.syn() && s.has_ack()) {
       if (o.syn_ack < 0) o.syn_ack = i;
       if (s.seq == c.segment(o.syn_ack).seq) {
+        // SYNs that were dropped are never answered: what comes so long after the last one is a timer's.
+        if (asked > 0 && s.time - c.segment(o.last_syn).time > std::max<Duration>(std::chrono::milliseconds{700}, 3 * crossing(c, o))) asked = 0;
         o.last_syn_ack = i;
         ++o.syn_acks;
         if (asked == 0) ++o.unasked;
         if (o.third >= 0 && asked == 0 && s.time - c.segment(o.third).time > crossing(c, o)) {
           if (o.repeat < 0) o.repeat = i;
           ++o.repeats;
-          if (o.data >= 0 && o.data_repeat < 0) o.data_repeat = i;
+          if (o.data >= 0 && o.data_repeat < 0 && s.time - c.segment(o.data).time > crossing(c, o)) o.data_repeat = i;
         }
         if (asked > 0) --asked;
       }

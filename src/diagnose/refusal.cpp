@@ -31,6 +31,9 @@ std::optional<Refusal> refusal_of(const facts::Connection& c, const facts::Surve
   for (std::int32_t i = 0; i < rst; ++i)
     if (const facts::SegmentFact& s = c.segment(i); !s.from_server && s.syn() && !s.has_ack()) out.syn = i;
   if (out.syn < 0) return std::nullopt;
+  // A client that acknowledges had an answer: the SYN-ACK was not captured, and the RST ends a connection.
+  for (std::int32_t i = 0; i < rst; ++i)
+    if (const facts::SegmentFact& s = c.segment(i); !s.from_server && s.has_ack() && !s.rst()) return std::nullopt;
   // A RST that quotes another number answers an older segment of the same ports.
   const facts::SegmentFact& syn = c.segment(out.syn);
   if (r.has_ack() && r.ack != syn.end() && r.ack != syn.seq + 1) return std::nullopt;

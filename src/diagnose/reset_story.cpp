@@ -4,8 +4,11 @@
 
 #include <algorithm>
 
+#include "facts/farewell.hpp"
+
 namespace tcpwhy::diagnose::ending {
 
+using facts::AckPlace;
 using facts::Connection;
 using facts::index;
 using facts::Party;
@@ -50,7 +53,7 @@ std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) 
   std::array<Seen, 8> seen{};
   std::uint32_t all = 0;
   for (const SegmentFact& s : c.segments) {
-    if (s.from() != p || s.rst()) continue;
+    if (s.from() != p || s.rst() || copy_by_network(c.note(static_cast<std::int32_t>(&s - c.segments.data())).repeat)) continue;
     ++all;
     for (Seen& e : seen) {
       if (e.times != 0 && e.ttl != s.ttl) continue;
@@ -139,7 +142,10 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   if (active > 1 && r.established) doubts |= Doubt::kTwice;
 
   const facts::StreamFacts& stream = c.stream(r.by);
-  if (!r.answer && r.established && stream.timestamps && !rst.has(wire::Opt::kTimestamps) &&
+  // Linux signs them (tcp_send_active_reset()); Windows closes its window and leaves them out, and so do the stacks of
+  // BSD's family, which offer 65535 in their SYN.
+  const bool like_linux = rst.window != 0 && stream.syn_window != 65535;
+  if (!r.answer && r.established && stream.timestamps && like_linux && !rst.has(wire::Opt::kTimestamps) &&
       !(rst.anomalies & wire::Anomaly::kTruncatedHeader))
     doubts |= Doubt::kBare;
   return doubts;
@@ -294,20 +300,26 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
 
 namespace {
 
-/// The last exchange of TLS: an alert of either side (close_notify), whose loss loses nothing (RFC 8446 6.1).
-bool farewell(const SegmentFact& s) {
-  constexpr std::uint32_t kAlertRecord = 5 + 2 + 24;  // header, alert, tag or padding and MAC of the common suites
-  return s.app == facts::App::kTlsAlert || (s.app == facts::App::kTlsData && s.payload_bytes <= kAlertRecord);
-}
-
+/// What its sender had closed to was nothing but the peer's goodbye: it crossed the close on the way, or came right
+/// after it, and nobody misses it.
 bool farewell_refused(const Connection& c, const Reset& r) {
-  if (!r.answer || r.own_fin < 0 || r.offender_first < 0 || !farewell(c.segment(r.offender_first))) return false;
-  // Seen near its writer the farewell passed before the FIN did.
-  const Talk t = talk_before(c, std::min(r.own_fin, r.offender_first));
-  if (!t.acked[index(r.peer())]) return false;
-  if (t.request < 0) return true;
+  if (r.own_fin < 0) return false;  // Windows refuses with RST+ACK, others with RST
+  std::optional<SeqNum> acked;
+  for (std::int32_t i = 0; i < r.at; ++i)
+    if (const SegmentFact& s = c.segment(i); s.from() == r.by && s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible &&
+                                            (!acked || after(s.ack, *acked)))
+      acked = s.ack;
+  std::int32_t refused = -1;
+  for (std::int32_t i = 0; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != r.peer() || !new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
+    if (!facts::is_farewell(s)) return false;
+    if (refused < 0) refused = i;
+  }
+  if (refused < 0) return false;
+  const Talk t = talk_before(c, std::min(r.own_fin, refused));
   // The client's own close_notify is no request.
-  return t.request_end == t.request && farewell(c.segment(t.request));
+  return t.request < 0 || (t.request_end == t.request && facts::is_farewell(c.segment(t.request)));
 }
 
 }  // namespace
@@ -328,7 +340,10 @@ bool formality(const Connection& c, const Reset& r) {
     return r.answer && r.offender >= 0 && c.segment(r.offender).payload_bytes == 0 && !c.segment(r.offender).fin();
   if (r.peer_fin >= 0) return t.request < 0 && (t.bytes[0] + t.bytes[1] > 0);
   // No FIN at all: only where the answer is known to be whole.
-  return !r.answer && t.request < 0 && t.answer_whole;
+  // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
+  constexpr std::uint64_t kNoBody = 4096;
+  if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
+  return !r.answer && t.request < 0 && (t.answer_whole || facts::left_at_rest(c, r.at));
 }
 
 bool speaks_http(const Connection& c) {

@@ -234,6 +234,7 @@ std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party rece
     }
     if (s.syn()) continue;
     if (s.from() == receiver) {
+      if (s.window == 0 && (s.anomalies & wire::Anomaly::kTruncatedHeader)) continue;  // not captured
       if (s.window != 0) {
         w = opened;
         continue;
@@ -287,6 +288,8 @@ bool server_still_in_handshake(const facts::Connection& c) {
 }
 
 bool captured_at(const facts::Connection& c, Party host) {
+  // A router sees segments come in and go out as well; a host's own have not lost a hop.
+  if (const facts::StreamFacts& own = c.stream(host); own.seen && own.ttl != 64 && own.ttl != 128 && own.ttl != 255) return false;
   for (const facts::SegmentFact& s : c.segments)
     if ((s.from() == host && s.outbound) || (s.from() != host && s.inbound)) return true;
   return false;

@@ -7,26 +7,12 @@
 namespace tcpwhy::facts {
 namespace {
 
-constexpr std::array<std::string_view, kSocketStates> kStateNames = {
-    "",          "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",    "TIME_WAIT",
-    "CLOSE",     "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV"};
 
 bool is_any(const Address& a) {
   return std::all_of(a.bytes.begin(), a.bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
 }  // namespace
-
-std::string_view to_string(SocketState state) {
-  const auto i = static_cast<std::size_t>(state);
-  return i < kStateNames.size() ? kStateNames[i] : "?";
-}
-
-std::optional<SocketState> socket_state_from_string(std::string_view word) {
-  for (std::size_t i = 1; i < kStateNames.size(); ++i)
-    if (kStateNames[i] == word) return static_cast<SocketState>(i);
-  return std::nullopt;
-}
 
 std::optional<std::int64_t> Namespace::sysctl(std::string_view key) const {
   auto it = sysctls.find(key);
@@ -54,7 +40,7 @@ const Socket* Namespace::listener(const Endpoint& local) const {
   const Socket* best = nullptr;
   int best_rank = 0;
   for (const Socket& s : sockets) {
-    if (s.state != SocketState::kListen) break;
+    if (s.state != State::kListen) break;
     if (s.local.port != local.port) continue;
     // A dual-stack listener on :: takes IPv4 too.
     const int rank = s.local.address == local.address ? 3

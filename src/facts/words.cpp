@@ -29,25 +29,6 @@ std::string to_string(const Endpoint& endpoint) {
   return endpoint.address.version == 4 ? address + ":" + port : "[" + address + "]:" + port;
 }
 
-std::string_view to_string(State state) {
-  switch (state) {
-    case State::kUnseen: return "UNSEEN";
-    case State::kEstablished: return "ESTABLISHED";
-    case State::kSynSent: return "SYN_SENT";
-    case State::kSynRecv: return "SYN_RECV";
-    case State::kFinWait1: return "FIN_WAIT1";
-    case State::kFinWait2: return "FIN_WAIT2";
-    case State::kTimeWait: return "TIME_WAIT";
-    case State::kClose: return "CLOSE";
-    case State::kCloseWait: return "CLOSE_WAIT";
-    case State::kLastAck: return "LAST_ACK";
-    case State::kListen: return "LISTEN";
-    case State::kClosing: return "CLOSING";
-    case State::kNewSynRecv: return "NEW_SYN_RECV";
-  }
-  return "";
-}
-
 std::string_view to_string(Outcome outcome) {
   switch (outcome) {
     case Outcome::kCompleted: return "completed";

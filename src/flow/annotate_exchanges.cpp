@@ -42,14 +42,16 @@ void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFac
   }
 }
 
-void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
+/// `first` is the response's first segment: what lies between was delivered, whether it was captured or not.
+void add_to_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact& first) {
   // 1xx and other short heads may precede the real response in the same turn.
   if (e.response_complete && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
     e.announced_bytes += s.app_length;
     e.response_complete = false;
   }
   e.response_end = i;
-  e.delivered_bytes += s.payload_bytes;
+  const std::int32_t reached = offset(first.seq, s.seq + s.payload_bytes);
+  if (reached > 0) e.delivered_bytes = std::max<std::uint64_t>(e.delivered_bytes, static_cast<std::uint32_t>(reached));
   if (e.announced && e.delivered_bytes >= e.announced_bytes) e.response_complete = true;
   if (s.app_flags & AppFlag::kChunkedEnd) e.response_complete = true;
   if (s.app == App::kTlsAlert) e.response_complete = true;
@@ -65,7 +67,12 @@ void annotate_exchanges(Connection& c) {
   for (std::size_t k = 0; k < c.segments.size(); ++k) {
     const SegmentFact& s = c.segments[k];
     const Index i = static_cast<Index>(k);
-    if (s.fin() && s.from_server && now != nullptr && now->response >= 0 && !now->announced) now->response_complete = true;
+    if (s.fin() && s.from_server && now != nullptr && now->response >= 0) {
+      // The FIN's number tells what was sent before it, captured or not.
+      const std::int32_t reached = offset(c.segments[static_cast<std::size_t>(now->response)].seq, s.seq + s.payload_bytes);
+      if (reached > 0 && s.payload_bytes == 0) now->delivered_bytes = std::max<std::uint64_t>(now->delivered_bytes, static_cast<std::uint32_t>(reached));
+      if (!now->announced || now->delivered_bytes >= now->announced_bytes) now->response_complete = true;
+    }
     if (!is_new(c.notes[k], s)) continue;
     if (!s.from_server) {
       const bool next_request = now == nullptr || now->response >= 0 || (s.app == App::kHttpRequest && clients_turn);
@@ -96,7 +103,7 @@ void annotate_exchanges(Connection& c) {
       ++target;
     }
     if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
-    add_to_response(*target, s, i);
+    add_to_response(*target, s, i, c.segments[static_cast<std::size_t>(target->response)]);
   }
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
 }

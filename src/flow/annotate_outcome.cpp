@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 #include "flow/annotate.hpp"
 
@@ -87,6 +88,17 @@ class Ending {
     return late_syn_acks_ == 1 && client().payload_bytes == 0;
   }
 
+  /// First SYN-ACK to last: those that answer repeated SYNs at once give the client no time to answer.
+  [[nodiscard]] Duration syn_acks_span() const {
+    Index first = -1, last = -1;
+    for (std::size_t k = 0; k < c_.segments.size(); ++k) {
+      if (!c_.segments[k].from_server || !c_.segments[k].syn()) continue;
+      if (first < 0) first = static_cast<Index>(k);
+      last = static_cast<Index>(k);
+    }
+    return facts::between(c_, first, last);
+  }
+
   [[nodiscard]] Outcome handshake() const {
     if (c_.quality.one_direction) return Outcome::kPartial;
     const Index rst = server().rst;
@@ -108,7 +120,7 @@ class Ending {
     if (c_.syn < 0) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
-    if (server().syn_count > 1 || late_syn_acks_ > 0) return Outcome::kHandshakeFailed;
+    if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
     return watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
   }
 
@@ -126,12 +138,18 @@ class Ending {
     return !before(s.una, end);
   }
 
+  /// Nothing was asked that waits for its answer; the client's own close_notify asks nothing.
+  [[nodiscard]] bool nothing_asked(Index i) const {
+    const std::uint32_t open = facts::requests_outstanding(c_, i);
+    return open == 0 || (open == 1 && c_.exchanges.back().response < 0 && facts::is_farewell(c_.segment(c_.exchanges.back().request)));
+  }
+
   /// Undelivered octets are nothing but TLS's goodbye (RFC 8446 6.1).
   [[nodiscard]] bool only_alert_undelivered(Party p) const {
     const Sender& s = reader_.side(p);
     if (!s.una_known) return false;
     for (const SegmentFact& seg : c_.segments)
-      if (seg.from() == p && seg.payload_bytes > 0 && after(seg.seq + seg.payload_bytes, s.una) && seg.app != App::kTlsAlert)
+      if (seg.from() == p && seg.payload_bytes > 0 && after(seg.seq + seg.payload_bytes, s.una) && !facts::is_farewell(seg))
         return false;
     return true;
   }
@@ -154,14 +172,16 @@ class Ending {
     const bool q_fin = c_.stream(q).fin >= 0 && c_.stream(q).fin < rst_;
     const bool q_done = delivered(q) || only_alert_undelivered(q);
     const bool p_done = delivered(p) || only_alert_undelivered(p);
-    const bool no_request_open = facts::requests_outstanding(c_, rst_) == 0;
+    const bool no_request_open = nothing_asked(rst_);
     if (p_fin && q_fin && q_done && p_done) return Outcome::kCompleted;
     // In place of its own FIN, after the other's; or of the last ACK, after its own.
     if (q_fin && q_done && p_done && no_request_open) return Outcome::kCompleted;
     const bool closed_before = c_.stream(p).fin_acked || c_.note(rst_).rst_shape == RstShape::kPassive;
     if (p_fin && q_done && p_done && no_request_open && closed_before) return Outcome::kCompleted;
     // Instead of its FIN, when nothing more was to come.
-    if (p == Party::kClient && !p_fin && q_done && p_done && no_request_open && said_goodbye()) return Outcome::kCompleted;
+    if (p == Party::kClient && !p_fin && q_done && p_done && no_request_open &&
+        (said_goodbye() || facts::left_at_rest(c_, rst_)))
+      return Outcome::kCompleted;
     if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
     return gave_up_with_reset(p) ? Outcome::kTimedOut : Outcome::kReset;
   }

@@ -47,6 +47,12 @@ void agree_on_options(Connection& c) {
       b.scaling_known = true;
     }
   }
+  // The snap length cut the options of a SYN: what was agreed cannot be told.
+  for (Index i : {c.syn, c.syn_ack})
+    if (i >= 0 && (c.segments[static_cast<std::size_t>(i)].anomalies & Anomaly::kTruncatedHeader)) {
+      a.scaling_known = b.scaling_known = false;
+      a.window_shift = b.window_shift = 0;
+    }
   const bool both = a.syn_seen && b.syn_seen;
   a.timestamps = b.timestamps = both && (a.syn_options & b.syn_options & Opt::kTimestamps);
   a.sack = b.sack = both && (a.syn_options & b.syn_options & Opt::kSackPermitted);
@@ -455,6 +461,8 @@ void Reader::take_new_ack(const SegmentFact& s, Note& n, Index i) {
 void Reader::take_window(const SegmentFact& s, Note& n) {
   StreamFacts& stream = c_.streams[s.from_server];
   Sender& other = peer(s);
+  // The snap length ended before the window field, or the window is shut: then nothing can be said.
+  if (s.window == 0 && (s.anomalies & Anomaly::kTruncatedHeader)) return;
   n.window_known = s.syn() || stream.scaling_known || s.window == 0;
   n.scaled_window = n.window_known ? (s.syn() ? s.window : static_cast<std::uint32_t>(s.window) << stream.window_shift) : 0;
   if (!s.has_ack() || n.ack_place == AckPlace::kImpossible || n.ack_place == AckPlace::kOld) return;

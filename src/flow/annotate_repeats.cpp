@@ -63,7 +63,9 @@ bool Repeats::duplicate(const SegmentFact& s, Note& n, Index i) {
     // count says nothing either.
     const bool id_tells = s.ip_id != 0 && self.ids_counted > self.ids_same;
     const bool at_once = gap >= 0 && gap < kSameInstant && (s.ttl != p.ttl || s.length() > 0 || at == i - 1);
-    if (!id_tells && !(at_once && s.ip_id != 0) && !(at_once && (s.ttl != p.ttl || s.length() > 0 || s.file != p.file))) return false;
+    // A socket aborts once: the same RST+ACK at once, where the capture is known to record twice, is one.
+    const bool abort_again = s.rst() && s.has_ack() && gap >= 0 && gap < kSameInstant && r.c_.quality.capture_duplicates;
+    if (!abort_again && !id_tells && !(at_once && s.ip_id != 0) && !(at_once && (s.ttl != p.ttl || s.length() > 0 || s.file != p.file))) return false;
     // A SYN or a probe repeated by a host has a new ID; the same one after a second is the network's or a loop's.
     const bool network = gap >= kSameInstant || s.ttl + 1 < p.ttl;
     n.repeat = network ? Repeat::kNetworkDuplicate : Repeat::kCaptureDuplicate;

@@ -85,6 +85,8 @@ bool options_changed(const Connection& c) {
   const StreamFacts& client = c.streams[0];
   const StreamFacts& server = c.streams[1];
   if (!client.syn_seen || !server.syn_seen) return false;
+  for (Index i : {c.syn, c.syn_ack})
+    if (i >= 0 && (c.segment(i).anomalies & Anomaly::kTruncatedHeader)) return false;
   // A SYN-ACK may only carry what the SYN offered (RFC 7323 2.2, 3.2; RFC 2018 2).
   const std::uint16_t answerable = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
   if (server.syn_options & answerable & ~client.syn_options) return true;
@@ -112,7 +114,8 @@ std::uint64_t of_handshake(const Connection& c) {
   const StreamFacts& client = c.streams[0];
   const StreamFacts& server = c.streams[1];
   std::uint64_t bits = 0;
-  if (c.syn >= 0 && !server.seen && c.streams[0].packets == client.syn_count) bits |= Signal::kSynUnanswered;
+  const bool only_syns = std::all_of(c.segments.begin(), c.segments.end(), [](const SegmentFact& s) { return s.syn(); });
+  if (c.syn >= 0 && !server.seen && only_syns) bits |= Signal::kSynUnanswered;
   if (c.syn >= 0 && server.rst >= 0 && c.note(server.rst).rst_shape == facts::RstShape::kAnswerToSyn) bits |= Signal::kSynRefused;
   if (c.syn >= 0 && c.syn_ack < 0 && server.rst >= 0) bits |= Signal::kSynRefused;
   if (c.syn >= 0 && c.syn_ack < 0 && !c.icmp.empty()) bits |= Signal::kSynRefused;

@@ -367,7 +367,7 @@ void Table::count_end(Ref ref, Hot& h) {
     e.stray_rst = h.half(client).packets == 0 && !h.is(of(Hold::kSyn, server)) && s != nullptr && s->half(server).rst;
   }
   // As lone_end() says it of one that stayed an embryo.
-  e.lone_syn = e.fate == Fate::kUnanswered && h.half(client).packets == 1 && h.is(of(Hold::kSyn, client));
+  e.lone_syn = e.fate == Fate::kUnanswered && (s == nullptr || s->half(client).syns == 0) && h.is(of(Hold::kSyn, client));
   e.opened = h.is(Hold::kEstablished);
   e.failed = e.fate != Fate::kAccepted || reset;
   e.gap = s != nullptr && (s->signals & Signal::kCaptureGap);

@@ -24,7 +24,6 @@
 namespace tcpwhy::host {
 namespace {
 
-using facts::SocketState;
 using facts::SocketTimer;
 
 /// A namespace to visit: where its file is, what to call it.
@@ -77,22 +76,23 @@ Result<std::vector<Target>> targets(const Where& where, std::vector<std::string>
 /// Which sockets a finding will want to date, most telling first.
 int interest(const facts::Socket& s) {
   switch (s.state) {
-    case SocketState::kCloseWait: return 1;
-    case SocketState::kEstablished:
+    case State::kCloseWait: return 1;
+    case State::kEstablished:
       if (s.inode == 0) return 2;                                      // nobody has accepted it
       if (s.retries > 0 || s.timer == SocketTimer::kWindowProbe) return 3;
       if (s.receive_queue > 0) return 4;                               // nobody has read it
       return s.timer == SocketTimer::kKeepalive ? 0 : 6;               // silent without a keepalive?
-    case SocketState::kFinWait1:
-    case SocketState::kClosing:
-    case SocketState::kLastAck: return 5;
-    case SocketState::kFinWait2: return s.timer == SocketTimer::kTimeWait ? 0 : 5;
-    case SocketState::kSynSent:
-    case SocketState::kSynRecv:
-    case SocketState::kTimeWait:
-    case SocketState::kClose:
-    case SocketState::kListen:
-    case SocketState::kNewSynRecv: return 0;
+    case State::kFinWait1:
+    case State::kClosing:
+    case State::kLastAck: return 5;
+    case State::kFinWait2: return s.timer == SocketTimer::kTimeWait ? 0 : 5;
+    case State::kUnseen:
+    case State::kSynSent:
+    case State::kSynRecv:
+    case State::kTimeWait:
+    case State::kClose:
+    case State::kListen:
+    case State::kNewSynRecv: return 0;
   }
   return 0;
 }
@@ -120,7 +120,7 @@ Result<std::uint64_t> ask_infos(SockDiag& diag, facts::Namespace& ns, std::uint6
 std::unordered_map<std::uint64_t, std::uint32_t> accept_queues(SockDiag& diag) {
   std::unordered_map<std::uint64_t, std::uint32_t> out;
   for (int family : {AF_INET, AF_INET6})
-    (void)diag.dump(family, bit(SocketState::kListen), SockDiag::Detail::kHeader,
+    (void)diag.dump(family, bit(State::kListen), SockDiag::Detail::kHeader,
                     [&](const facts::Socket& s, const facts::SocketInfo*) { out[s.cookie] = s.receive_queue; }).has_value();
   return out;
 }
@@ -168,14 +168,14 @@ Result<facts::Namespace> look(const ReadOptions& o, const FirstLook* first) {
     auto dumped = diag->dump(family, kAllStates, SockDiag::Detail::kHeader,
                              [&](const facts::Socket& s, const facts::SocketInfo*) {
                                const auto state = static_cast<std::size_t>(s.state);
-                               if (state < facts::kSocketStates) ++ns.by_state[state];
+                               if (state < kStates) ++ns.by_state[state];
                                ++ns.sockets_total;
                                if (ns.sockets.size() < o.max_sockets) ns.sockets.push_back(s);
                              });
     if (!dumped && family == AF_INET) return dumped.error();  // a host may live without IPv6
   }
   std::stable_partition(ns.sockets.begin(), ns.sockets.end(),
-                        [](const facts::Socket& s) { return s.state == SocketState::kListen; });
+                        [](const facts::Socket& s) { return s.state == State::kListen; });
   if (auto asked = ask_infos(*diag, ns, o.max_infos); !asked) return asked.error();
   read_sysctls(ns);
   read_addresses(ns);
@@ -248,21 +248,6 @@ Result<facts::HostSnapshot> snapshot(const ReadOptions& o) {
   if (o.owners == Owners::kYes) read_owners(out);
   out.time = wall_clock();
   return out;
-}
-
-void compare(const facts::HostSnapshot& before, facts::HostSnapshot& now) {
-  for (facts::Namespace& ns : now.namespaces)
-    for (const facts::Namespace& old : before.namespaces) {
-      if (old.id != ns.id) continue;
-      facts::EarlierReading e;
-      e.seconds = seconds(now.time - before.time);
-      e.counters = old.counters;
-      for (const facts::Socket& s : old.sockets) {
-        if (s.state != facts::SocketState::kListen) break;
-        e.accept_queues[s.cookie] = s.receive_queue;
-      }
-      ns.earlier = std::move(e);
-    }
 }
 
 }  // namespace tcpwhy::host

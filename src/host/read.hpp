@@ -34,7 +34,5 @@ Result<facts::HostSnapshot> snapshot(const ReadOptions& options);
 /// One line per namespace, process and socket; docs/formats/host.md.
 void save(const facts::HostSnapshot& snapshot, std::FILE* out);
 Result<facts::HostSnapshot> load(const std::string& path);
-/// Makes `before` the earlier reading of the namespaces both hold.
-void compare(const facts::HostSnapshot& before, facts::HostSnapshot& now);
 
 }  // namespace tcpwhy::host

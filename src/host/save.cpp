@@ -38,7 +38,7 @@ void load_namespace(const json& j, facts::HostSnapshot& out) {
   ns.infos_wanted = j.value("infos_wanted", std::uint64_t{0});
   if (j.contains("by_state"))
     for (const auto& [word, n] : j.at("by_state").items())
-      if (auto state = facts::socket_state_from_string(word)) ns.by_state[static_cast<std::size_t>(*state)] = n.get<std::uint64_t>();
+      if (auto state = state_from_string(word)) ns.by_state[static_cast<std::size_t>(*state)] = n.get<std::uint64_t>();
   if (j.contains("counters")) ns.counters = counters_of(j.at("counters"));
   if (j.contains("earlier")) {
     const json& e = j.at("earlier");
@@ -61,7 +61,7 @@ void load_socket(const json& j, facts::Namespace& ns) {
   facts::Socket s;
   s.local = endpoint(j, "local", "port");
   s.remote = endpoint(j, "peer", "peer_port");
-  s.state = facts::socket_state_from_string(j.at("state").get<std::string>()).value_or(facts::SocketState::kClose);
+  s.state = state_from_string(j.at("state").get<std::string>()).value_or(State::kClose);
   s.cookie = j.value("cookie", std::uint64_t{0});
   s.cgroup = j.value("cgroup", std::uint64_t{0});
   s.inode = j.value("inode", 0u);
@@ -99,8 +99,8 @@ json counters_json(const facts::Counters& counters) {
 json namespace_json(const facts::Namespace& ns) {
   json j = {{"type", "namespace"}, {"id", ns.id}, {"name", ns.name}, {"sockets", ns.sockets_total},
             {"infos_wanted", ns.infos_wanted}, {"counters", counters_json(ns.counters)}};
-  for (std::size_t i = 1; i < facts::kSocketStates; ++i)
-    if (ns.by_state[i] > 0) j["by_state"][std::string{facts::to_string(static_cast<facts::SocketState>(i))}] = ns.by_state[i];
+  for (std::size_t i = 1; i < kStates; ++i)
+    if (ns.by_state[i] > 0) j["by_state"][std::string{to_string(static_cast<State>(i))}] = ns.by_state[i];
   if (ns.earlier) {
     json queues = json::object();
     for (const auto& [cookie, n] : ns.earlier->accept_queues) queues[std::to_string(cookie)] = n;
@@ -117,7 +117,7 @@ json namespace_json(const facts::Namespace& ns) {
 void save_socket(const facts::Namespace& ns, const facts::Socket& s, std::FILE* out) {
   fmt::print(out, R"({{"type":"socket","state":"{}","local":"{}","port":{},"peer":"{}","peer_port":{},"cookie":{},"inode":{},"uid":{},)"
                   R"("recv_q":{},"send_q":{},"timer":{},"expires_ms":{},"retries":{},"cgroup":{},"mark":{})",
-             facts::to_string(s.state), facts::to_string(s.local.address), s.local.port,
+             to_string(s.state), facts::to_string(s.local.address), s.local.port,
              facts::to_string(s.remote.address), s.remote.port, s.cookie, s.inode, s.uid, s.receive_queue, s.send_queue,
              static_cast<int>(s.timer), s.expires_ms, s.retries, s.cgroup, s.mark);
   if (const facts::SocketInfo* i = ns.info(s))
@@ -187,11 +187,11 @@ Result<facts::HostSnapshot> load(const std::string& path) {
   if (!began) return Error{"host.snapshot", fmt::format("{}: this is no host snapshot; `tcpwhy host --save FILE` writes one", path)};
   for (facts::Namespace& ns : out.namespaces) {
     if (ns.sockets_total < ns.sockets.size()) ns.sockets_total = ns.sockets.size();
-    std::array<std::uint64_t, facts::kSocketStates> counted{};
+    std::array<std::uint64_t, kStates> counted{};
     for (const facts::Socket& s : ns.sockets) ++counted[static_cast<std::size_t>(s.state)];
     for (std::size_t i = 0; i < counted.size(); ++i) ns.by_state[i] = std::max(ns.by_state[i], counted[i]);
     std::stable_partition(ns.sockets.begin(), ns.sockets.end(),
-                          [](const facts::Socket& s) { return s.state == facts::SocketState::kListen; });
+                          [](const facts::Socket& s) { return s.state == State::kListen; });
   }
   return out;
 }

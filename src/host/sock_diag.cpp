@@ -82,7 +82,7 @@ facts::Socket header_of(const inet_diag_msg& m) {
   s.receive_queue = m.idiag_rqueue;
   s.send_queue = m.idiag_wqueue;
   s.expires_ms = m.idiag_expires;
-  s.state = static_cast<facts::SocketState>(m.idiag_state);
+  s.state = static_cast<State>(m.idiag_state);
   s.timer = m.idiag_timer <= 4 ? static_cast<facts::SocketTimer>(m.idiag_timer) : facts::SocketTimer::kNone;
   s.retries = m.idiag_retrans;
   return s;
@@ -120,7 +120,11 @@ Result<std::uint64_t> ask(int fd, int family, std::uint32_t states, SockDiag::De
   request.diag.sdiag_family = static_cast<std::uint8_t>(family);
   request.diag.sdiag_protocol = IPPROTO_TCP;
   request.diag.idiag_states = states;
-  if (detail == SockDiag::Detail::kInfo) request.diag.idiag_ext = 1u << (INET_DIAG_INFO - 1);
+  switch (detail) {
+    case SockDiag::Detail::kHeader: break;
+    case SockDiag::Detail::kInfo: request.diag.idiag_ext = 1u << (INET_DIAG_INFO - 1); break;
+    case SockDiag::Detail::kDrops: request.diag.idiag_ext = 1u << (INET_DIAG_SKMEMINFO - 1); break;
+  }
   if (send(fd, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
     return netlink_error("asking", errno);
   return std::uint64_t{0};
@@ -162,25 +166,16 @@ Result<std::uint64_t> SockDiag::dump(int family, std::uint32_t states, Detail de
         extra = info(a);
         has_info = true;
       }
+      if (a->rta_type == INET_DIAG_SKMEMINFO && room >= (SK_MEMINFO_DROPS + 1) * 4) {
+        std::memcpy(&extra.drops, static_cast<const char*>(RTA_DATA(a)) + SK_MEMINFO_DROPS * 4, 4);
+        has_info = true;
+      }
       const auto step = RTA_ALIGN(a->rta_len);
       left -= static_cast<int>(step);
       a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(a) + step);
     }
     ++sockets;
     take(s, has_info ? &extra : nullptr);
-    return true;
-  });
-  if (!done) return done;
-  return sockets;
-}
-
-Result<std::uint64_t> SockDiag::drain(int family, std::uint32_t states, Detail detail) {
-  if (auto asked = ask(fd_, family, states, detail); !asked) return asked;
-  std::uint64_t sockets = 0;
-  auto done = receive(fd_, buffer_, [&](const nlmsghdr& h) -> Result<bool> {
-    if (h.nlmsg_type == NLMSG_DONE) return false;
-    if (h.nlmsg_type == NLMSG_ERROR) return netlink_error("the kernel refused the dump", error_of(h));
-    ++sockets;
     return true;
   });
   if (!done) return done;

@@ -23,13 +23,11 @@ class SockDiag {
   SockDiag& operator=(SockDiag&&) = delete;
 
   /// What is asked beside the cheap header. The kernel locks every socket for tcp_info.
-  enum class Detail : std::uint8_t { kHeader, kInfo };
+  enum class Detail : std::uint8_t { kHeader, kInfo, kDrops };
   using Take = std::function<void(const facts::Socket&, const facts::SocketInfo*)>;
 
   /// Every TCP socket of one family (AF_INET, AF_INET6) in one of `states` (bits 1 << state).
   Result<std::uint64_t> dump(int family, std::uint32_t states, Detail detail, const Take& take);
-  /// The same, counting only: what the kernel's part costs.
-  Result<std::uint64_t> drain(int family, std::uint32_t states, Detail detail);
   /// tcp_info of the given sockets, asked one by one; those that are gone are left out.
   Result<std::uint64_t> look_up(std::span<const facts::Socket* const> sockets,
                                 const std::function<void(std::size_t, const facts::SocketInfo&)>& take);
@@ -41,6 +39,6 @@ class SockDiag {
 };
 
 inline constexpr std::uint32_t kAllStates = 0x1ffe;  ///< 1 << ESTABLISHED … 1 << NEW_SYN_RECV
-constexpr std::uint32_t bit(facts::SocketState s) { return 1u << static_cast<unsigned>(s); }
+constexpr std::uint32_t bit(State s) { return 1u << static_cast<unsigned>(s); }
 
 }  // namespace tcpwhy::host

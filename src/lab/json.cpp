@@ -126,7 +126,8 @@ Result<std::uint64_t> save_pcap(const Run& run, const std::string& path) {
   // Virtual time has no date; 2026-01-01T00:00:00Z makes the stamps readable.
   constexpr std::int64_t kEpochNs = 1'767'225'600ll * 1'000'000'000ll;
   capture::PcapngWriter writer;
-  for (const std::string& tap : run.taps) writer.add_interface(tap, LinkType::kRaw);
+  // Not kRaw: libpcap compares that type's two numbers with each other and refuses the second interface.
+  for (const std::string& tap : run.taps) writer.add_interface(tap, LinkType::kIpv4);
   for (const world::Seen& seen : run.packets)
     writer.add(seen.tap, CaptureTime{Duration{kEpochNs + (seen.time - run.begin).count()}}, seen.direction,
                world::encode(seen.packet));

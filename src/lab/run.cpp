@@ -63,7 +63,7 @@ Result<Run> run(const Experiment& experiment, const Options& options, HostMaker&
   run.tap = experiment.tap;
 
   run.begin = world.start() + stage.begin();
-  driver(world, stage, run.begin - Duration{1});
+  if (stage.begin() > Duration::zero()) driver(world, stage, run.begin - Duration{1});
   for (const auto& host : world.hosts()) {
     run.hosts.push_back({.name = host->name(), .kernel = {}, .before = host->system().counters(), .after = {}, .rules = host->rules()});
   }

@@ -189,7 +189,8 @@ std::string text(const Run& run, const TextOptions& options) {
   counters(out, run);
   application(out, run);
   rules(out, run);
-  if (!run.experiment->lesson.empty()) out += fmt::format("\n{}\n", run.experiment->lesson);
+  // The lesson is about the article's kernel; another may have shown something else.
+  if (run.kernel == run.experiment->kernel) out += fmt::format("\n{}\n", run.experiment->lesson);
   return out;
 }
 

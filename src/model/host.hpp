@@ -16,7 +16,7 @@
 #include "model/sysctls.hpp"
 #include "names/errno.hpp"
 #include "names/mib.hpp"
-#include "names/state.hpp"
+#include "tcpwhy/state.hpp"
 #include "tcpwhy/time.hpp"
 
 namespace tcpwhy::model {

@@ -7,7 +7,7 @@
 #include "model/packet.hpp"
 #include "model/profile.hpp"
 #include "model/rules.hpp"
-#include "names/state.hpp"
+#include "tcpwhy/state.hpp"
 
 namespace tcpwhy::model {
 

@@ -22,7 +22,7 @@ json of(const diagnose::ProcessEvidence& p) {
 }
 
 json of(const diagnose::SocketsEvidence& s) {
-  json j = {{"state", facts::to_string(s.state)}, {"count", s.count}, {"where", s.where}};
+  json j = {{"state", to_string(s.state)}, {"count", s.count}, {"where", s.where}};
   if (s.oldest_s) j["oldest_s"] = *s.oldest_s;
   if (s.unread_bytes) j["unread_bytes"] = *s.unread_bytes;
   if (s.unacknowledged_bytes) j["unacknowledged_bytes"] = *s.unacknowledged_bytes;
@@ -65,8 +65,8 @@ json summary_of(const facts::HostSnapshot& h, const std::vector<diagnose::HostFi
     json n = {{"id", ns.id}, {"sockets", ns.sockets_total}};
     if (!ns.name.empty()) n["name"] = ns.name;
     n["states"] = json::object();
-    for (std::size_t i = 1; i < facts::kSocketStates; ++i)
-      if (ns.by_state[i] > 0) n["states"][std::string{facts::to_string(static_cast<facts::SocketState>(i))}] = ns.by_state[i];
+    for (std::size_t i = 1; i < kStates; ++i)
+      if (ns.by_state[i] > 0) n["states"][std::string{to_string(static_cast<State>(i))}] = ns.by_state[i];
     if (ns.earlier) {
       n["seconds"] = ns.earlier->seconds;
       n["rises"] = json::object();

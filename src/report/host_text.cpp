@@ -30,7 +30,7 @@ void write_finding(std::FILE* out, const diagnose::HostFinding& f, const TextOpt
                                     facts::to_string(l.endpoint), l.queue, l.limit, l.limit_from, l.requests), o);
   }
   for (const auto& s : f.sockets) {
-    std::string text = fmt::format("{} {} {}", grouped(s.count), facts::to_string(s.state), s.where);
+    std::string text = fmt::format("{} {} {}", grouped(s.count), to_string(s.state), s.where);
     if (s.oldest_s) text += fmt::format(", silent for up to {}", duration_words(Duration{static_cast<std::int64_t>(*s.oldest_s * 1e9)}));
     if (s.unread_bytes) text += fmt::format(", {} bytes unread", grouped(*s.unread_bytes));
     if (s.unacknowledged_bytes) text += fmt::format(", {} bytes unacknowledged", grouped(*s.unacknowledged_bytes));
@@ -59,7 +59,7 @@ void write_finding(std::FILE* out, const diagnose::HostFinding& f, const TextOpt
 void write_listeners(std::FILE* out, const facts::HostSnapshot& h, const facts::Namespace& ns, std::size_t most) {
   std::vector<const facts::Socket*> list;
   for (const facts::Socket& s : ns.sockets) {
-    if (s.state != facts::SocketState::kListen) break;
+    if (s.state != State::kListen) break;
     list.push_back(&s);
   }
   std::stable_sort(list.begin(), list.end(), [](const facts::Socket* a, const facts::Socket* b) {
@@ -88,10 +88,10 @@ void write_host_text(std::FILE* out, const facts::HostSnapshot& h, const std::ve
   for (const auto& f : findings) write_finding(out, f, o);
   for (const facts::Namespace& ns : h.namespaces) {
     std::string states;
-    for (std::size_t i = 1; i < facts::kSocketStates; ++i)
+    for (std::size_t i = 1; i < kStates; ++i)
       if (ns.by_state[i] > 0)
         states += fmt::format("{}{} {}", states.empty() ? "" : ", ", grouped(ns.by_state[i]),
-                              facts::to_string(static_cast<facts::SocketState>(i)));
+                              to_string(static_cast<State>(i)));
     fmt::print(out, "{}{} sockets{}{}\n", h.namespaces.size() > 1 ? fmt::format("{}: ", ns.name.empty() ? "here" : ns.name) : "",
                grouped(ns.sockets_total), states.empty() ? "" : ": ", states);
     write_listeners(out, h, ns, h.namespaces.size() > 1 ? 5 : 12);

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "report/objects.hpp"
 #include "report/reporter.hpp"
 #include "report/words.hpp"
 
@@ -31,6 +32,8 @@ Json citation(const diagnose::Citation& c, std::size_t files) {
   return out;
 }
 
+}  // namespace
+
 Json diagnosis(const diagnose::Diagnosis& d, const std::string& filter, std::size_t files) {
   Json out;
   out["cause"] = diagnose::to_string(d.cause);
@@ -42,7 +45,7 @@ Json diagnosis(const diagnose::Diagnosis& d, const std::string& filter, std::siz
   for (const diagnose::Citation& e : d.evidence) out["evidence"].push_back(citation(e, files));
   out["settles"] = d.settles;
   out["fix"] = d.fix;
-  out["filter"] = filter;
+  if (!filter.empty()) out["filter"] = filter;
   out["rivals"] = Json::array();
   for (const diagnose::Rival& r : d.rivals) {
     Json rival;
@@ -56,6 +59,8 @@ Json diagnosis(const diagnose::Diagnosis& d, const std::string& filter, std::siz
 }
 
 Json endpoint(const facts::Endpoint& e) { return Json{{"ip", facts::to_string(e.address)}, {"port", e.port}}; }
+
+namespace {
 
 Json connection_object(const facts::Connection& c, std::uint64_t id, const diagnose::Answer& answer,
                        const std::vector<std::string>& files) {
@@ -80,7 +85,7 @@ Json connection_object(const facts::Connection& c, std::uint64_t id, const diagn
   out["history"] = c.history;
   out["conn_state"] = c.conn_state;
   out["vantage"] = facts::to_string(c.vantage);
-  out["states"] = {{"client", facts::to_string(c.states[0])}, {"server", facts::to_string(c.states[1])}};
+  out["states"] = {{"client", to_string(c.states[0])}, {"server", to_string(c.states[1])}};
   out["outcome"] = facts::to_string(c.outcome);
   if (c.ended_by_network)
     out["ended_by"] = "network";

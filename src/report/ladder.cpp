@@ -195,8 +195,8 @@ void write_ladder(std::FILE* out, const facts::Connection& c, const diagnose::An
                       verdict, options, style);
   text += fmt::format("  {} → {}  connection {}, {}, history {}, conn_state {}\n", facts::to_string(c.ends[0]),
                       facts::to_string(c.ends[1]), c.id, facts::to_string(c.outcome), c.history, c.conn_state);
-  text += fmt::format("  at the end: client {}, server {}; seen at: {}\n", facts::to_string(c.states[0]),
-                      facts::to_string(c.states[1]), facts::to_string(c.vantage));
+  text += fmt::format("  at the end: client {}, server {}; seen at: {}\n", to_string(c.states[0]),
+                      to_string(c.states[1]), facts::to_string(c.vantage));
   if (!answer.diagnoses.empty()) {
     text += style.dim("  " + std::string{diagnose::to_string(answer.diagnoses.front().cause)}) + "\n";
     if (answer.diagnoses.front().benign)

@@ -66,7 +66,9 @@ class Arguments {
       if (item.kind != Expr::Kind::kStruct || item.fields.size() != 2 ||
           item.fields[0].value->kind != Expr::Kind::kEllipsis)
         refuse("a vector is written {..., bytes}");
-      bytes += number(*item.fields[1].value);
+      const std::int64_t piece = number(*item.fields[1].value);
+      if (piece < 0 || piece > INT32_MAX) refuse("a piece of a vector has an impossible length");
+      bytes += piece;
     }
     return bytes;
   }

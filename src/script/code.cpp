@@ -26,7 +26,7 @@ using Node = std::shared_ptr<CodeNode>;
 // From the loosest to the tightest, as Python binds them; comparisons apart.
 const std::vector<std::vector<std::string_view>> kLevels = {
     {"or"}, {"and"}, {"not"}, {"cmp"}, {"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "//", "/", "%"}};
-constexpr int kDeepest = 200;
+constexpr int kDeepest = 32;
 constexpr std::string_view kComparisons[] = {"==", "!=", "<=", ">=", "<", ">"};
 
 class Reader {
@@ -140,7 +140,7 @@ class Reader {
     if (n == kLevels.size()) return unary();
     if (kLevels[n][0] == "not") {
       if (!take_if("not")) return level(n + 1);
-      deeper();
+      const Nested nested{*this};
       return make("not", {level(n)});
     }
     if (kLevels[n][0] == "cmp") return comparison(n);
@@ -168,13 +168,24 @@ class Reader {
     return all ? all : left;
   }
 
-  // A hostile script must not use up our stack; no honest one comes near.
-  void deeper() {
-    if (++nested_ > kDeepest) stop("nested too deeply");
-  }
+  // A hostile script must not use up our stack: each step down passes every level of precedence. No honest one comes near.
+  class Nested {
+   public:
+    explicit Nested(Reader& in) : in_{in} {
+      if (in_.nested_ == kDeepest) in_.stop("nested too deeply");
+      ++in_.nested_;
+    }
+    ~Nested() { --in_.nested_; }
+    Nested(const Nested&) = delete;
+    Nested& operator=(const Nested&) = delete;
+
+   private:
+    Reader& in_;
+  };
 
   Node unary() {
-    if (const std::string_view token = peek_token(); token == "-" || token == "~" || token == "(") deeper();
+    std::optional<Nested> nested;
+    if (const std::string_view token = peek_token(); token == "-" || token == "~" || token == "(") nested.emplace(*this);
     if (take_if("-")) return make("neg", {unary()});
     if (take_if("~")) return make("~", {unary()});
     if (take_if("(")) {
@@ -215,7 +226,7 @@ class Reader {
   int line_;
   std::size_t at_ = 0;
   int depth_ = 0;   ///< of parentheses that are open
-  int nested_ = 0;  ///< of everything that nests, in the whole block
+  int nested_ = 0;  ///< of everything that nests, here and now
   std::vector<std::string> names_, assigned_;
 };
 
@@ -245,6 +256,8 @@ double evaluate(const CodeNode& node, const Variables& variables) {
   if (node.op == "/") return a / b;
   if (node.op == "//") return std::floor(a / b);
   if (node.op == "%") return a - std::floor(a / b) * b;
+  constexpr double kExact = 9007199254740992;  // 2^53: beyond it a double holds no bits to speak of
+  if (!(std::abs(a) <= kExact && std::abs(b) <= kExact)) return std::nan("");
   const auto i = static_cast<std::int64_t>(a), j = static_cast<std::int64_t>(b);
   if (node.op == "|") return static_cast<double>(i | j);
   if (node.op == "^") return static_cast<double>(i ^ j);

@@ -33,12 +33,15 @@ bool is_time(const Cursor& in, std::size_t ahead) {
   return token.kind == Token::Kind::kFloat || token.kind == Token::Kind::kInteger;
 }
 
+constexpr double kLongestSeconds = 1e6;  // eleven days: no script waits longer, and no clock overflows
+
 // Seconds; the original keeps whole microseconds and drops the rest.
 Duration parse_time(Cursor& in) {
   if (!is_time(in, 0)) in.stop("a time expected, not `" + in.peek().text + "`");
   const Token token = in.next();
   const double value = std::strtod(token.text.c_str(), nullptr);
   if (value < 0) throw Stop{{token.line, "a negative time"}};
+  if (!(value <= kLongestSeconds)) throw Stop{{token.line, "a time too long"}};
   return std::chrono::microseconds{static_cast<std::int64_t>(value * 1e6)};
 }
 

@@ -123,9 +123,10 @@ class Shell {
     std::int64_t product = 1, number = 0;
     for (std::size_t at = i + 3; at <= end; ++at) {
       if (text[at] >= '0' && text[at] <= '9') {
+        if (number > 1'000'000'000'000) refuse("arithmetic too large");
         number = number * 10 + (text[at] - '0');
       } else if (text[at] == '*' || at == end) {
-        product *= number;
+        if (__builtin_mul_overflow(product, number, &product)) refuse("arithmetic too large");
         number = 0;
       } else if (text[at] != ' ') {
         refuse("arithmetic that is not a product");
@@ -197,6 +198,7 @@ class Shell {
       return effects_.push_back(FlushMetrics{});
     if (base == "sleep" && words.size() == 2) {
       const double s = std::strtod(words[1].c_str(), nullptr);
+      if (!(s >= 0 && s <= 1e6)) refuse("sleep: how long?");
       return effects_.push_back(Sleep{std::chrono::microseconds{static_cast<std::int64_t>(s * 1e6)}});
     }
     if (base.ends_with(".sh") && words.size() == 1) {

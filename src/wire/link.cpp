@@ -88,6 +88,7 @@ Next start_link(LinkType link, Walk& walk, Segment& out) {
     case LinkType::kLinuxSll: return read_sll(walk, kSllHeader, 14, out);
     case LinkType::kLinuxSll2: return read_sll(walk, kSll2Header, 0, out);
     case LinkType::kPpp:  // Cisco HDLC is found under both
+    case LinkType::kCiscoHdlc:
     case LinkType::kPppHdlc: return read_hdlc(walk, out);
     case LinkType::kPppEther: return read_pppoe(walk, out);
     case LinkType::kNflog: return read_nflog(walk, out);

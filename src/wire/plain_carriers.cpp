@@ -290,6 +290,7 @@ Decoded link(LinkType link, Octets frame, const Outside& outside) {
     case LinkType::kLinuxSll: return cooked(frame, 16, 14, outside);
     case LinkType::kLinuxSll2: return cooked(frame, 20, 0, outside);
     case LinkType::kPpp:
+    case LinkType::kCiscoHdlc:
     case LinkType::kPppHdlc: return hdlc(frame, outside);
     case LinkType::kPppEther: return pppoe(frame, outside);
     case LinkType::kNflog: return nflog(frame, outside);

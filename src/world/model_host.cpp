@@ -243,7 +243,7 @@ std::map<std::string, std::uint64_t> ModelHost::counters() {
 std::vector<SocketRow> ModelHost::sockets() {
   std::vector<SocketRow> rows;
   for (const model::SocketView& v : host_.sockets(world_.now()))
-    rows.push_back({ss_name(v.state), from_model(v.local), from_model(v.remote), v.recv_q, v.send_q, timer_text(v)});
+    rows.push_back({std::string{ss_name(v.state)}, from_model(v.local), from_model(v.remote), v.recv_q, v.send_q, timer_text(v)});
   return rows;
 }
 

@@ -5,6 +5,7 @@ _tcpwhy() {
   prev=${COMP_WORDS[COMP_CWORD-1]}
   case "$prev" in
     --format) COMPREPLY=($(compgen -W "text jsonl json" -- "$cur")); return ;;
+    --kernel) COMPREPLY=($(compgen -W "running" -- "$cur")); return ;;
     --only) COMPREPLY=($(compgen -W "failed all" -- "$cur")); return ;;
     -i|--interface) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null) any" -- "$cur")); return ;;
   esac
@@ -14,11 +15,15 @@ _tcpwhy() {
     COMPREPLY=($(compgen -W "--netns --all --duration --format --cost --help" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == host ]]; then
     COMPREPLY=($(compgen -W "--netns --pid --all-netns --interval --times --wait --patience --format --save --help" -- "$cur"))
+  elif [[ ${COMP_WORDS[1]} == lab ]]; then
+    if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W "list run" -- "$cur"))
+    elif [[ $prev == run ]]; then COMPREPLY=($(compgen -W "$(tcpwhy lab list 2>/dev/null | awk '{print $1}')" -- "$cur"))
+    else COMPREPLY=($(compgen -W "--kernel --set --param --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "--interface --filter --from --to --connection --format --only --ring --vantages
       --threads --max-connections --verify-checksums --help --version" -- "$cur"))
   else
-    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host watch why" -- "$cur"))
+    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host lab watch why" -- "$cur"))
     COMPREPLY+=($(compgen -f -- "$cur"))
   fi
 }

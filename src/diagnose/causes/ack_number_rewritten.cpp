@@ -38,6 +38,8 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
     examine_answers(c, out);
     return;
   }
+  // Nobody objected, and frames are missing or the ports were used before: the capture lacks what was acknowledged.
+  if (w->answer < 0 && (c.quality.capture_gap || c.quality.capture_reordered || c.previous_end)) return;
   const std::string_view who = ending::who(w->by);
   // A restarted peer or another client of a NAT would not continue the sequence numbers (RFC 9293 3.4).
   if (!w->sequence_right) {

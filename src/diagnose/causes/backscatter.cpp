@@ -26,7 +26,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return fmt::format("a {} came without a SYN of this host before it{}", syn_ack ? "SYN-ACK" : "RST that refuses a SYN",
                        refused ? ", and the host reset it (RFC 9293 3.10.7.1)" : "");
   };
-  if (strays < kPopulation) {
+  // A capture of one direction only looks the same: the SYNs went another way.
+  if (strays < kPopulation || (!refused && survey.two_direction_connections == 0)) {
     if (refused) out.fits({0, client.rst}, stray);
     return;
   }

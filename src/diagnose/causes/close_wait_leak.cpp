@@ -22,6 +22,9 @@ constexpr Duration kMayBeBusy = 120s;
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction) return;
+  if (c.quality.capture_gap) return;  // the other FIN may be among what was not recorded
+  // Nothing but the close was captured: what the connection was for cannot be told.
+  if (c.quality.began_late && c.stream(Party::kClient).payload_bytes + c.stream(Party::kServer).payload_bytes == 0) return;
   for (Party closer : {Party::kClient, Party::kServer}) {
     const Party holder = other(closer);
     const facts::StreamFacts& gone = c.stream(closer);
@@ -39,7 +42,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const bool server_owes = holder == Party::kServer && (held.last_data < gone.last_data || held.last_data < 0) &&
                              gone.last_data >= 0;
     const bool done = !c.exchanges.empty() && c.exchanges.back().announced && c.exchanges.back().response_complete;
-    const Duration patience = holder == Party::kClient || server_owes ? kMayBeBusy : done ? kDone : kOwingNothing;
+    const Duration patience = holder == Party::kClient || server_owes || c.quality.began_late ? kMayBeBusy : done ? kDone : kOwingNothing;
     if (kept < patience) continue;
     out.supports({gone.fin, ack}, [&] {
       return fmt::format("{}'s FIN (frame {}) was acknowledged (frame {}); no FIN of {} in the {} the capture went on",

@@ -74,8 +74,9 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
   const bool streaming = pieces >= 3 && before_close < std::chrono::milliseconds{5};
   const bool upload_short = r->by == Party::kServer && in_flight >= 0;
 
+  // Read or unread cannot be seen from outside: alone it is no more than possible.
   if (r->by == Party::kServer)
-    out.supports({theirs, r->at}, [&] {
+    out.fits({theirs, r->at}, [&] {
       return fmt::format("{} of the client had been acknowledged by the kernel and not answered when the server sent RST, {} after the last of them",
                          ending::octets(unanswered), ending::span(before_close));
     });

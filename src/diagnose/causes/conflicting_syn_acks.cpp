@@ -36,7 +36,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
     return;
   }
-  if (c.stream(facts::Party::kServer).payload_bytes != 0 || c.stream(facts::Party::kServer).fin_seen) out.harmless();
+  if (c.stream(facts::Party::kServer).payload_bytes != 0 || c.stream(facts::Party::kServer).fin_seen) out.passed();
   out.demands({c.syn, c.syn_ack, second}, [&] {
     return fmt::format("two SYN-ACKs answer the SYN (ack {}) with different numbers, {} and {}, {} apart",
                        first.ack.raw(), first.seq.raw(), other.seq.raw(), span_words(apart));

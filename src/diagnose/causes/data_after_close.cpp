@@ -15,10 +15,17 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.contradicts({r->at}, [&] { return fmt::format("the RST did not come from the {}'s stack", ending::who(r->by)); });
     return;
   }
-  const std::int32_t data = r->offender_first;
+  std::int32_t data = r->offender_first;
+  // The last of several segments that met it may be the writer's FIN: what was lost is the data before.
+  if (data >= 0 && !ending::new_payload(c, data))
+    for (std::int32_t i = 0; i < r->offender; ++i)
+      if (c.segment(i).from() == r->peer() && ending::new_payload(c, i) && c.segment(i).ack == c.segment(r->at).seq && i > r->own_fin) {
+        data = i;
+        break;
+      }
   if (!ending::new_payload(c, data) || ending::formality(c, *r)) return;
   // It may have left before the FIN passed here; what counts is that the FIN's sender got it after close().
-  const std::int32_t last = r->offender;
+  const std::int32_t last = c.segment(r->offender).payload_bytes > 0 ? r->offender : data;
   // Seen near the writer it may have left before the FIN passed: the FIN's own ACK number tells that it had not arrived.
   if (last < r->own_fin && !before(c.segment(r->own_fin).ack, c.segment(last).end())) return;
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);

@@ -28,7 +28,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (o.repeats >= 2 || gap <= kFirstRepeatAtLatest) {
     // One second, or every time: a full accept queue does the same (and so did kernels before 2.6.32).
     out.fits({o.third, o.repeat}, ignored);
-    if (o.repeats >= 2 || o.progress < 0) return;
+    return;  // once, and then it went on: the client's ACK was lost
   }
   out.supports({o.third, o.repeat}, ignored);
   if (gap > kFirstRepeatAtLatest) {

@@ -25,7 +25,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     }
   }
   if (first < 0 || plain < 0) return;
-  if (c.handshake_ack >= 0) out.harmless();  // a second late, and no more
+  if (c.handshake_ack >= 0) out.passed();  // a second late, and no more
   const facts::SegmentFact& fast = c.segment(first);
   // RFC 7413 4.1.3: after a timeout the SYN is repeated without data. Linux tcp_send_syn_data() keeps
   // the data, and with it the option, out of the SYN that is repeated.

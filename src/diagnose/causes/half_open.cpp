@@ -37,13 +37,14 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (offender < 0 || c.segment(offender).syn() || c.segment(offender).rst()) continue;
     // Within the life of the connection only a side that had been silent can have lost it meanwhile.
     const std::int32_t heard = last_of(c, p, rst);
+    if (heard < 0 && c.quality.began_late) continue;  // it may have closed before the capture
     if (c.syn >= 0 && !established(c)) continue;
     if (heard >= 0 && c.segment(offender).time - c.segment(heard).time < 1s) continue;
     // Who gave up on its own unanswered data had the connection until then: the silence before is the story.
     if (const auto gave_up = unanswered(c, p); gave_up && given_time(c, *gave_up)) continue;
     // A server that still repeats its SYN-ACK has no connection to lose.
-    if (p == Party::kServer && (server_still_in_handshake(c) || (!ending::talk_before(c, rst).acked[0] && c.stream(p).syn_count > 1)))
-      continue;
+    if (p == Party::kServer && server_still_in_handshake(c)) continue;
+    if (c.quality.capture_gap) continue;  // its FIN may be among what was not recorded
     if (c.stream(other(p)).fin_seen && c.stream(other(p)).fin < offender) continue;
     out.supports({offender, rst}, [&] {
       return fmt::format("{} answered a segment of the connection (frame {}) with a RST that has no state behind it: "

@@ -8,10 +8,10 @@ namespace tcpwhy::diagnose {
 namespace {
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
-  if (c.syn_ack < 0) return;
+  if (c.syn_ack < 0 || c.quality.one_direction) return;  // what the client sent was not captured
   const Opening o = opening_of(c);
   if (o.client_rst >= 0 && o.third < 0) return;  // the client had an answer: it wants none of this
-  if (o.progress >= 0) out.harmless();           // mended by the next one
+  if (o.progress >= 0) out.passed();             // mended by the next one
   const bool repeated_alone = o.unasked > 0 && o.syn_after_answer < 0;
 
   if (o.third < 0) {
@@ -34,7 +34,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (o.repeats == 0) {
-    out.harmless();  // an ACK did follow the last repeat
+    out.passed();  // an ACK did follow the last repeat
     // The ACK came late, after the SYN-ACK had been repeated: an earlier one was lost before here.
     if (repeated_alone && o.third > o.last_syn_ack)
       out.supports({o.syn_ack, o.last_syn_ack, o.third}, [&] {

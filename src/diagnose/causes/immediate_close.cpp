@@ -28,7 +28,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // FIN although data had come: the application had read it, so it did not close at once (tcp_close() sends RST otherwise).
   if (request_first && c.segment(stop).fin()) return;
   const bool silent_client = c.stream(Party::kClient).payload_bytes == 0;
-  out.supports({c.handshake_ack, stop}, [&] {
+  // With a request before it the RST may as well be a dead process, unread data or SO_LINGER 0.
+  out.note(request_first ? Bearing::kFits : Bearing::kSupports, {c.handshake_ack, stop}, {}, [&] {
     return fmt::format("the server sent {} {} after the handshake, without an octet of data before it",
                        c.segment(stop).rst() ? "RST" : "FIN", ending::span(lived));
   });

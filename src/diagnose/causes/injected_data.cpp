@@ -27,6 +27,9 @@ Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8
     for (std::int32_t k = i + 1; k < n && k < i + 64; ++k) {
       const facts::SegmentFact& t = c.segment(k);
       if (t.from() != s.from() || t.payload_bytes < 2 || t.rst() || !in_window(t.seq, s.seq, s.payload_bytes)) continue;
+      // One packet on both sides of a router, or of the one that the capture's own host forwards.
+      const bool alike = t.seq == s.seq && t.payload_bytes == s.payload_bytes && t.payload_digest() == s.payload_digest();
+      if (alike && (t.time - s.time < std::chrono::milliseconds{5} || (t.ip_id != 0 && t.ip_id == s.ip_id))) continue;
       const int moved = int{s.ttl} - int{t.ttl};
       const bool one_usual = (s.ttl == usual) != (t.ttl == usual);
       if ((moved > 1 || moved < -1) && one_usual) return {i, k, true, t.seq == s.seq && t.payload_bytes != s.payload_bytes};
@@ -60,7 +63,9 @@ std::pair<std::int32_t, std::int32_t> conflicting(const facts::Connection& c) {
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.has(facts::Signal::kConflictingData)) {
     const auto [first, second] = conflicting(c);
-    out.demands({first, second}, [&] {
+    // From one distance it may be a sender that loses count (a phone's VPN in user space does); from two it cannot.
+    const bool two_places = first >= 0 && c.segment(first).ttl != c.segment(second).ttl;
+    out.note(two_places ? Bearing::kDemands : Bearing::kFits, {first, second}, {}, [&] {
       return std::string{"two segments with the same sequence number carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
     });
   }

@@ -13,6 +13,7 @@ using facts::Party;
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || r->by != Party::kServer || !r->answer || r->own_fin < 0 || r->offender < 0) return;
+  if (ending::formality(c, *r)) return;  // what met the RST was TLS's goodbye
   const std::int32_t request = r->offender_first;
   if (!ending::new_payload(c, request) || r->offender < 0 || r->foreign()) return;
   const ending::Talk t = ending::talk_before(c, std::min(r->own_fin, request));

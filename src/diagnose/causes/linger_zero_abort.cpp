@@ -10,6 +10,8 @@ namespace {
 
 using facts::Party;
 
+constexpr std::uint64_t kNoBody = 4096;  ///< requests of this size are heads; a body may be left unread
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
@@ -25,7 +27,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (r->foreign() || r->own_fin >= 0) return;
-  out.supports({r->at}, [&] {
+  // Unread data and a killed process send the same (tcp_send_active_reset()): alone it is no more than possible.
+  out.fits({r->at}, [&] {
     return fmt::format("RST+ACK in sequence without a FIN before it, as close() under SO_LINGER 0 sends it (tcp_disconnect())");
   });
   const ending::Talk t = ending::talk_before(c, r->at);
@@ -33,8 +36,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   // Nothing can have been unread: then a plain close(), or a killed process, would have sent FIN.
   const bool nothing_came = theirs < 0 && c.stream(r->peer()).payload_bytes == 0 && !c.quality.began_late;
   if (ending::unread_when_answering(c, *r)) return;
-  const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs;
-  if (nothing_came || all_answered)
+  // A server that speaks unasked (a banner) has not read what came meanwhile; a whole HTTP answer shows that it had.
+  const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs && ending::speaks_http(c) &&
+                            c.stream(r->peer()).payload_bytes < kNoBody;
+  if (!c.quality.capture_gap && (nothing_came || all_answered))
     out.supports({theirs, mine, r->at}, [&] {
       return nothing_came
                  ? fmt::format("the {} had sent no data, so nothing was unread: a plain close() would have sent FIN", ending::who(r->peer()))

@@ -45,6 +45,8 @@ Stamps stamps_of(const facts::Connection& c, Party p) {
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.syn < 0 || c.syn_ack < 0) return;
+  // The snap length cut the options.
+  if ((c.segment(c.syn).anomalies | c.segment(c.syn_ack).anomalies) & wire::Anomaly::kTruncatedHeader) return;
   const std::uint16_t offered = c.segment(c.syn).options & kNegotiated;
   const std::uint16_t answered = c.segment(c.syn_ack).options & kNegotiated;
   // RFC 7323 2.2 and 3.2, RFC 2018 2: a SYN-ACK carries only what the SYN it answers offered.
@@ -54,7 +56,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   for (Party p : {Party::kClient, Party::kServer}) {
     const Stamps stamps = stamps_of(c, p);
-    if (c.outcome == facts::Outcome::kCompleted) out.harmless();
+    if (c.outcome == facts::Outcome::kCompleted) out.passed();
     const std::string_view who = p == Party::kClient ? "client" : "server";
     // RFC 7323 3.2: once agreed, every segment but a RST carries it. All or none tells
     // a side that never heard of the agreement from one that forgot it once.

@@ -42,7 +42,6 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // For a server that never took the connection out of its queues there was no state to lose.
   if (r->by == Party::kServer && c.syn >= 0) {
     if (server_still_in_handshake(c)) return;
-    if (!ending::talk_before(c, r->at).acked[0] && c.stream(Party::kServer).syn_count > 1) return;
     bool took = false;
     for (std::int32_t i = c.handshake_ack; i < r->at; ++i)
       if (c.segment(i).from() == Party::kServer && !c.segment(i).syn()) took = true;
@@ -58,7 +57,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   };
   // A client's socket goes without its host: given up by its own timeout, killed, its FIN or RST lost on the way here.
   // No host restarts within a few seconds.
-  if (r->by == Party::kClient && r->silence < kShortestRestart) {
+  // And where frames are missing, its FIN may be among them.
+  const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last_of(c, r->by, r->at) < 0);
+  if (unseen_fin || (r->by == Party::kClient && r->silence < kShortestRestart)) {
     out.fits({r->offender, r->at}, knew_no_more);
     return;
   }

@@ -99,6 +99,11 @@ void examine_downstream(const facts::Connection& c, Party sender, EvidenceList& 
     if (beyond < 0 || before(s.seq, c.segment(beyond).seq)) beyond = i;
   }
   if (beyond < 0) return;
+  // The receiver must have said that it misses them, after the piece behind came: else the capture misses them.
+  bool missed = false;
+  for (std::int32_t i = beyond + 1; i < static_cast<std::int32_t>(c.segments.size()) && !missed; ++i)
+    missed = c.segment(i).from() == peer && !c.segment(i).rst() && c.segment(i).has_ack() && c.segment(i).ack == expected;
+  if (!missed) return;
   const std::uint32_t hole = distance(expected, c.segment(beyond).seq);
   if (hole < std::min(kAlwaysFits, mss) || coverage_after(c, beyond) < std::chrono::seconds{1}) return;
   out.supports({beyond, last_ack}, [&] {

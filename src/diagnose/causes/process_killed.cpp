@@ -21,7 +21,7 @@ std::optional<facts::Attempt> refused_after(const facts::Survey& survey, const f
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kServer);
-  if (stop < 0 || c.handshake_ack < 0) return;
+  if (stop < 0 || c.handshake_ack < 0 || c.quality.capture_gap) return;
   const auto r = ending::ending_reset(c);
   const bool by_rst = c.segment(stop).rst();
   if (by_rst && (!r || r->answer || r->foreign() || ending::formality(c, *r))) return;
@@ -41,7 +41,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
                                                          : "it sent FIN, as the kernel does for a dead process"}; });
     return;
   }
-  const bool owed = ending::speaks_http(c) || t.answers > 0;
+  // Elsewhere the client's last words may be its goodbye.
+  const bool owed = t.request >= 0 && c.segment(t.request).app == facts::App::kHttpRequest;
   if (!by_rst && t.request >= 0 && owed && ending::between(c, t.request_end, stop) > std::chrono::milliseconds{1})
     out.supports({t.request, stop}, [&] {
       return fmt::format("the server sent FIN {} after a request it had acknowledged, without an octet of answer",

@@ -18,7 +18,10 @@ constexpr double kFloodPerSecond = 5.0;
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const facts::StreamFacts& client = c.stream(facts::Party::kClient);
-  if (c.syn < 0 || c.handshake_ack >= 0 || client.packets != 1) return;  // a client that means it asks again
+  if (c.syn < 0 || c.handshake_ack >= 0) return;
+  std::uint64_t copies = 0;
+  for (const facts::Note& n : c.notes) copies += n.repeat == facts::Repeat::kCaptureDuplicate ? 1 : 0;
+  if (client.packets != 1 && client.packets > 1 + copies) return;  // a client that means it asks again
   const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
   if (service == nullptr) return;
   const std::uint64_t dead = service->lone_syns + service->incomplete;

@@ -39,6 +39,11 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (c.syn < 0 || c.stream(facts::Party::kServer).seen || !c.icmp.empty()) return;
+  // A client that acknowledges had an answer: only its direction was captured.
+  if (client.payload_bytes > 0 || client.packets > client.syn_count) {
+    for (const facts::SegmentFact& s : c.segments)
+      if (!s.from_server && s.has_ack() && !s.rst() && !s.syn()) return;
+  }
   if (!waited_long_enough(c, survey)) return;
   // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
   if (client.syn_count == 1 && !answers_would_show(c, survey)) return;

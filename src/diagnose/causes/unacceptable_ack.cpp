@@ -12,7 +12,7 @@ namespace {
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (const auto w = ending::wrong_acks(c)) {
     // A lone odd number that nobody answered, in a connection that went well, is worth no word.
-    if (w->answer < 0 && w->count < 2) return;
+    if (w->answer < 0 && (w->count < 2 || c.quality.capture_gap || c.previous_end)) return;
     out.supports({w->first, w->answer}, [&] {
       return fmt::format("the {} acknowledged {}, which the {} was never seen to send", ending::who(w->by), c.segment(w->first).ack.raw(),
                          ending::who(facts::other(w->by)));

@@ -152,7 +152,7 @@ void find_not_reading(const View& view, Findings& out) {
   // Accepted, sent to, acknowledged by the kernel, and not read.
   std::unordered_map<const facts::Process*, Pile> piles;
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kEstablished || s.inode == 0 || s.receive_queue == 0) continue;
+    if (s.state != State::kEstablished || s.inode == 0 || s.receive_queue == 0) continue;
     const SocketInfo* i = view.ns.info(s);
     if (i == nullptr || i->last_data_received_ms < view.patience_ms()) continue;
     // A shut window is another finding.

@@ -8,7 +8,7 @@ void find_close_wait(const View& view, Findings& out) {
   std::unordered_map<const facts::Process*, Pile> piles;
   std::unordered_map<const facts::Process*, std::uint64_t> eof_unread;
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kCloseWait) continue;
+    if (s.state != State::kCloseWait) continue;
     // A half-closed connection that is still being served is no leak: something moves.
     const SocketInfo* i = view.ns.info(s);
     if (i == nullptr || i->silent_ms() < view.patience_ms()) continue;

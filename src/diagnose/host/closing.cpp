@@ -16,16 +16,16 @@ bool is_pile(std::uint64_t n, const View& view) { return n >= kPile && n * 20 >=
 constexpr std::uint8_t kTimeouts = 3;
 
 struct Words {
-  SocketState state;
+  State state;
   std::string_view cause, what, first_fix;
 };
 
 constexpr Words kWords[] = {
-    {SocketState::kFinWait1, "fin-wait1-pile", "closed and their peers acknowledge neither data nor FIN",
+    {State::kFinWait1, "fin-wait1-pile", "closed and their peers acknowledge neither data nor FIN",
      "the peers are gone or cut off: look at the path to them and at their hosts"},
-    {SocketState::kClosing, "closing-pile", "closed at the same time as their peers, whose last ACK never comes",
+    {State::kClosing, "closing-pile", "closed at the same time as their peers, whose last ACK never comes",
      "the path loses segments in one direction: capture at both ends"},
-    {SocketState::kLastAck, "last-ack-pile", "answered the peer's FIN and the last ACK never comes",
+    {State::kLastAck, "last-ack-pile", "answered the peer's FIN and the last ACK never comes",
      "the peers closed and went away (a load test that was killed, a NAT that forgot them); it ends by itself"},
 };
 
@@ -47,7 +47,7 @@ void find_unacknowledged(const View& view, const Words& words, Findings& out) {
   HostFinding f;
   f.cause = words.cause;
   f.side = most.side() == facts::Side::kServer ? facts::Side::kClient : facts::Side::kServer;
-  f.summary = fmt::format("{} in {} {}.", counted(gone.count() + blocked.count(), "socket"), facts::to_string(words.state),
+  f.summary = fmt::format("{} in {} {}.", counted(gone.count() + blocked.count(), "socket"), to_string(words.state),
                           &most == &blocked ? "hold data their peers do not read" : words.what);
   if (gone.count() > 0) f.sockets.push_back(gone.evidence(gone.where_words()));
   if (blocked.count() > 0) f.sockets.push_back(blocked.evidence(blocked.where_words() + ", window shut"));
@@ -70,7 +70,7 @@ void find_fin_wait2(const View& view, Findings& out) {
   const double fin_timeout_ms = static_cast<double>(view.ns.sysctl("net.ipv4.tcp_fin_timeout").value_or(60)) * 1e3;
   Pile held{view}, orphans{view};
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kFinWait2) continue;
+    if (s.state != State::kFinWait2) continue;
     if (s.inode == 0) {
       // Half of its time is over: the peer had ample time to close.
       if (s.timer == SocketTimer::kTimeWait && s.expires_ms <= fin_timeout_ms / 2)

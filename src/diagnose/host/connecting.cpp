@@ -19,7 +19,7 @@ constexpr std::size_t kScan = 32;
 void find_connecting(const View& view, Findings& out) {
   std::unordered_map<const facts::Process*, Pile> piles;
   for (const Socket& s : view.ns.sockets)
-    if (s.state == SocketState::kSynSent && s.retries >= kRepeats)
+    if (s.state == State::kSynSent && s.retries >= kRepeats)
       piles.try_emplace(view.host.process(s), view).first->second.add(s, std::nullopt);
   for (const auto& [process, pile] : piles) {
     HostFinding f;

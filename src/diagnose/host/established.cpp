@@ -33,10 +33,10 @@ void find_ghosts(const View& view, Findings& out) {
                 ns.sysctl("net.ipv4.tcp_keepalive_intvl").value_or(75) * ns.sysctl("net.ipv4.tcp_keepalive_probes").value_or(9)));
   std::unordered_set<Tuple, TupleHash> here;
   for (const Socket& s : ns.sockets)
-    if (view.is_local(s.remote.address) && s.state != SocketState::kListen) here.insert({s.local, s.remote});
+    if (view.is_local(s.remote.address) && s.state != State::kListen) here.insert({s.local, s.remote});
   Pile ghosts{view}, dead{view};
   for (const Socket& s : ns.sockets) {
-    if (s.state != SocketState::kEstablished || s.inode == 0 || s.timer != SocketTimer::kNone) continue;
+    if (s.state != State::kEstablished || s.inode == 0 || s.timer != SocketTimer::kNone) continue;
     const SocketInfo* i = ns.info(s);
     if (i == nullptr || i->silent_ms() < bound_ms) continue;
     if (!view.is_local(s.remote.address))
@@ -70,13 +70,13 @@ void find_ghosts(const View& view, Findings& out) {
 void find_zero_window(const View& view, Findings& out) {
   std::unordered_map<const facts::Process*, Pile> peers, ours;
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kEstablished && s.state != SocketState::kCloseWait) continue;
+    if (s.state != State::kEstablished && s.state != State::kCloseWait) continue;
     const SocketInfo* i = view.ns.info(s);
     if (i == nullptr) continue;
     const facts::Process* p = view.host.process(s);
     if (s.timer == SocketTimer::kWindowProbe && s.send_queue > 0 && i->last_data_sent_ms >= view.patience_ms())
       peers.try_emplace(p, view).first->second.add(s, i->last_data_sent_ms * 1e-3);
-    if (s.state == SocketState::kEstablished && s.inode != 0 && s.receive_queue > 0 && i->receive_window < kShut &&
+    if (s.state == State::kEstablished && s.inode != 0 && s.receive_queue > 0 && i->receive_window < kShut &&
         i->last_data_received_ms >= view.patience_ms())
       ours.try_emplace(p, view).first->second.add(s, i->last_data_received_ms * 1e-3);
   }
@@ -105,7 +105,7 @@ void find_zero_window(const View& view, Findings& out) {
 void find_unresponsive(const View& view, Findings& out) {
   Pile data{view}, probes{view};
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kEstablished && s.state != SocketState::kCloseWait) continue;
+    if (s.state != State::kEstablished && s.state != State::kCloseWait) continue;
     const SocketInfo* i = view.ns.info(s);
     const auto silent = i == nullptr ? std::nullopt : std::optional{i->last_ack_received_ms * 1e-3};
     if (s.timer == SocketTimer::kRetransmit && s.retries >= kTimeouts) data.add(s, silent);

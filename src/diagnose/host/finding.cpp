@@ -9,24 +9,25 @@ namespace tcpwhy::diagnose::host {
 View::View(const facts::HostSnapshot& h, const Namespace& n, const HostOptions& o) : host{h}, ns{n}, options{o} {
   for (const facts::Address& a : ns.addresses) local_[a] = true;
   for (const Socket& s : ns.sockets) {
-    if (s.state != SocketState::kListen) break;
+    if (s.state != State::kListen) break;
     by_port_[s.local.port].push_back(static_cast<std::uint32_t>(listeners.size()));
     listeners.push_back({&s, 0, 0, {}, 0});
   }
   for (const Socket& s : ns.sockets) {
     switch (s.state) {
-      case SocketState::kListen:
-      case SocketState::kTimeWait:
-      case SocketState::kClose: continue;
-      case SocketState::kSynRecv:
-      case SocketState::kNewSynRecv:
+      case State::kListen:
+      case State::kTimeWait:
+      case State::kUnseen:
+      case State::kClose: continue;
+      case State::kSynRecv:
+      case State::kNewSynRecv:
         if (Listening* l = find(s.local)) {
           ++l->requests;
           if (s.retries > 0) ++l->unanswered;
         }
         break;
-      case SocketState::kEstablished:
-      case SocketState::kCloseWait:
+      case State::kEstablished:
+      case State::kCloseWait:
         // Nobody holds it yet: it waits for accept(). (An orphan is never in these states.)
         if (Listening* l = find(s.local)) {
           if (s.inode == 0)
@@ -35,11 +36,11 @@ View::View(const facts::HostSnapshot& h, const Namespace& n, const HostOptions& 
             ++l->held;
         }
         break;
-      case SocketState::kSynSent:
-      case SocketState::kFinWait1:
-      case SocketState::kFinWait2:
-      case SocketState::kLastAck:
-      case SocketState::kClosing: break;
+      case State::kSynSent:
+      case State::kFinWait1:
+      case State::kFinWait2:
+      case State::kLastAck:
+      case State::kClosing: break;
     }
     ++connections;
   }

@@ -17,7 +17,6 @@ using facts::Endpoint;
 using facts::Namespace;
 using facts::Socket;
 using facts::SocketInfo;
-using facts::SocketState;
 using facts::SocketTimer;
 
 /// A listener and what hangs on it.

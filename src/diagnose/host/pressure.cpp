@@ -38,8 +38,8 @@ void find_pressure(const View& view, Findings& out) {
     Pile pile{view};
     for (const Socket& s : view.ns.sockets)
       if (s.inode == 0 && s.timer != SocketTimer::kTimeWait &&
-          (s.state == SocketState::kFinWait1 || s.state == SocketState::kLastAck || s.state == SocketState::kClosing ||
-           s.state == SocketState::kFinWait2))
+          (s.state == State::kFinWait1 || s.state == State::kLastAck || s.state == State::kClosing ||
+           s.state == State::kFinWait2))
         pile.add(s, std::nullopt);
     if (pile.count() > 0) f.sockets.push_back(pile.evidence(pile.where_words()));
     f.fix = {"find why peers do not acknowledge the FIN (FIN_WAIT1, LAST_ACK), then consider tcp_orphan_retries",
@@ -57,7 +57,7 @@ void find_pressure(const View& view, Findings& out) {
     f.sysctls = view.sysctls({"net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"});
     Pile pile{view};
     for (const Socket& s : view.ns.sockets)
-      if (s.state != SocketState::kListen && s.receive_queue + s.send_queue >= 65536) pile.add(s, std::nullopt);
+      if (s.state != State::kListen && s.receive_queue + s.send_queue >= 65536) pile.add(s, std::nullopt);
     if (pile.count() > 0) {
       f.sockets.push_back(pile.evidence("with at least 64 KB queued"));
       f.processes = pile.owners();

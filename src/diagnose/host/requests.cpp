@@ -25,7 +25,7 @@ struct Sources {
 Sources unanswered(const View& view, const Listening& l) {
   Sources out{Pile{view}, 0};
   for (const Socket& s : view.ns.sockets) {
-    if (s.state != SocketState::kSynRecv && s.state != SocketState::kNewSynRecv) continue;
+    if (s.state != State::kSynRecv && s.state != State::kNewSynRecv) continue;
     if (view.listening(s.local) != &l || s.retries == 0) continue;
     out.pile.add(s, std::nullopt);
     out.repeated += s.retries;

@@ -80,10 +80,10 @@ void find_port_exhaustion(const View& view, Findings& out) {
   const std::uint32_t ports = range.size() - std::min(range.size() - 1, reserved(view.ns, range));
   std::unordered_map<Pair, Use, PairHasher> uses;
   for (const Socket& s : view.ns.sockets) {
-    if (s.state == SocketState::kListen || s.state == SocketState::kClose) continue;
+    if (s.state == State::kListen || s.state == State::kClose) continue;
     if (!range.holds(s.local.port) || view.listening(s.local) != nullptr) continue;
     Use& u = uses[{s.local.address, s.remote}];
-    if (s.state != SocketState::kTimeWait) {
+    if (s.state != State::kTimeWait) {
       ++u.open;
       continue;
     }
@@ -107,8 +107,8 @@ void find_port_exhaustion(const View& view, Findings& out) {
     Pile open{view}, resting{view};
     for (const Socket& s : view.ns.sockets)
       if (s.remote == pair.to && s.local.address == pair.from && range.holds(s.local.port) &&
-          s.state != SocketState::kListen)
-        (s.state == SocketState::kTimeWait ? resting : open).add(s, std::nullopt);
+          s.state != State::kListen)
+        (s.state == State::kTimeWait ? resting : open).add(s, std::nullopt);
     const double rate = use.young / 10.0;
     f.summary = left == 0 ? fmt::format("All {} local ports towards {} are used: connect() fails with EADDRNOTAVAIL.", ports,
                                         facts::to_string(pair.to))
@@ -133,7 +133,7 @@ void find_port_exhaustion(const View& view, Findings& out) {
 void find_time_wait(const View& view, Findings& out) {
   const std::int64_t refused = view.rise("TCPTimeWaitOverflow");
   const auto limit = view.ns.sysctl("net.ipv4.tcp_max_tw_buckets");
-  const std::uint64_t resting = view.ns.count(SocketState::kTimeWait);
+  const std::uint64_t resting = view.ns.count(State::kTimeWait);
   const bool at_limit = limit && *limit > 0 && resting >= static_cast<std::uint64_t>(*limit) && resting > 0;
   if (refused <= 0 && !at_limit) return;
   HostFinding f;
@@ -144,7 +144,7 @@ void find_time_wait(const View& view, Findings& out) {
                           limit.value_or(0));
   Pile pile{view};
   for (const Socket& s : view.ns.sockets)
-    if (s.state == SocketState::kTimeWait) pile.add(s, std::nullopt);
+    if (s.state == State::kTimeWait) pile.add(s, std::nullopt);
   if (pile.count() > 0) f.sockets.push_back(pile.evidence(pile.where_words()));
   f.counters = {view.counter("TCPTimeWaitOverflow")};
   f.sysctls = view.sysctls({"net.ipv4.tcp_max_tw_buckets"});

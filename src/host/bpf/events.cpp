@@ -18,13 +18,6 @@
 
 namespace tcpwhy::host {
 
-std::string_view ReasonNames::reset_reason(std::uint32_t n) const {
-  return n < reset.size() && !reset[n].empty() ? std::string_view{reset[n]} : "NOT_SPECIFIED";
-}
-std::string_view ReasonNames::drop_reason(std::uint32_t n) const {
-  return n < drop.size() && !drop[n].empty() ? std::string_view{drop[n]} : "NOT_SPECIFIED";
-}
-
 #if TCPWHY_BPF
 
 // The object of watch.bpf.c, as bytes (tools/embed_bpf.py).
@@ -169,7 +162,7 @@ class Loaded final : public KernelEvents {
     }
     return out;
   }
-  [[nodiscard]] const ReasonNames& names() const override { return names_; }
+  [[nodiscard]] const facts::ReasonNames& names() const override { return names_; }
   [[nodiscard]] const std::vector<std::string>& shortcomings() const override { return shortcomings_; }
   [[nodiscard]] std::vector<ProgramCost> costs() const override {
     std::vector<ProgramCost> out;
@@ -259,7 +252,7 @@ class Loaded final : public KernelEvents {
   std::unique_ptr<bpf_object, CloseObject> object_;
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links_;
   std::unique_ptr<ring_buffer, CloseRing> ring_;
-  ReasonNames names_;
+  facts::ReasonNames names_;
   std::vector<std::string> shortcomings_;
   const std::function<void(const tw_event&)>* each_ = nullptr;
   int statistics_ = -1;

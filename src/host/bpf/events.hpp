@@ -6,20 +6,12 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "host/bpf/event.h"
+#include "facts/kernel.hpp"
 #include "tcpwhy/result.hpp"
 
 namespace tcpwhy::host {
-
-/// The kernel's words for its own numbers, without their prefix: "NO_SOCKET".
-struct ReasonNames {
-  std::vector<std::string> reset, drop;
-  [[nodiscard]] std::string_view reset_reason(std::uint32_t n) const;
-  [[nodiscard]] std::string_view drop_reason(std::uint32_t n) const;
-};
 
 /// What one program has cost, by the kernel's own statistics.
 struct ProgramCost {
@@ -43,7 +35,7 @@ class KernelEvents {
   /// Waits for events, at most so long, and hands each over. Returns false when interrupted.
   virtual bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) = 0;
   [[nodiscard]] virtual EventTotals totals() const = 0;
-  [[nodiscard]] virtual const ReasonNames& names() const = 0;
+  [[nodiscard]] virtual const facts::ReasonNames& names() const = 0;
   [[nodiscard]] virtual std::vector<ProgramCost> costs() const = 0;
   /// What this kernel does not tell, a sentence each.
   [[nodiscard]] virtual const std::vector<std::string>& shortcomings() const = 0;

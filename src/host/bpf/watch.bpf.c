@@ -14,7 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#include "event.h"
+#include "facts/kernel_event.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

@@ -46,8 +46,9 @@ void defer_accept(Stage& stage) {
 
 constexpr Param kRewrittenParams[] = {
     {"defer_s", "1", "TCP_DEFER_ACCEPT of the listener, seconds"},
-    {"request_after_ms", "1500", "when the client sends its request"},
-    {"delay_us", "40000", "one way between client and server"},
+    // So that the request comes when the SYN-ACK has been repeated and its ACK is still on the way (frames 73, 74).
+    {"request_after_ms", "970", "when the client sends its request, after its connect()"},
+    {"delay_us", "225000", "one way between client and server"},
     {"patience_s", "20", "when the client closes"},
 };
 constexpr std::string_view kRewrittenCounters[] = {"OutRsts", "TCPDeferAcceptDrop"};

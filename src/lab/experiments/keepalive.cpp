@@ -160,23 +160,23 @@ void probes(Stage& stage) {
     world::Host& alive = stage.host_as("alive", "client", kClientIp, stage.site());
     stage.at(0ms, [connect, &alive] { connect(alive); });
   }
-  const auto loses_line = [&](std::string_view name, std::string_view ip, bool comes_back) {
+  const auto loses_line = [&](std::string_view name, std::string_view ip, std::optional<Duration> back) {
     const std::size_t site = stage.site();
     auto plug = std::make_shared<world::Plug>();
     stage.world.add_box(site, plug);
     world::Host& client = stage.host_as(name, "client", ip, site);
-    stage.at(0ms, [&stage, &client, connect, plug, comes_back] {
+    stage.at(0ms, [&stage, &client, connect, plug, back] {
       const auto talk = connect(client);
       stage.at(10s, [plug, talk] {
         plug->pull();
         talk->set(Option::kLinger, 0);
         talk->close();
       });
-      if (comes_back) stage.at(20s, [plug] { plug->plug(); });
+      if (back) stage.at(*back, [plug] { plug->plug(); });
     });
   };
-  if (which == "gone" || which == "all") loses_line("gone", kSecondClientIp, false);
-  if (which == "restarted" || which == "all") loses_line("restarted", "192.0.2.3", true);
+  if (which == "gone" || which == "all") loses_line("gone", kSecondClientIp, std::nullopt);
+  if (which == "restarted" || which == "all") loses_line("restarted", "192.0.2.3", 20s);
   stage.look(59s, server, "before the first probe");
   stage.look(130s, server, "after the last");
   stage.end(135s);

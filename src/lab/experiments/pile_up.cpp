@@ -2,6 +2,8 @@
 // sockets are in one of them. One experiment for each: `connections` of them get
 // into the state, and the view of `ss` counts them.
 
+#include <set>
+
 #include "lab/experiments/common.hpp"
 
 namespace tcpwhy::lab {
@@ -120,9 +122,12 @@ void close_wait(Stage& stage) {
 // Both close at once, and the last ACKs are lost.
 void closing(Stage& stage) {
   const std::size_t site = stage.site();
-  stage.world.add_box(site, std::make_shared<world::Meddler>([&stage](world::Packet& packet, world::Way) {
+  // Only the two FINs that cross may pass: a repeated one would acknowledge the other.
+  auto crossed = std::make_shared<std::set<std::pair<Address, Address>>>();
+  stage.world.add_box(site, std::make_shared<world::Meddler>([&stage, crossed](world::Packet& packet, world::Way) {
     const bool after = stage.world.now() >= stage.world.start() + 1s;
-    return world::Meddler::Order{.pass = !after || packet.has(wire::Flag::kFin)};
+    const std::pair way{Address{packet.source, packet.source_port}, Address{packet.destination, packet.destination_port}};
+    return world::Meddler::Order{.pass = !after || (packet.has(wire::Flag::kFin) && crossed->insert(way).second)};
   }));
   world::Host& server = stage.host("server", kServerIp);
   world::Host& client = stage.host("client", kClientIp, site);

@@ -106,7 +106,7 @@ constexpr Experiment kTable[] = {
      .lesson = "TTL, IP ID and timing of the RST are the firewall's, not the server's."},
     {.name = "retransmission-limit",
      .shows = "data without an answer: how long Linux and Windows try, and what they send at the end",
-     .source = "seed 002, linux-tcp.md 8.3 and 8.8", .kernel = "3.10", .client_kernel = "3.10",
+     .source = "seed 002", .kernel = "3.10", .client_kernel = "3.10",
      .sysctls = kPlain, .params = kLimitParams, .counters = kLimitCounters, .build = limit,
      .tap = "client",
      .lesson = "tcp_retries2 is a time, not a count, and Linux ends without a RST; Windows counts five and sends one."},

@@ -125,7 +125,7 @@ constexpr Experiment kTable[] = {
      .lesson = "Linux counts it as TCPAbortOnData, not as TCPAbortOnLinger."},
     {.name = "unread-data",
      .shows = "close() while received data is unread: a RST, and the response is lost",
-     .source = "seed 002, linux-tcp.md 7.3 A1", .kernel = "3.10", .client_kernel = "3.10",
+     .source = "seed 002", .kernel = "3.10", .client_kernel = "3.10",
      .sysctls = kPlain, .params = kNoParams, .counters = kResetCounters, .build = unread,
      .lesson = "Read what the peer sent before closing, or shut down writing first."},
     {.name = "forged-reset",

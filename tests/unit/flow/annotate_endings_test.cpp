@@ -206,7 +206,7 @@ TEST(AnnotateAnswers, ARepeatedSynAckNamesTheSynItAnswers) {
 TEST(AnnotateStates, FollowTheCloseAsLinuxNamesIt) {
   auto states = [](const std::string& text) {
     const auto c = ladder::connection(text);
-    return std::string{facts::to_string(c.states[0])} + "/" + std::string{facts::to_string(c.states[1])};
+    return std::string{to_string(c.states[0])} + "/" + std::string{to_string(c.states[1])};
   };
   // linux-tcp 9.4.
   EXPECT_EQ(states(kAnswered), "ESTABLISHED/ESTABLISHED");

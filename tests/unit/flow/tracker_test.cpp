@@ -219,6 +219,8 @@ TEST(Tracker, GivesTheChallengeAndItsResetToTheNewAttempt) {
   // The connection that held the tuple is told as well: the challenge shows that its end was never heard of.
   ASSERT_EQ(told.size(), 2u);
   EXPECT_EQ(told[0].id, 0u);
+  ASSERT_TRUE(told[0].challenged_at.has_value());
+  EXPECT_EQ(told[0].challenged_by, 1u);
   EXPECT_EQ(told[1].id, 1u);
   EXPECT_EQ(told[1].segments.size(), 6u);
   EXPECT_TRUE(told[1].previous_end.has_value());

@@ -136,6 +136,7 @@ TEST(ScriptRefusal, NamesTheLineOfWhatIsNotUnderstood) {
       {"0 close(3) = 0\n+0 > . 1:1(0) ack 1 <mss 1460,nop>\n", 2},  // not whole words
       {"0 close(3) = 0\n+0 > X 1:1(0)\n", 2},
       {"0 close(3) = 0\n* close(3) = 0\n", 2},  // any time, not a packet
+      {"0 close(3) = 0\n+3456701234567 > . 1:1(0) ack 1\n", 2},  // a time beyond the clock
       {"0 close(3) = 0\n+0 `reboot`\n", 2},
       {"0 close(3) = 0\n+0 `sysctl -q net.ipv4.no_such_thing=1`\n", 2},
       {"0 close(3) = 0\n+0 %{ print(tcpi_state) }%\n", 2},
@@ -150,6 +151,13 @@ TEST(ScriptRefusal, NamesTheLineOfWhatIsNotUnderstood) {
 TEST(ScriptRefusal, OfNestingIsBounded) {
   EXPECT_EQ(must_refuse("0 close(" + std::string(100'000, '[') + ") = 0\n").line, 1);
   EXPECT_EQ(must_refuse("0 close(3) = 0\n+0 %{ assert " + std::string(100'000, '(') + " }%\n").line, 2);
+}
+
+// The bound is on depth: a block may hold any number of parentheses beside each other.
+TEST(ScriptRefusal, OfNestingDoesNotCountWhatIsClosed) {
+  std::string text = "0 close(3) = 0\n+0 %{\n";
+  for (int i = 0; i < 500; ++i) text += "assert (tcpi_state) == (1)\n";
+  EXPECT_TRUE(std::holds_alternative<Script>(parse(text + "}%\n", "closed", {})));
 }
 
 }  // namespace

@@ -91,6 +91,7 @@ inline std::vector<Row> rows() {
       {"PPP, compressed header", LinkType::kPpp, joined({0x21}, v4()), Tunnel::kNo},
       {"PPP in HDLC", LinkType::kPppHdlc, joined({0xff, 3, 0, 0x57}, v6()), Tunnel::kNo},
       {"Cisco HDLC", LinkType::kPppHdlc, joined({0x0f, 0, 8, 0}, v4()), Tunnel::kNo},
+      {"Cisco HDLC of its own link type", LinkType::kCiscoHdlc, joined({0x8f, 0, 8, 0}, v4()), Tunnel::kNo},
       {"Cisco HDLC, said to be PPP", LinkType::kPpp, joined({0x8f, 0, 0x86, 0xdd}, v6()), Tunnel::kNo},
       {"PPPoE link", LinkType::kPppEther, pppoe(v4()), Tunnel::kNo},
       {"PPPoE", e, ethernet(pppoe(v6(), 0x57), 0x8864), Tunnel::kNo},

@@ -13,7 +13,7 @@ namespace {
 using namespace tcpwhy::test;  // NOLINT: builders
 
 constexpr LinkType kLinks[] = {
-    LinkType::kNull,     LinkType::kEthernet, LinkType::kPpp,      LinkType::kRawBsd, LinkType::kPppHdlc,
+    LinkType::kNull,     LinkType::kEthernet, LinkType::kPpp,      LinkType::kRawBsd, LinkType::kPppHdlc, LinkType::kCiscoHdlc,
     LinkType::kPppEther, LinkType::kRaw,      LinkType::kLoop,     LinkType::kIpv4,   LinkType::kIpv6,
     LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2};
 

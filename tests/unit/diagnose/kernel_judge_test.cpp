@@ -1,21 +1,21 @@
 // Kernel events in, verdicts out. The events are what Linux 6.18's tracepoints gave for the same situations on
 // loopback; reason numbers are looked up by name, as the reader of the kernel's own type data does.
 
-#include "host/bpf/judge.hpp"
+#include "diagnose/kernel/judge.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-namespace tcpwhy::host {
+namespace tcpwhy::diagnose::kernel {
 namespace {
 
 constexpr std::uint8_t kSyn = 0x02, kAck = 0x10, kPsh = 0x08;
 
 struct Bench {
-  ReasonNames names{.reset = {"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE"}, .drop = {}};
+  facts::ReasonNames names{{"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE"}, {}};
   Judge judge{names, [](std::uint32_t, const facts::Address&) { return true; },
-              [](std::uint64_t) { return KernelProcess{}; }};
+              [](std::uint64_t) { return Owner{}; }};
 
   static tw_event reset_sent(std::uint32_t reason) {
     tw_event e{};
@@ -31,7 +31,7 @@ struct Bench {
     std::copy_n(remote->bytes.begin(), 16, e.remote);
     return e;
   }
-  std::vector<KernelVerdict> after(const tw_event& e) {
+  std::vector<Failure> after(const tw_event& e) {
     judge.observe(e);
     return judge.rest(e.time_ns + 1'000'000'000);
   }
@@ -44,7 +44,7 @@ TEST(Judge, NamesAClosedPortWhenTheKernelFoundNoSocketForASyn) {
   e.tcp_flags = kSyn;
   const auto verdicts = b.after(e);
   ASSERT_EQ(verdicts.size(), 1u);
-  EXPECT_EQ(verdicts[0].diagnoses.front().cause, "port-closed");
+  EXPECT_EQ(verdicts[0].diagnoses.front().cause, CauseId::kPortClosed);
   EXPECT_EQ(verdicts[0].server.port, 4444);
   EXPECT_EQ(verdicts[0].reset_reason, "NO_SOCKET");
 }
@@ -66,8 +66,8 @@ TEST(Judge, CallsDataForATupleNobodyHoldsAHalfOpenConnection) {
   e.payload = 90;
   const auto verdicts = b.after(e);
   ASSERT_EQ(verdicts.size(), 1u);
-  EXPECT_EQ(verdicts[0].diagnoses.front().cause, "half-open");
-  EXPECT_NE(verdicts[0].diagnoses.front().verdict, "proven");
+  EXPECT_EQ(verdicts[0].diagnoses.front().cause, CauseId::kHalfOpen);
+  EXPECT_NE(verdicts[0].diagnoses.front().verdict, Verdict::kProven);
 }
 
 // Linux tcp_close() with unread data (RFC 9293 3.10.4 asks for a RST): the kernel says so itself.
@@ -82,10 +82,10 @@ TEST(Judge, TakesTheKernelsWordForACloseWithUnreadData) {
   e.unread = 100;
   const auto verdicts = b.after(e);
   ASSERT_EQ(verdicts.size(), 1u);
-  EXPECT_EQ(verdicts[0].diagnoses.front().cause, "close-with-unread-data");
+  EXPECT_EQ(verdicts[0].diagnoses.front().cause, CauseId::kCloseWithUnreadData);
   EXPECT_EQ(verdicts[0].process.comm, "worker");
   EXPECT_EQ(verdicts[0].process.pid, 4711u);
 }
 
 }  // namespace
-}  // namespace tcpwhy::host
+}  // namespace tcpwhy::diagnose::kernel

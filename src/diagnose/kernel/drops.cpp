@@ -1,0 +1,121 @@
+// Segments the kernel drops and names the reason of (linux-tcp 7.6).
+
+#include "diagnose/kernel/words.hpp"
+
+namespace tcpwhy::diagnose::kernel {
+
+bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
+  const std::string_view reason = names_.drop_reason(e.reason);
+  out = frame(c, e);
+  const bool syn = (e.tcp_flags & (kSyn | kAck)) == kSyn, syn_ack = (e.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
+  const bool in = has(e, TW_INCOMING);
+  const bool ours = is_local_(e.netns, facts::local_end(e).address);
+  const char* what = syn ? "SYN" : syn_ack ? "SYN-ACK" : (e.tcp_flags & kRst) != 0 ? "RST" : e.payload > 0 ? "data" : "segment";
+  if (syn_ack) {  // roles by the packet: who sends a SYN-ACK is the server
+    const facts::Endpoint sender = in ? facts::remote_end(e) : facts::local_end(e), receiver = in ? facts::local_end(e) : facts::remote_end(e);
+    out.server = sender;
+    out.client = receiver;
+    out.vantage = in ? Side::kClient : Side::kServer;
+    out.roles_inferred = false;
+  }
+  const Side me = ours || !in ? out.vantage : Side::kPath;
+  if (me == Side::kPath) out.vantage = Side::kPath;
+  auto evidence = [&](Diagnosis& d) {
+    note(d, fmt::format("{} {} dropped by this host's kernel as {}{}", c.drops, c.drops == 1 ? what : "segments", reason,
+                                     ours || !in ? "" : ", on its way through"));
+  };
+  out.outcome = syn ? "unanswered" : syn_ack ? "handshake-failed" : "stalled";
+
+  if (reason == "TCP_LISTEN_OVERFLOW") {
+    for (const tw_event& other : c.events)  // under tcp_abort_on_overflow its RST tells more
+      if (other.kind == TW_RESET_SENT) return false;
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kProven, Side::kServer, "The accept queue was full: the third segment of the handshake was ignored.");
+    evidence(d);
+    d.settles = "nothing more is needed; ss -lnt shows the queue while it lasts";
+    d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together"};
+    return true;
+  }
+  if (reason == "NETFILTER_DROP" || reason == "IP_RPFILTER" || reason == "XFRM_POLICY" || reason == "TC_INGRESS" || reason == "TC_EGRESS" ||
+      reason == "BPF_CGROUP_EGRESS" || reason == "SOCKET_FILTER") {
+    const char* filter = reason == "IP_RPFILTER" ? "reverse path filter" : reason == "XFRM_POLICY" ? "IPsec policy" : reason == "NETFILTER_DROP"
+                             ? "packet filter" : reason == "SOCKET_FILTER" ? "socket filter" : "traffic control or cgroup program";
+    const bool through = in && !ours;
+    const CauseId cause = syn ? (through ? CauseId::kSynDroppedOnPath : CauseId::kSynDroppedByHostFilter)
+                            : syn_ack ? CauseId::kSynAckLost : through || !in ? CauseId::kPathBlackhole : CauseId::kHostDropped;
+    if ((e.tcp_flags & kRst) != 0) return false;  // a filter that eats resets harms nobody by itself
+    auto& d = add(out, cause, Verdict::kProven, through ? Side::kPath : me,
+                  fmt::format("This host's {} drops the {} {} {}.", filter, what, in ? "from" : "to", facts::to_string(facts::remote_end(e))));
+    evidence(d);
+    d.fix = {reason == "IP_RPFILTER" ? "repair the routes, or net.ipv4.conf.*.rp_filter=2" : "find the rule: nft list ruleset, iptables-save -c; its counter rises"};
+    return true;
+  }
+  if (reason == "TCP_CSUM") {
+    out.outcome = "stalled";
+    auto& d = add(out, CauseId::kChecksumCorruption, Verdict::kProven, Side::kPath, "Segments arrive with wrong TCP checksums and are dropped.");
+    evidence(d);
+    d.fix = {"find the device that damages them: a NIC's offload, a NAT, a tunnel; InCsumErrors counts them"};
+    return true;
+  }
+  if (reason.starts_with("TCP_MD5") || reason.starts_with("TCP_AO") || reason == "TCP_AUTH_HDR") {
+    auto& d = add(out, CauseId::kAuthenticationMismatch, Verdict::kProven, Side::kUnknown, "TCP MD5 or AO signatures do not match: segments are ignored.");
+    evidence(d);
+    d.fix = {"configure the same key for the peer on both sides"};
+    return true;
+  }
+  if (reason == "NEIGH_FAILED" || reason == "NEIGH_CREATEFAIL") {
+    auto& d = add(out, CauseId::kNeighbourUnresolved, Verdict::kProven, Side::kPath, fmt::format("The next hop towards {} does not answer ARP or ND.", facts::to_string(facts::remote_end(e).address)));
+    evidence(d);
+    d.fix = {"ip neigh; is the next hop up, in this VLAN, with this address?"};
+    return true;
+  }
+  if (reason == "TCP_INVALID_SYN") {
+    out.outcome = "handshake-failed";
+    if (!syn) return false;
+    auto& d = add(out, CauseId::kHalfOpenChallenged, Verdict::kLikely, Side::kClient, "A SYN hit a connection this host still holds: it was answered with a challenge ACK.");
+    evidence(d);
+    d.settles = "whether the client restarted, or a NAT gave its port to another";
+    possible(out, {CauseId::kClientRestarted, CauseId::kNatPortCollision}, Side::kUnknown, "both reuse the tuple without closing");
+    return true;
+  }
+  if (reason == "TCP_RFC7323_PAWS" || reason == "TCP_RFC7323_TW_PAWS") {
+    auto& d = add(out, CauseId::kTimestampRegression, Verdict::kProven, Side::kPath, "Timestamps went backwards within the connection: PAWS drops its segments.");
+    evidence(d);
+    return true;
+  }
+  if (reason == "TCP_INVALID_ACK_SEQUENCE" || reason == "TCP_ACK_UNSENT_DATA") {
+    auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kProven, Side::kPath, "Segments acknowledge what this host never sent and are dropped.");
+    evidence(d);
+    possible(out, {CauseId::kAckNumberRewritten, CauseId::kInjectedData}, Side::kPath, "a device that rewrites numbers, or a third party");
+    return true;
+  }
+  if (reason == "TCP_RESET") {
+    // In the window but not exact: challenged, ignored.
+    auto& d = add(out, CauseId::kForgedReset, Verdict::kPossible, Side::kPath, "RSTs with a wrong sequence number arrive again and again; the kernel ignores them.");
+    evidence(d);
+    return true;
+  }
+  if (reason == "TCP_ZEROWINDOW") {
+    auto& d = add(out, CauseId::kZeroWindowStall, Verdict::kProven, me, "The receive window is shut: the application here does not read.");
+    evidence(d);
+    return true;
+  }
+  if (reason == "IP_INNOROUTES" || reason == "IP_INADDRERRORS") {
+    out.outcome = "refused";
+    auto& d = add(out, CauseId::kHostUnreachable, Verdict::kProven, Side::kPath, "This host has no route for the packet it should forward.");
+    evidence(d);
+    return true;
+  }
+  if (reason == "PKT_TOO_BIG") {
+    auto& d = add(out, CauseId::kPmtuBlackhole, Verdict::kPossible, Side::kPath, "Packets too big for the next link are dropped here, again and again.");
+    evidence(d);
+    d.settles = "whether the sender gets the ICMP that says so";
+    return true;
+  }
+  if (reason == "QDISC_DROP") return false;  // ordinary loss
+  auto& d = add(out, CauseId::kHostDropped, Verdict::kProven, me, fmt::format("This host's kernel drops the connection's segments ({}).", reason));
+  evidence(d);
+  return true;
+}
+
+}  // namespace tcpwhy::diagnose::kernel

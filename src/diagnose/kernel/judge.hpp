@@ -1,0 +1,67 @@
+#pragma once
+// From kernel events to verdicts. Pure: time comes with the events. Events about one tuple within a moment are one
+// case, whichever end of it they come from (both, on loopback and between namespaces of one host).
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "diagnose/kernel/verdict.hpp"
+
+namespace tcpwhy::diagnose::kernel {
+
+class Judge {
+ public:
+  using IsLocal = std::function<bool(std::uint32_t netns, const facts::Address&)>;
+  using OwnerOf = std::function<Owner(std::uint64_t inode)>;
+  Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of);
+
+  void observe(const tw_event& event);
+  void observe(const facts::NamespaceSample& sample, std::uint64_t now_ns);
+  /// A listener's owner, found otherwise than by its own listen().
+  void know_listener(std::uint32_t netns, std::uint16_t port, const Owner& owner);
+  /// What may be said by now.
+  std::vector<Failure> due(std::uint64_t now_ns);
+  /// All that is left, at the end.
+  std::vector<Failure> rest(std::uint64_t now_ns);
+
+ private:
+  struct Case {
+    std::uint64_t first_ns = 0, last_ns = 0;
+    std::vector<tw_event> events;
+    std::uint32_t drops = 0, synacks = 0;
+  };
+  struct Reported {
+    std::uint64_t until_ns = 0;
+  };
+
+  [[nodiscard]] static std::string key(const tw_event& e);
+  Failure frame(const Case& c, const tw_event& e) const;
+  bool judge(const Case& c, Failure& out) const;
+  bool judge_reset_sent(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_passive(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_reset_received(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_death(const tw_event& e, Failure& out) const;
+  bool judge_silence(const tw_event& e, Failure& out) const;
+  bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_synack(const Case& c, const tw_event& e, Failure& out) const;
+  void find_process(const Case& c, const tw_event& e, Failure& out) const;
+  std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
+
+  const facts::ReasonNames& names_;
+  IsLocal is_local_;
+  OwnerOf owner_of_;
+  std::unordered_map<std::string, Case> cases_;
+  std::unordered_map<std::string, Reported> reported_;
+  std::map<std::pair<std::uint32_t, std::uint16_t>, Owner> listeners_;
+  std::map<std::pair<std::uint32_t, std::string>, std::uint32_t> drops_;  // of each listener, as last read
+  std::map<std::uint32_t, facts::Counters> counters_;
+  std::map<std::pair<std::uint32_t, CauseId>, std::uint64_t> quiet_until_;  // findings said lately
+  std::vector<Failure> findings_;
+};
+
+}  // namespace tcpwhy::diagnose::kernel

@@ -1,0 +1,271 @@
+// Resets: of one's own accord (linux-tcp 7.3), in answer to a segment (7.2), and those that came.
+// Which label means what on which path of the kernel: 7.6. A label alone misleads in three places: INVALID_SYN names
+// every reset of a request, an overflow under tcp_abort_on_overflow included; TCP_STATE names every abort that is not
+// for unread data; and a RST in answer to a segment says nothing about the connection the segment belonged to, so the
+// table of last ends is asked.
+
+#include "diagnose/kernel/words.hpp"
+
+namespace tcpwhy::diagnose::kernel {
+
+bool Judge::judge_reset_sent(const Case& c, const tw_event& e, Failure& out) const {
+  const std::string_view reason = names_.reset_reason(e.reason);
+  out = frame(c, e);
+  out.outcome = "reset";
+  out.ended_by = out.vantage;
+  out.process = process_of(e);
+  const Side side = out.vantage;
+  const bool peer_had_closed = is(e.state, State::kCloseWait) || is(e.state, State::kLastAck) || is(e.state, State::kClosing);
+  const std::string numbers = fmt::format("{} bytes received, {} sent, {} unread, {} unacknowledged", e.bytes_in, e.bytes_sent, e.unread,
+                                          e.unacked);
+
+  if (reason == "TCP_KEEPALIVE_TIMEOUT" || (e.probes > 0 && e.error == number(Errno::kETIMEDOUT))) {
+    out.outcome = "timed-out";
+    out.process = {};
+    auto& d = e.user_timeout_ms != 0
+                  ? add(out, CauseId::kUserTimeout, Verdict::kProven, opposite(side), "TCP_USER_TIMEOUT ended the connection: keepalive probes stayed unanswered.")
+                  : add(out, CauseId::kKeepaliveDeadPeer, Verdict::kProven, opposite(side), "Keepalive probes stayed unanswered until the kernel gave up.");
+    note(d, fmt::format("the kernel reset the connection as keepalive timeout, {} probes unanswered", e.probes));
+    d.settles = "the peer's own state, or a capture there";
+    d.fix = {"find out why the peer or the path went away; keepalive did its work"};
+    return true;
+  }
+  if (reason == "TCP_ABORT_ON_MEMORY") {
+    auto& d = add(out, side == Side::kClient ? CauseId::kClientAborted : CauseId::kServerAborted, Verdict::kProven, side,
+                  "The kernel aborted the connection: too many orphans, or TCP memory exhausted.");
+    note(d, "the kernel's reset reason is TCP_ABORT_ON_MEMORY; TCPAbortOnMemory counts it");
+    d.fix = {"look at net.ipv4.tcp_mem, tcp_max_orphans and what holds the memory (tcpwhy host)"};
+    return true;
+  }
+  const std::string comm{e.comm, strnlen(e.comm, sizeof e.comm)};
+  if (e.signal != 0 && has(e, TW_OWNER_DYING)) {
+    auto& d = add(out, CauseId::kProcessKilled, Verdict::kProven, side,
+                  fmt::format("Signal {} ended {} with the connection open; the kernel reset it.", e.signal, who(out.process)));
+    note(d, fmt::format("the process was exiting when its socket was closed ({}): {}", reason, numbers));
+    d.settles = "the log of the process's supervisor, or dmesg when the kernel killed it for memory";
+    d.fix = {"find who sent the signal"};
+    if (e.unread > 0) add(out, CauseId::kCloseWithUnreadData, Verdict::kProven, side, fmt::format("{} bytes were unread, so the exit made a RST and no FIN.", e.unread));
+    return true;
+  }
+  if (reason == "TCP_ABORT_ON_CLOSE" || (reason == "NOT_SPECIFIED" && e.unread > 0)) {
+    auto& d = add(out, CauseId::kCloseWithUnreadData, Verdict::kProven, side,
+                  fmt::format("{} closed the socket with {} received bytes unread.", who(out.process), e.unread));
+    note(d, "the kernel's reset reason is TCP_ABORT_ON_CLOSE: " + numbers);
+    d.fix = {"read the peer's data to the end before close(), or shutdown(SHUT_WR), drain, then close"};
+    if (side == Side::kServer && e.bytes_sent == 0)
+      add(out, CauseId::kImmediateClose, Verdict::kPossible, side, "The server had sent nothing at all before it closed.");
+    if (side == Side::kClient) add(out, CauseId::kClientClosedEarly, Verdict::kPossible, side, "The client closed while the response was arriving.");
+    return true;
+  }
+  if (has(e, TW_LINGER_ZERO) || reason == "TCP_DISCONNECT_WITH_DATA" || reason == "TCP_ABORT_ON_LINGER") {
+    // A state that is not known (its place in the table of ends was taken) must not make a fault of a normal close.
+    if ((peer_had_closed || is(e.state, State::kClose)) && e.unacked <= 1 && e.unread == 0) {  // everything delivered: a RST in place of the last FIN
+      out.healthy = true;
+      return false;
+    }
+    auto& d = add(out, CauseId::kLingerZeroAbort, has(e, TW_LINGER_ZERO) ? Verdict::kProven : Verdict::kLikely, side,
+                  fmt::format("{} aborted the connection: SO_LINGER with a time of 0 makes close() send RST.", who(out.process)));
+    note(d, fmt::format("the socket has SO_LINGER 0 and was closed in {}: {} (the kernel calls it {})", state_name(e.state), numbers,
+                                     reason));
+    d.fix = {"close without SO_LINGER 0 unless the abort is meant; it loses what the peer has not read"};
+    if (side == Side::kClient && e.unacked == 0 && e.bytes_sent > 0)
+      add(out, CauseId::kClientTimeout, Verdict::kPossible, side, "A request was sent, no response came, and the client ended it.");
+    return true;
+  }
+  if (e.error == number(Errno::kECONNABORTED) || comm == "ss") {
+    auto& d = add(out, side == Side::kClient ? CauseId::kClientAborted : CauseId::kServerAborted, Verdict::kProven, side,
+                  fmt::format("{} destroyed the socket through sock_diag (ss -K).", who(out.process)));
+    note(d, "the reset was made outside the owner's own close()");
+    return true;
+  }
+  // A4: a listener closed with connections waiting, or connect(AF_UNSPEC).
+  const bool waiting = e.inode == 0 && !has(e, TW_ORPHAN) && side == Side::kServer && e.bytes_sent == 0;
+  auto& d = waiting ? add(out, CauseId::kServerNeverAccepts, Verdict::kLikely, side,
+                          fmt::format("{} closed its listener while this connection still waited to be accepted.", who(out.process)))
+                    : add(out, side == Side::kClient ? CauseId::kClientAborted : CauseId::kServerAborted, Verdict::kProven, side,
+                          fmt::format("{} aborted the connection.", who(out.process)));
+  note(d, fmt::format("the kernel's reset reason is {} in {}: {}", reason, state_name(e.state), numbers));
+  if (waiting) add(out, CauseId::kServerAborted, Verdict::kProven, side, "The server's side ended it with RST.");
+  return true;
+}
+
+// --- Resets in answer to a segment (linux-tcp 7.2) ---------------------------------------------------------------------
+
+bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const {
+  const std::string_view reason = names_.reset_reason(e.reason);
+  out = frame(c, e);
+  out.outcome = "reset";
+  out.ended_by = out.vantage;
+  const Side side = out.vantage;
+  const bool syn = (e.tcp_flags & kSyn) != 0, ack = (e.tcp_flags & kAck) != 0;
+  const double age = has(e, TW_REMEMBERED) || e.closed_ns != 0 ? in_seconds(e.time_ns - e.closed_ns) : 0;
+  const Owner closer = process_of(e).pid != 0 ? process_of(e) : closer_of(e);
+
+  auto data_after_close = [&](const char* how) {
+    // Did a request cross the close of an idle connection, or did the peer go on unaware?
+    const bool crossed = side == Side::kServer && e.payload > 0 && closer.pid != 0 && age < 0.5 && e.bytes_in > 0 && e.bytes_sent > 0;
+    out.process = closer;
+    auto& d = add(out, CauseId::kDataAfterClose, Verdict::kProven, side,
+                  fmt::format("Data met a socket that {} had closed{}.", who(closer), age > 0 ? fmt::format(" {:.3g} s before", age) : ""));
+    note(d, fmt::format("{} bytes arrived, {}; the answer was RST ({})", e.payload, how, reason));
+    d.settles = "which side ought to have closed first: the application's protocol";
+    d.fix = {"the sender must notice the FIN before it sends; the closer must not close while the peer may still send"};
+    if (crossed) add(out, CauseId::kKeepaliveRace, Verdict::kPossible, side, "If the connection was idle, a request crossed the server's close on the wire.");
+    if (side == Side::kClient) add(out, CauseId::kClientClosedEarly, Verdict::kLikely, side, "The client closed while the server was still sending.");
+    return true;
+  };
+
+  if (reason == "TCP_ABORT_ON_DATA") return data_after_close("the receiving side was shut");
+  if (reason == "TCP_TIMEWAIT_SOCKET") return data_after_close("the socket was gone but for its FIN_WAIT2 mini-socket");
+  if (reason == "INVALID_SYN" || (reason == "NOT_SPECIFIED" && is(e.state, State::kListen) && ack && !syn && e.queue > e.queue_limit)) {
+    if (syn) {
+      auto& d = add(out, CauseId::kNatPortCollision, Verdict::kPossible, Side::kUnknown, "A second, different SYN came for a handshake under way; the kernel dropped both.");
+      note(d, "a SYN inside the window of the pending request (EmbryonicRsts)");
+      possible(out, {CauseId::kClientRestarted}, Side::kClient, "a client that lost its state and reuses the port does the same");
+      out.outcome = "handshake-failed";
+      return true;
+    }
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kAcceptQueueOverflowReset, Verdict::kProven, Side::kServer,
+                  "The accept queue was full and tcp_abort_on_overflow is 1: the handshake was reset.");
+    note(d, fmt::format("the third segment was right, the accept queue held {} of {}; the kernel calls its RST {}, which is about no SYN",
+                                     e.queue, e.queue_limit, reason));
+    d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together", "net.ipv4.tcp_abort_on_overflow=0 lets clients retry"};
+    return true;
+  }
+  if (is(e.state, State::kSynSent) && !has(e, TW_NOT_FULL) && has(e, TW_HAS_SOCKET)) {
+    // N6: the answer to our SYN acknowledges something else.
+    out.outcome = "handshake-failed";
+    if (syn) {
+      auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kLikely, Side::kPath, "The SYN-ACK acknowledges a number this host never sent.");
+      note(d, fmt::format("SYN-ACK with ACK number {}; the kernel reset it ({})", e.ack, reason));
+      possible(out, {CauseId::kAckNumberRewritten, CauseId::kConflictingSynAcks}, Side::kPath, "a device that rewrites numbers, or a second responder");
+      return true;
+    }
+    bool challenged = false;
+    for (const tw_event& other : c.events) challenged |= other.kind == TW_DROPPED && names_.drop_reason(other.reason) == "TCP_INVALID_SYN";
+    const CauseId one = challenged ? CauseId::kHalfOpenChallenged : CauseId::kTimeWaitSynChallenged;
+    auto& d = add(out, one, challenged ? Verdict::kProven : Verdict::kPossible, Side::kServer,
+                  challenged ? "The SYN hit a connection the server still held: it was challenged, and the challenge reset."
+                             : "The SYN was answered with a plain ACK of an older connection of the same tuple.");
+    note(d, fmt::format("ACK {} in answer to our SYN; the kernel reset it ({})", e.ack, reason));
+    d.settles = "the server's socket of this tuple: ESTABLISHED or TIME-WAIT (ss -tan)";
+    d.fix = {"use more local ports, or let the side that does not reuse ports close first"};
+    if (!challenged) possible(out, {CauseId::kHalfOpenChallenged}, Side::kServer, "a connection the server still holds answers alike");
+    return true;
+  }
+  // NO_SOCKET, and TCP_FLAGS of a listener that knows no such connection.
+  if (syn && !ack) {
+    out.outcome = "refused";
+    out.client_state = "SYN_SENT";
+    out.server_state = "CLOSE";
+    if (!is_local_(e.netns, facts::local_end(e).address)) return false;
+    auto& d = add(out, CauseId::kPortClosed, Verdict::kProven, Side::kServer, fmt::format("Nothing listens on {}: the host itself answered the SYN with RST.",
+                                                                           facts::to_string(facts::local_end(e))));
+    note(d, fmt::format("the kernel found no socket for the SYN ({})", reason));
+    d.fix = {"start the service, or bind it to this address and port (ss -lnt)"};
+    return true;
+  }
+  if (syn) {
+    // A SYN-ACK: we were the client.
+    std::swap(out.client, out.server);
+    if (out.vantage == Side::kServer) out.client = facts::local_end(e), out.server = facts::remote_end(e), out.vantage = Side::kClient;
+    out.outcome = "handshake-failed";
+    out.ended_by = Side::kClient;
+    out.client_state = "CLOSE";
+    out.server_state = "SYN_RECV";
+    if (has(e, TW_REMEMBERED) && is(e.closed_state, State::kSynSent)) {
+      out.process = closer_of(e);
+      auto& d = add(out, CauseId::kConnectTimeout, Verdict::kProven, Side::kClient,
+                    fmt::format("{} had given up {:.3g} s before the SYN-ACK arrived.", who(out.process), age));
+      note(d, "the SYN-ACK found no socket; this host had closed the connecting one itself");
+      d.settles = "why the answer was late: a capture at the server";
+      d.fix = {"raise the client's connect timeout above the path's worst, or repair the path"};
+      return true;
+    }
+    auto& d = add(out, CauseId::kBackscatter, Verdict::kPossible, Side::kUnknown, "A SYN-ACK came for a connection this host did not open.");
+    note(d, "no socket, and no recent connect() of this tuple");
+    possible(out, {CauseId::kConnectTimeout}, Side::kClient, "a connect() given up before tcpwhy watched");
+    return true;
+  }
+  if (has(e, TW_REMEMBERED) && !is(e.closed_state, State::kSynSent)) {
+    if (e.closed_error == number(Errno::kETIMEDOUT)) {
+      out.process = closer_of(e);
+      auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kProven, opposite(side), "This host had given the connection up for lack of answers; the peer came back too late.");
+      note(d, fmt::format("it ended here with ETIMEDOUT {:.3g} s ago", age));
+      return true;
+    }
+    if (is(e.closed_state, State::kFinWait2) && age > 1.0 && e.payload > 0) {
+      out.process = closer_of(e);
+      auto& d = add(out, CauseId::kFinWait2Timeout, Verdict::kProven, side,
+                    fmt::format("{} had closed; FIN_WAIT2 ended after {:.3g} s, and data came later.", who(out.process), age));
+      note(d, fmt::format("{} bytes for a connection that ended here in FIN_WAIT2", e.payload));
+      d.fix = {"the peer must close when it sees FIN; tcp_fin_timeout only bounds the wait"};
+      return true;
+    }
+    if (e.payload > 0) return data_after_close("the socket no longer existed");
+    // A late FIN or ACK of a connection that is over: nothing is lost.
+    out.healthy = true;
+    return false;
+  }
+  bool request = false;
+  for (const tw_event& other : c.events) request |= other.kind == TW_SYNACK_REPEATED;
+  if (request) {
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kLikely, Side::kPath, "A segment acknowledged a number the server's SYN-ACK never used.");
+    note(d, fmt::format("ACK {} while the handshake was still pending", e.ack));
+    possible(out, {CauseId::kAckNumberRewritten}, Side::kPath, "a device that rewrites numbers would do this");
+    return true;
+  }
+  if (e.payload == 0) {
+    // The last words of a connection that is over: a closed tuple is remembered for a while only, and a bare ACK or FIN
+    // that comes late loses nothing. A keepalive probe looks the same; the end that probes tells of its reset.
+    out.healthy = true;
+    return false;
+  }
+  out.roles_inferred = true;
+  auto& d = add(out, CauseId::kHalfOpen, Verdict::kLikely, Side::kUnknown, "A segment came for a connection this host does not have; it answered with RST.");
+  note(d, fmt::format("{} payload bytes, ACK {}, no socket, and no connection of this tuple ended here lately", e.payload, e.ack));
+  d.settles = "whether this host restarted, or a device between changed addresses (conntrack -L, both ends' captures)";
+  possible(out, {CauseId::kPeerRestarted, CauseId::kNatStateLostReset, CauseId::kConntrackInvalidReset}, Side::kUnknown,
+           "this host lost the connection, or a device passed a segment on untranslated");
+  return true;
+}
+
+// --- Resets that came --------------------------------------------------------------------------------------------------
+
+bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out) const {
+  out = frame(c, e);
+  out.outcome = "reset";
+  const Side me = out.vantage, peer = opposite(me);
+  out.ended_by = peer;
+  find_process(c, e, out);
+  const bool we_closed = is(e.state, State::kFinWait1) || is(e.state, State::kFinWait2) || is(e.state, State::kClosing) || is(e.state, State::kLastAck);
+  if (we_closed && e.unacked <= 1) {
+    out.healthy = true;  // all of ours was acknowledged but the FIN: a RST in place of the last formality
+    return false;
+  }
+  const double quiet = static_cast<double>(e.quiet_us) * 1e-6;
+  const std::string numbers = fmt::format("RST received in {}: {} bytes received, {} sent, {} unacknowledged", state_name(e.state), e.bytes_in,
+                                          e.bytes_sent, e.unacked);
+  if (is(e.state, State::kCloseWait)) {
+    auto& d = add(out, CauseId::kDataAfterClose, e.unacked > 0 ? Verdict::kLikely : Verdict::kPossible, me,
+                  fmt::format("The {} had closed; {} went on sending and was reset.", word(peer), who(out.process)));
+    note(d, numbers);
+    d.fix = {"stop sending and close when read() returns 0"};
+    possible(out, {peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted}, peer, "the peer may have aborted after its FIN");
+    return true;
+  }
+  const CauseId generic = peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted;
+  auto& d = add(out, generic, Verdict::kLikely, peer, fmt::format("A RST came from the {}'s side in the middle of the connection.", word(peer)));
+  note(d, numbers);
+  d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
+  if (peer == Side::kServer && e.unacked > 0 && e.bytes_in > 0)
+    possible(out, {CauseId::kKeepaliveRace}, peer, "the server may have closed the idle connection while the request was on its way");
+  if (quiet >= 30) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
+  possible(out, {CauseId::kCloseWithUnreadData, CauseId::kLingerZeroAbort, CauseId::kProcessKilled}, peer, "all look the same from here");
+  possible(out, {CauseId::kResetByNetwork}, Side::kPath, "the kernel does not say who made the RST; its TTL in a capture would");
+  return true;
+}
+
+}  // namespace tcpwhy::diagnose::kernel

@@ -1,0 +1,182 @@
+// connect() that failed, connections that died or stand still, SYN-ACKs that repeat.
+
+#include "diagnose/kernel/words.hpp"
+
+#include <algorithm>
+
+namespace tcpwhy::diagnose::kernel {
+namespace {
+
+bool loopback(const facts::Address& a) {
+  if (a.version == 4) return a.bytes[0] == 127;
+  return std::all_of(a.bytes.begin(), a.bytes.end() - 1, [](std::uint8_t b) { return b == 0; }) && a.bytes[15] == 1;
+}
+
+}  // namespace
+
+bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const {
+  out = frame(c, e);
+  out.process = process_of(e);
+  const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
+  const std::string target = facts::to_string(out.server);
+  out.outcome = "refused";
+  switch (static_cast<Errno>(e.error)) {
+    case Errno::kECONNREFUSED: {
+      out.ended_by = Side::kServer;
+      const bool here = loopback(out.server.address) || out.server.address == out.client.address;
+      auto& d = here ? add(out, CauseId::kRejectedByIcmp, Verdict::kLikely, Side::kServer, fmt::format("A filter on this host rejects connections to {}.", target))
+                     : add(out, CauseId::kPortClosed, Verdict::kLikely, Side::kServer, fmt::format("{} refused: the SYN was answered with RST or ICMP port unreachable.", target));
+      note(d, fmt::format("ECONNREFUSED after {:.3g} s{}", waited, here ? ", and the kernel sent no RST of its own" : ""));
+      d.settles = "the TTL of the RST against that of an open port (tcpwhy probe)";
+      d.fix = {"start the service, or allow it in the filter"};
+      if (!here) possible(out, {CauseId::kRejectedByMiddlebox, CauseId::kRejectedByIcmp}, Side::kPath, "from here a filter's refusal reads the same");
+      return true;
+    }
+    case Errno::kEHOSTUNREACH:
+    case Errno::kEHOSTDOWN:
+    case Errno::kENONET: {
+      out.ended_by = Side::kPath;
+      const bool slow = waited > 2.5;
+      auto& d = slow ? add(out, CauseId::kNeighbourUnresolved, Verdict::kLikely, Side::kPath, "The next hop did not answer ARP or ND.")
+                     : add(out, CauseId::kHostUnreachable, Verdict::kLikely, Side::kPath, fmt::format("A router reported {} unreachable.", target));
+      note(d, fmt::format("{} after {:.3g} s", errno_word(e.error), waited));
+      d.settles = "ip neigh, and a capture of the ICMP that came";
+      possible(out, {slow ? CauseId::kHostUnreachable : CauseId::kNeighbourUnresolved, CauseId::kRejectedByIcmp}, Side::kPath,
+               "the kernel reports the same errno for ICMP host unreachable, prohibited, and a neighbour that does not answer");
+      return true;
+    }
+    case Errno::kENETUNREACH: {
+      out.ended_by = Side::kPath;
+      auto& d = add(out, CauseId::kHostUnreachable, Verdict::kLikely, Side::kPath, fmt::format("A router reported the network of {} unreachable.", target));
+      note(d, fmt::format("ENETUNREACH after {:.3g} s", waited));
+      possible(out, {CauseId::kRejectedByIcmp}, Side::kPath, "ICMP network prohibited reads the same");
+      return true;
+    }
+    case Errno::kEACCES:
+    case Errno::kEPROTO:
+    case Errno::kENOPROTOOPT:
+    case Errno::kEOPNOTSUPP: {
+      auto& d = add(out, CauseId::kRejectedByIcmp, Verdict::kLikely, Side::kPath, fmt::format("A filter rejected the connection to {} with ICMP.", target));
+      note(d, fmt::format("{} after {:.3g} s", errno_word(e.error), waited));
+      return true;
+    }
+    case Errno::kNone: {
+      // The application closed the connecting socket itself.
+      if (waited < 0.9) {
+        out.healthy = true;  // raced and dropped (Happy Eyeballs), or a probe
+        return false;
+      }
+      out.outcome = "unanswered";
+      auto& d = add(out, CauseId::kSynUnanswered, Verdict::kLikely, Side::kUnknown,
+                    fmt::format("{} gave up on {} after {:.3g} s without an answer.", who(out.process), target, waited));
+      note(d, fmt::format("closed in SYN_SENT, {} SYNs repeated", e.retransmitted));
+      break;
+    }
+    default: {
+      out.outcome = "unanswered";
+      auto& d = add(out, CauseId::kSynUnanswered, Verdict::kLikely, Side::kUnknown, fmt::format("No SYN to {} was answered; the kernel gave up.", target));
+      note(d, fmt::format("{} after {:.3g} s, {} SYNs repeated", errno_word(e.error), waited, e.retransmitted));
+      break;
+    }
+  }
+  out.diagnoses.front().settles = "a capture at the server: whether the SYN arrives, and whether it is answered (tcpwhy probe shows the hop)";
+  possible(out, {CauseId::kSynDroppedOnPath, CauseId::kSynDroppedByHostFilter, CauseId::kSynAckLost, CauseId::kAcceptQueueOverflow, CauseId::kSynQueueOverflow, CauseId::kPeerVanished},
+           Side::kUnknown, "this end cannot tell who was silent");
+  return true;
+}
+
+// --- Time-outs and silence -------------------------------------------------------------------------------------------------
+
+bool Judge::judge_death(const tw_event& e, Failure& out) const {
+  Case alone;
+  alone.first_ns = alone.last_ns = e.time_ns;
+  out = frame(alone, e);
+  (out.vantage == Side::kClient ? out.client_state : out.server_state) = state_name(e.old_state);
+  out.outcome = "timed-out";
+  out.ended_by = out.vantage;
+  out.process = process_of(e);
+  const Side peer = opposite(out.vantage);
+  const std::string numbers = fmt::format("{} in {}: {} bytes unacknowledged, {} retransmissions in all, {} timeouts and {} probes at the end",
+                                          errno_word(e.error), state_name(e.old_state), e.unacked, e.retransmitted, e.tries, e.probes);
+  if (e.error == number(Errno::kECONNABORTED)) return false;  // its RST tells
+  if (e.user_timeout_ms != 0) {
+    auto& d = add(out, CauseId::kUserTimeout, Verdict::kProven, peer, fmt::format("TCP_USER_TIMEOUT of {} ms ended the connection.", e.user_timeout_ms));
+    note(d, numbers);
+    possible(out, {CauseId::kPathBlackhole, CauseId::kPeerVanished}, Side::kUnknown, "why nothing came back cannot be told from here");
+    return true;
+  }
+  if (e.tries == 0 && e.probes > 0 && e.unacked > 0) {
+    auto& d = add(out, CauseId::kZeroWindowStall, Verdict::kLikely, peer, "The peer's window stayed shut, and its probes went unanswered until the kernel gave up.");
+    note(d, numbers);
+    return true;
+  }
+  if (e.probes > 0 && e.unacked == 0) {
+    auto& d = add(out, CauseId::kKeepaliveDeadPeer, Verdict::kProven, peer, "Keepalive probes stayed unanswered until the kernel gave up.");
+    note(d, numbers);
+    return true;
+  }
+  auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kProven, peer, "Data was repeated until the kernel gave up; nothing came back any more.");
+  note(d, numbers);
+  d.settles = "a capture at the other end: whether the repeats arrive";
+  possible(out, {CauseId::kPathBlackhole, CauseId::kPeerVanished, CauseId::kNatStateLostSilent, CauseId::kPmtuBlackhole}, Side::kUnknown, "silence looks the same from here");
+  return true;
+}
+
+bool Judge::judge_silence(const tw_event& e, Failure& out) const {
+  Case alone;
+  alone.first_ns = alone.last_ns = e.time_ns;
+  out = frame(alone, e);
+  out.process = process_of(e);
+  if (is(e.state, State::kSynSent)) {
+    if (e.tries < 1) return false;
+    out.outcome = "unanswered";
+    auto& d = add(out, CauseId::kSynUnanswered, Verdict::kLikely, Side::kUnknown,
+                  fmt::format("{} SYNs to {} have not been answered so far.", e.tries + 2, facts::to_string(out.server)));
+    note(d, fmt::format("connecting for {:.3g} s", e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0));
+    d.settles = "a capture at the server: whether the SYN arrives, and whether it is answered (tcpwhy probe shows the hop)";
+    possible(out, {CauseId::kSynDroppedOnPath, CauseId::kSynDroppedByHostFilter, CauseId::kSynAckLost, CauseId::kAcceptQueueOverflow, CauseId::kSynQueueOverflow, CauseId::kPeerVanished},
+             Side::kUnknown, "this end cannot tell who was silent");
+    return true;
+  }
+  if (e.tries < 3) return false;
+  out.outcome = "timed-out";
+  const bool large_only = e.bytes_acked > 1 && e.mss != 0 && e.unacked >= e.mss && e.bytes_in > 0;
+  auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kLikely, opposite(out.vantage),
+                fmt::format("The same data has been sent {} times in a row, and nothing came back.", e.tries + 2));
+  note(d, fmt::format("{} bytes unacknowledged, {} acknowledged before, {} retransmissions in all", e.unacked, e.bytes_acked, e.retransmitted));
+  d.settles = "a capture at the other end: whether the repeats arrive";
+  possible(out, {CauseId::kPathBlackhole, CauseId::kPeerVanished, CauseId::kNatStateLostSilent}, Side::kUnknown, "silence looks the same from here");
+  if (large_only) possible(out, {CauseId::kPmtuBlackhole}, Side::kPath, "full-size segments are outstanding while small ones had passed");
+  return true;
+}
+
+bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
+  out = frame(c, e);
+  out.outcome = "handshake-failed";
+  out.client_state = "UNSEEN";
+  out.server_state = "SYN_RECV";
+  out.bytes_in = out.bytes_sent = 0;
+  const bool full = e.queue > e.queue_limit;
+  if (has(e, TW_REQ_ACKED)) {
+    if (e.defer_accept != 0 && !full) {
+      if (e.tries + 1u < e.defer_accept) return false;
+      auto& d = add(out, CauseId::kDeferAcceptNoData, Verdict::kLikely, Side::kClient, "TCP_DEFER_ACCEPT: the client completed the handshake and sent nothing.");
+      note(d, fmt::format("the request has its ACK; the listener defers accept() for {} timeouts", e.defer_accept));
+      d.fix = {"nothing, if the client is a port check; else let it send first"};
+      return true;
+    }
+    auto& d = add(out, CauseId::kAcceptQueueOverflow, full ? Verdict::kProven : Verdict::kLikely, Side::kServer,
+                  "The client's ACK arrived, yet the connection was not created: the accept queue was full.");
+    note(d, fmt::format("SYN-ACK sent again {} times after the ACK; accept queue {} of {}", e.tries + 1, e.queue, e.queue_limit));
+    d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together"};
+    return true;
+  }
+  if (e.tries < 1) return false;
+  auto& d = add(out, CauseId::kHandshakeAckLost, Verdict::kLikely, Side::kPath, "The SYN-ACK has been sent several times, and no ACK came back.");
+  note(d, fmt::format("{} repeats so far", e.tries + 1));
+  d.settles = "a capture at the client: whether the SYN-ACK arrives there";
+  possible(out, {CauseId::kSynAckLost, CauseId::kSynFlood}, Side::kUnknown, "a SYN-ACK that never arrives, and a forged SYN, look the same from here");
+  return true;
+}
+
+}  // namespace tcpwhy::diagnose::kernel

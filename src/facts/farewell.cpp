@@ -1,0 +1,71 @@
+#include "facts/farewell.hpp"
+
+#include <array>
+#include <optional>
+
+namespace tcpwhy::facts {
+namespace {
+
+bool is_new(const Connection& c, std::int32_t i) {
+  if (c.segment(i).payload_bytes == 0 || c.segment(i).rst()) return false;
+  switch (c.note(i).repeat) {
+    case Repeat::kNone:
+    case Repeat::kOutOfOrder:
+    case Repeat::kUnseenOriginal:
+    case Repeat::kAmbiguous: return true;
+    case Repeat::kSyn:
+    case Repeat::kSynAck:
+    case Repeat::kRto:
+    case Repeat::kFast:
+    case Repeat::kTlp:
+    case Repeat::kSpurious:
+    case Repeat::kKeepalive:
+    case Repeat::kZeroWindowProbe:
+    case Repeat::kFin:
+    case Repeat::kNetworkDuplicate:
+    case Repeat::kCaptureDuplicate: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool is_farewell(const SegmentFact& s) {
+  constexpr std::uint32_t kLongest = 48;
+  // Where the snap length left nothing of it, its size is all there is to go by.
+  return s.app == App::kTlsAlert || ((s.app == App::kTlsData || s.app == App::kNone) && s.payload_bytes <= kLongest && s.payload_bytes > 0);
+}
+
+bool left_at_rest(const Connection& c, std::int32_t rst) {
+  if (rst < 0 || c.segment(rst).from() != Party::kClient || !c.segment(rst).has_ack()) return false;
+  std::array<std::int32_t, 2> last{-1, -1};
+  std::array<std::optional<SeqNum>, 2> sent{}, acked{};
+  bool http = false;
+  for (std::int32_t i = 0; i <= rst; ++i) {
+    const SegmentFact& s = c.segment(i);
+    const std::size_t me = index(s.from()), peer = 1 - me;
+    http = http || s.app == App::kHttpRequest || s.app == App::kHttpResponse;
+    if (s.has_ack() && c.note(i).ack_place != AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
+      acked[peer] = s.ack;
+    if (s.payload_bytes > 0 && !s.rst() && (!sent[me] || after(s.seq + s.payload_bytes, *sent[me])))
+      sent[me] = s.seq + s.payload_bytes;
+    if (is_new(c, i) && !(is_farewell(s) && last[me] >= 0)) last[me] = i;
+  }
+  // Who asked in vain whether the other is alive gave up: nothing is at rest.
+  for (std::int32_t i = rst - 1; i >= 0 && c.segment(i).from() == Party::kClient; --i)
+    if (c.note(i).repeat == Repeat::kKeepalive || c.note(i).repeat == Repeat::kZeroWindowProbe) return false;
+  for (std::int32_t i = rst + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
+  // Both have spoken, the server last.
+  if (last[0] < 0 || last[1] < last[0]) return false;
+  for (std::size_t p : {0u, 1u})
+    if (sent[p] && (!acked[p] || after(*sent[p], *acked[p]))) return false;
+  const SegmentFact& answer = c.segment(last[1]);
+  // A client that refuses the server's certificate leaves like that, too.
+  if (answer.app == App::kTlsHandshake || !(answer.flags & wire::Flag::kPsh)) return false;
+  if (!http) return true;
+  const Exchange* x = c.exchanges.empty() ? nullptr : &c.exchanges.back();
+  return x != nullptr && x->announced && x->response_complete;
+}
+
+}  // namespace tcpwhy::facts

@@ -1,0 +1,18 @@
+#pragma once
+// How conversations say goodbye without TCP's help, and when a RST in place of a
+// FIN loses nothing. Captures of ordinary browsers, mail clients and Windows hosts
+// are full of both.
+
+#include "tcpwhy/connection.hpp"
+
+namespace tcpwhy::facts {
+
+/// TLS's last record (close_notify), whose loss loses nothing (RFC 8446 6.1). In TLS 1.3 it looks like data and has
+/// at most 5 + 2 + 1 octets and a tag; 48 leaves room for the suites in use.
+[[nodiscard]] bool is_farewell(const SegmentFact& s);
+
+/// The client sent the RST+ACK at `rst` when nothing was under way: all octets of both sides acknowledged, the
+/// server's last message whole as far as can be seen, no request waiting, and nothing more of the server after it.
+[[nodiscard]] bool left_at_rest(const Connection& c, std::int32_t rst);
+
+}  // namespace tcpwhy::facts

@@ -1,0 +1,35 @@
+#pragma once
+// What events cannot tell, asked once a second in every network namespace watched: the counters of dropped SYNs, the
+// listeners with their queues and drops, and the addresses that are ours.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "facts/kernel.hpp"
+#include "tcpwhy/result.hpp"
+
+namespace tcpwhy::host {
+
+class Namespaces {
+ public:
+  enum class Reach : std::uint8_t { kOwn, kAll };
+  enum class Stuck : std::uint8_t { kSkip, kRead };
+  Namespaces(Reach reach, Stuck stuck);
+  ~Namespaces();
+  /// Adds one by name of /run/netns, path, or process id; instead of the own one.
+  Result<std::uint32_t> only(const std::string& which);
+  [[nodiscard]] std::uint32_t own() const;
+
+  /// One round. Namespaces that are gone get their last sample and are let go.
+  std::vector<facts::NamespaceSample> sample();
+  /// Is this address (network order) one of the namespace's own? True where that is not known.
+  bool is_local(std::uint32_t netns, const facts::Address& address);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tcpwhy::host

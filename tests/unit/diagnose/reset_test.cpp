@@ -1,0 +1,202 @@
+// Who reset the connection, and whether anything was lost by it. Rules:
+// RFC 9293 3.10.7, RFC 5961 3, RFC 8446 6.1; Linux tcp_v4_send_reset() answers with
+// R, tcp_send_active_reset() aborts with RA.
+
+#include <gtest/gtest.h>
+
+#include "unit/diagnose/answers.hpp"
+
+namespace tcpwhy::diagnose {
+namespace {
+
+const std::string kOpening = R"(
+  0.000 > S 4294967290 <mss 1460,sackok,ts,ws 7>
+  0.020 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+  0.020 > A 4294967291 999001
+)";
+const std::string kAsked = kOpening + R"(
+  0.021 > PA 4294967291:105 999001 http-req idem
+  0.041 < A 999001 105
+)";
+const std::string kAnswered = kAsked + R"(
+  0.045 < PA 999001:999501 105 http-resp length 500
+  0.046 > A 105 999501
+)";
+/// A conversation of TLS records, everything acknowledged.
+const std::string kTalked = kOpening + R"(
+  0.021 > PA 4294967291:505 999001 tls-hs
+  0.041 < A 999001 505
+  0.045 < PA 999001:999901 505 tls-hs
+  0.046 > A 505 999901
+  0.050 > PA 505:905 999901 tls
+  0.070 < PA 999901:1000701 905 tls
+  0.071 > A 905 1000701
+)";
+const std::string kAtClient = "@vantage client\n@ttl 64 55\n";
+const std::string kAtServer = "@vantage server\n@ttl 55 64\n";
+
+TEST(Reset, AnAbortInsteadOfAnAnswerIsTheServersAndItsReasonStaysOpen) {
+  const Answer a = answer_of(kAtClient + kAsked + "0.541 < RA 999001 105 win 509\n");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "server-aborted");
+  // Unread data, SO_LINGER 0 and a dead process send the same RST.
+  EXPECT_EQ(verdict_of(a, CauseId::kCloseWithUnreadData), "possible");
+  EXPECT_EQ(verdict_of(a, CauseId::kLingerZeroAbort), "possible");
+  EXPECT_EQ(verdict_of(a, CauseId::kProcessKilled), "possible");
+}
+
+TEST(Reset, AnAbortInTheMiddleOfADownloadIsTheClients) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.045 < PA 1000449:1001897 105
+    0.046 > A 105 1000449
+    0.047 > RA 105 1000449 win 502
+    0.060 < PA 1001897:1003345 105
+    0.060 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "client-closed-early" || first_of(a) == "client-aborted") << first_of(a);
+}
+
+TEST(Reset, TlsGoodbyesThatCrossTheCloseAreNoFault) {
+  // What every browser leaves behind: close_notify and FIN, and the server's own close_notify meets no socket.
+  const Answer a = answer_of(kAtClient + kTalked + R"(
+    1.000 > PA 905:936 1000701 tls-alert
+    1.001 > FA 936 1000701
+    1.021 < PA 1000701:1000732 937 tls-alert
+    1.021 < FA 1000732 937
+    1.021 > R 937
+    1.022 > R 937
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, ATls13GoodbyeLooksLikeDataAndIsNoFault) {
+  const Answer a = answer_of(kAtClient + kTalked + R"(
+    1.000 < FA 1000701 905
+    1.001 > PA 905:929 1000702 tls
+    1.021 < R 1000702
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, WindowsRefusesAGoodbyeWithAnAcknowledgingReset) {
+  const Answer a = answer_of(kAtClient + kTalked + R"(
+    1.000 > FA 905 1000701
+    1.020 < PA 1000701:1000754 906 tls-alert
+    1.020 > RA 906 1000754 win 0
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, ARequestThatMeetsAClosedSocketIsAFault) {
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    0.300 < FA 999501 105
+    2.000 > PA 105:205 999502 http-req idem
+    2.020 < R 999502
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "data-after-close");
+}
+
+TEST(Reset, ARequestThatCrossesTheCloseOfAnIdleConnectionLostARace) {
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    5.046 < FA 999501 105
+    5.040 > PA 105:205 999501 http-req idem
+    5.066 < R 999501
+  )");
+  EXPECT_EQ(first_of(a), "keepalive-race");
+}
+
+TEST(Reset, AClientThatLeavesAtRestLosesNothing) {
+  // Windows clients of SMB and mail end so: every octet acknowledged, the server spoke last.
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001
+    0.041 < PA 999001:999101 105
+    0.042 > A 105 999101
+    3.000 > RA 105 999101 win 0
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, AClientWhoseProbesWentUnansweredDidNotLeaveAtRest) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001
+    0.041 < PA 999001:999101 105
+    0.042 > A 105 999101
+    60.00 > A 104 999101
+    65.00 > A 104 999101
+    70.00 > A 104 999101
+    75.00 > RA 105 999101
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "keepalive-dead-peer");
+}
+
+TEST(Reset, AResetFromAnotherDistanceWhoseSenderGoesOnIsForged) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.043 < RA 999001 105 ttl 48 nots
+    0.046 < PA 999001:999501 105 http-resp length 500
+    0.046 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "forged-reset");
+}
+
+TEST(Reset, AnAbortWithoutTimestampsAndWindowIsNoForgery) {
+  // Linux signs its aborts with timestamps (tcp_send_active_reset()); Windows does not, and closes its window.
+  const Answer a = answer_of(kAtClient + kAsked + "0.541 < RA 999001 105 win 0 nots\n");
+  EXPECT_EQ(first_of(a), "server-aborted");
+  EXPECT_EQ(verdict_of(a, CauseId::kForgedReset), "");
+}
+
+TEST(Reset, AHostThatAnswersDataAfterALongSilenceHadLostTheConnection) {
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    60.00 > PA 105:205 999501 http-req idem
+    60.02 < R 999501
+  )");
+  EXPECT_EQ(first_of(a), "peer-restarted");
+}
+
+TEST(Reset, NoClientsHostRestartsWithinThreeSeconds) {
+  // A timeout of its own, a lost FIN, a restart: the generic is all that can be said.
+  const Answer a = answer_of(kAtServer + kAnswered + R"(
+    3.000 < PA 999501:999601 105
+    3.020 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "half-open");
+  EXPECT_EQ(verdict_of(a, CauseId::kPeerRestarted), "possible");
+}
+
+TEST(Reset, AMendedHandshakeExcusesNothing) {
+  const Answer a = answer_of(kAtServer + R"(
+    0.000 > S 4294967290 <mss 1460,sackok,ts,ws 7>
+    0.000 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+    1.000 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+    1.020 > A 4294967291 999001
+    1.021 > PA 4294967291:105 999001 http-req idem
+    1.021 < A 999001 105
+    1.521 < RA 999001 105 win 509
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "server-aborted");
+}
+
+TEST(Reset, AServerThatClosesAfterAGoodbyeOwesNoAnswer) {
+  // MQTT DISCONNECT and its kin: the client's last words ask nothing.
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001
+    0.041 < PA 999001:999101 105
+    0.042 > A 105 999101
+    0.100 > PA 105:107 999101
+    0.120 < A 999101 107
+    0.121 < FA 999101 107
+    0.122 > FA 107 999102
+    0.142 < A 999102 108
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+}  // namespace
+}  // namespace tcpwhy::diagnose
