@@ -12,6 +12,7 @@
 #include <numeric>
 #include <thread>
 
+#include "cli/heap.hpp"
 #include "cli/options.hpp"
 #include "tcpwhy/capture.hpp"
 #include "tcpwhy/explain.hpp"
@@ -205,6 +206,8 @@ int explain_files(Run& run, flow::Options tracking) {
   for (const Group& files : *groups) {
     auto source = open(o, files, *opening);
     if (!source) return fail(source.error());
+    constexpr std::uint64_t kLong = 64u << 20;
+    if ((*source)->size() >= kLong) expect_a_long_capture();
     tracking.first_id = run.totals.connections;
     flow::Tracker tracker{tracking};
     {
