@@ -10,6 +10,7 @@ network namespaces that are removed at the end.
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -97,7 +98,8 @@ def then(work, port=80, backlog=128):
     def run(ready):
         s = listen(port, backlog)
         ready()
-        work(s.accept()[0])
+        held = s.accept()[0]  # open until `work` closes it
+        work(held)
         signal.pause()
     return run
 
@@ -209,9 +211,6 @@ def case_syn_dropped_by_reverse_path_filter():
 
 def case_syn_dropped_on_the_way_through():
     sysctl("server", net__ipv4__ip_forward=1)
-    sh("ip", "-n", NS["server"], "link", "add", "d0", "type", "dummy")
-    sh("ip", "-n", NS["server"], "link", "set", "d0", "up")
-    sh("ip", "-n", NS["server"], "route", "add", "203.0.113.64/26", "dev", "d0")
     in_ns("server", "nft", "add table inet t; add chain inet t fw { type filter hook forward priority 0; policy drop; }")
     w = Watch("server")
     actor("client", attempt(80, "203.0.113.70"))
@@ -221,28 +220,29 @@ def case_syn_dropped_on_the_way_through():
 # --- the handshake does not complete --------------------------------------------------------------------------
 
 
-def late_acks(backlog, **settings):
-    """More handshakes are begun than the accept queue holds: their last ACKs come when the SYN-ACKs are repeated."""
+def late_acks(**settings):
+    """More handshakes are begun than the accept queue has room for: their last ACKs come when the SYN-ACKs are repeated."""
     if settings:
         sysctl("server", **settings)
+    pid = actor("server", holding(lambda: listen(80, 4)))
+    actor("client", holding(lambda: [connect() for _ in range(4)]))
     in_ns("server", "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
           " add rule inet t in tcp flags & (syn|ack) == ack drop")
-    pid = actor("server", holding(lambda: listen(80, backlog)))
     w = Watch("server")
-    actor("client", holding(lambda: [connect(block=False) for _ in range(6)]))
+    actor("client", holding(lambda: [connect(block=False) for _ in range(4)]))
     time.sleep(0.3)
     open_again("server")
     return w, pid
 
 
 def case_accept_queue_overflow_drops_the_ack():
-    w, pid = late_acks(1)
-    w.expect("accept-queue-overflow", pid, verdicts=("proven",), also={"syn-dropped-by-host-filter", "host-dropped"})
+    w, pid = late_acks()
+    w.expect("accept-queue-overflow", pid, verdicts=("proven",))
 
 
 def case_accept_queue_overflow_resets():
-    w, pid = late_acks(1, net__ipv4__tcp_abort_on_overflow=1)
-    w.expect("accept-queue-overflow-reset", pid, verdicts=("proven",), also={"host-dropped", "accept-queue-overflow"})
+    w, pid = late_acks(net__ipv4__tcp_abort_on_overflow=1)
+    w.expect("accept-queue-overflow-reset", pid, verdicts=("proven",), also={"accept-queue-overflow"})
 
 
 def case_accept_queue_overflow_drops_the_syn():
@@ -287,13 +287,13 @@ def case_listener_drops_for_the_last_quarter():
 
 def case_connect_timeout():
     actor("server", serve())
-    in_ns("client", "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
-          " add rule inet t in tcp flags & (syn|ack) == syn|ack drop")
+    in_ns("server", "nft", "add table inet t; add chain inet t out { type filter hook output priority 0; };"
+          " add rule inet t out tcp flags & (syn|ack) == syn|ack drop")
     w = Watch("client")
     pid = actor("client", attempt(give_up=0.4))
     time.sleep(0.7)
-    open_again("client")
-    w.expect("connect-timeout", pid, verdicts=("proven",), also={"syn-ack-lost"})
+    open_again("server")
+    w.expect("connect-timeout", pid, verdicts=("proven",))
 
 
 def case_handshake_ack_lost():
@@ -445,17 +445,15 @@ def case_fin_wait2_timeout():
 
 
 def case_half_open():
-    def work(c):
-        c.recv(100)
-        vanish(c)
-    actor("server", then(work))
+    # As after a crash of the server: it never heard of the connection.
+    actor("server", serve())
     w = Watch("server")
 
-    def more(s):
-        s.sendall(b"one")
-        time.sleep(0.5)
-        s.sendall(b"two")
-    actor("client", client(more))
+    def stranger(ready):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        raw.sendto(segment(CLIENT, 41000, 80, 0x18, 77, payload=b"GET /"), (SERVER, 0))
+        ready()
+    actor("client", stranger)
     w.expect("half-open")
 
 
@@ -463,7 +461,8 @@ def case_listener_closed_with_connections_waiting():
     def work(ready):
         s = listen()
         ready()
-        time.sleep(1.0)
+        select.select([s], [], [])
+        time.sleep(0.3)
         s.close()
         signal.pause()
     pid = actor("server", work)
@@ -531,7 +530,7 @@ def case_peer_unresponsive():
 def case_peer_unresponsive_until_the_kernel_gives_up():
     sysctl("server", net__ipv4__tcp_retries2=2)
     w, pid = silent(lambda c: (time.sleep(0.5), c.sendall(b"hello")))
-    w.expect("peer-unresponsive", pid, verdicts=("proven",), within=8)
+    w.expect("peer-unresponsive", pid, within=8)
 
 
 def case_dropped_here():
@@ -582,7 +581,7 @@ def case_healthy_busy_server():
     total = int(os.environ.get("CONNECTIONS", "100000"))
     actor("server", busy_server)
     watches = [Watch("server", "--cost"), Watch("client")]
-    workers = [actor("client", busy_client(i, total // 4)) for i in range(4)]
+    workers = [actor("client", busy_client(i, total // 4, "cshbekp")) for i in range(4)]
     started = time.time()
     for pid in workers:
         os.waitpid(pid, 0)

@@ -85,6 +85,7 @@ struct task_struct {
   unsigned int flags;
   int exit_code;
 } CORE;
+enum sk_rst_reason { SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT = 15 };
 enum sock_flags { SOCK_DEAD = 0, SOCK_LINGER = 4 };
 
 // include/net/tcp_states.h
