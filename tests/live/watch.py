@@ -115,10 +115,11 @@ def client(work, port=80, **how):
 
 
 def attempt(port=80, address=SERVER, give_up=None):
-    """A client whose connect() may fail; it stays to be named."""
+    """A client whose connect() may fail; it stays to be named. One that gives up is ready when it has."""
     def run(ready):
         s = socket.socket()
-        ready()
+        if not give_up:
+            ready()
         s.settimeout(give_up)
         try:
             s.connect((address, port))
@@ -126,6 +127,7 @@ def attempt(port=80, address=SERVER, give_up=None):
             pass
         if give_up:
             s.close()
+            ready()
         signal.pause()
     return run
 
@@ -291,7 +293,6 @@ def case_connect_timeout():
           " add rule inet t out tcp flags & (syn|ack) == syn|ack drop")
     w = Watch("client")
     pid = actor("client", attempt(give_up=0.4))
-    time.sleep(0.7)
     open_again("server")
     w.expect("connect-timeout", pid, verdicts=("proven",))
 
@@ -671,9 +672,11 @@ def case_without_rights_it_polls():
     assert json.loads(done.stdout.splitlines()[-1])["source"] == "polling", done.stdout
 
 
-# Longer than CI has time for.
-SLOW = {"fin_wait2_timeout", "handshake_ack_lost", "defer_accept_no_data", "user_timeout_of_keepalive", "syn_flood_into_a_large_queue",
-        "peer_unresponsive", "neighbour_unresolved", "listener_drops_for_the_last_quarter"}
+# What CI has time for: one of each kind.
+SHORT = {"port_closed_at_the_server", "rejected_by_icmp_prohibited", "syn_dropped_by_host_filter", "accept_queue_overflow_drops_the_ack",
+         "accept_queue_overflow_resets", "linger_zero_at_the_server", "close_with_unread_data", "process_killed", "data_after_close",
+         "keepalive_dead_peer", "connect_timeout", "dropped_here", "healthy_busy_server", "kill_leaves_no_program_behind",
+         "without_rights_it_polls"}
 
 
 def may_bpf():
@@ -685,7 +688,7 @@ def main():
     if os.geteuid() != 0:
         print("skipped: tests/live/watch.py needs root for network namespaces and BPF")
         return 77
-    return stage.main(globals(), SLOW, short_connections=8000, able=may_bpf)
+    return stage.main(globals(), SHORT, short_connections=8000, able=may_bpf)
 
 
 if __name__ == "__main__":
