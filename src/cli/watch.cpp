@@ -44,7 +44,7 @@ class Owners {
     const facts::Process* found = all_.process(socket);
     if (found == nullptr && monotonic_ns() - walked_ns_ > 500'000'000u) {
       all_ = {};
-      host::read_owners(all_);
+      host::read_owners(all_, host::Owners::kYes);
       walked_ns_ = monotonic_ns();
       found = all_.process(socket);
     }
