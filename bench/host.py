@@ -19,7 +19,7 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROCESSES = 8
+PROCESSES = 8  # or more, where a process may not hold so many descriptors
 
 
 def ends(sockets):
@@ -32,12 +32,14 @@ def ends(sockets):
         with open("/proc/sys/" + name, "w") as f:
             f.write(value)
     pids, pipes = [], []
-    for n in range(PROCESSES):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processes = max(PROCESSES, -(-sockets // (most - 100)))
+    for n in range(processes):
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            each = sockets // 2 // PROCESSES
+            each = sockets // 2 // processes
             resource.setrlimit(resource.RLIMIT_NOFILE, (2 * each + 100, 2 * each + 100))
             address = ("127.0.0.%d" % (n + 1), 80)
             listener = socket.socket()
@@ -107,7 +109,7 @@ def main():
 
     started = time.monotonic()
     pids = ends(o.sockets)
-    print("%d sockets of %d processes after %.0f s" % (o.sockets, PROCESSES, time.monotonic() - started))
+    print("%d sockets of %d processes after %.0f s" % (o.sockets, len(pids), time.monotonic() - started))
     kinds = {"bare dump": lambda: cpu(bare_dump), "host": run(), "host --owners proc": run("--owners", "proc"),
              "host --owners none": run("--owners", "none")}
     seen = {k: [] for k in kinds}
