@@ -35,20 +35,33 @@ std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 diagnose::kernel::Owner owner(const facts::Process* p) {
   return p == nullptr ? diagnose::kernel::Owner{} : diagnose::kernel::Owner{static_cast<std::uint32_t>(p->pid), p->comm, 0};
 }
-/// By looking through /proc; expensive.
-diagnose::kernel::Owner owner_of(std::uint64_t inode) {
-  facts::HostSnapshot all;
-  host::read_owners(all);
-  facts::Socket socket;
-  socket.inode = static_cast<std::uint32_t>(inode);
-  return owner(all.process(socket));
-}
+/// Owners found by walking /proc, which is expensive: at most twice a second.
+class Owners {
+ public:
+  diagnose::kernel::Owner of(std::uint64_t inode) {
+    facts::Socket socket;
+    socket.inode = static_cast<std::uint32_t>(inode);
+    const facts::Process* found = all_.process(socket);
+    if (found == nullptr && monotonic_ns() - walked_ns_ > 500'000'000u) {
+      all_ = {};
+      host::read_owners(all_, host::Owners::kYes);
+      walked_ns_ = monotonic_ns();
+      found = all_.process(socket);
+    }
+    return owner(found);
+  }
+
+ private:
+  facts::HostSnapshot all_;
+  std::uint64_t walked_ns_ = 0;
+};
 
 struct Watcher {
   const WatchOptions& options;
   host::Namespaces namespaces;
   facts::ReasonNames no_names;
   std::unique_ptr<host::KernelEvents> events;
+  Owners owners;
   std::vector<std::string> shortcomings;
   std::map<diagnose::CauseId, std::uint64_t> causes;
   report::WallClock wall{Duration{static_cast<std::int64_t>(clock_ns(CLOCK_REALTIME) - monotonic_ns())}};
@@ -102,7 +115,7 @@ struct Watcher {
     judge = std::make_unique<diagnose::kernel::Judge>(
         events ? events->names() : no_names,
         [this](std::uint32_t netns, const facts::Address& a) { return namespaces.is_local(netns, a); },
-        owner_of);
+        [this](std::uint64_t inode) { return owners.of(inode); });
     look_around();
     const std::uint64_t began = monotonic_ns();
     std::uint64_t looked = began;
@@ -111,6 +124,7 @@ struct Watcher {
         (void)events->poll(100, [this](const tw_event& e) { judge->observe(e); });
       else
         usleep(100'000);
+      namespaces.icmp_errors(monotonic_ns(), [this](const tw_event& e) { judge->observe(e); });
       const std::uint64_t now = monotonic_ns();
       if (now - looked >= 1'000'000'000u) {
         looked = now;
@@ -129,16 +143,10 @@ struct Watcher {
   void look_around() {
     const auto samples = namespaces.sample();
     const std::uint64_t now = monotonic_ns();
-    if (first_look) {
-      facts::HostSnapshot all;
-      host::read_owners(all);
+    if (first_look)
       for (const auto& s : samples)
-        for (const auto& l : s.listeners) {
-          facts::Socket socket;
-          socket.inode = l.inode;
-          if (const facts::Process* p = all.process(socket)) judge->know_listener(s.netns, l.at.port, owner(p));
-        }
-    }
+        for (const auto& l : s.listeners)
+          if (const auto known = owners.of(l.inode); known.pid != 0) judge->know_listener(s.netns, l.at.port, known);
     first_look = false;
     for (const auto& s : samples) {
       judge->observe(s, now);
