@@ -1,0 +1,291 @@
+#pragma once
+// The inside of a Host. One class, told file by file: calls.cpp what programs ask, arrives.cpp what the
+// wire brings, timers.cpp what time brings; the rest is what these three share.
+
+#include <unordered_map>
+
+#include "model/pool.hpp"
+#include "model/socket.hpp"
+
+namespace tcpwhy::model {
+
+/// How much of its way a segment has gone.
+enum class Next : std::uint8_t { kGoOn, kDone };
+
+class Kernel {
+ public:
+  explicit Kernel(HostConfig given) : config{std::move(given)} { counters.fill(0); }
+
+  HostConfig config;
+  Counters counters{};
+  ModelTime now{};
+  Step* step = nullptr;
+
+  void enter(ModelTime at, Step& s) {
+    now = at;
+    step = &s;
+  }
+
+  // calls.cpp, calls_data.cpp, calls_options.cpp
+  CallResult socket(Family family, Blocking blocking);
+  CallResult bind(int fd, const SocketAddress& a);
+  CallResult listen(int fd, int backlog);
+  CallResult connect(int fd, const SocketAddress& to);
+  CallResult connect_result(int fd);
+  CallResult disconnect(int fd);
+  CallResult accept(int fd, SocketAddress* peer);
+  CallResult send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data);
+  CallResult sendto(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
+                    std::span<const std::uint8_t> data);
+  CallResult recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::vector<std::uint8_t>* data);
+  CallResult shutdown(int fd, Shutdown how);
+  CallResult close(int fd);
+  CallResult close_result(int fd);
+  CallResult destroy(int fd);
+  CallResult setsockopt(int fd, SocketOption option, std::int64_t value);
+  CallResult getsockopt(int fd, SocketOption option);
+  CallResult poll(int fd);
+  std::optional<TcpInfo> tcp_info(int fd);
+  Options* options_of(int fd);
+  Endpoint* endpoint_of(int fd);
+  Listener* listener_of(int fd);
+  Errno take_error(Endpoint& e);
+  int new_fd(Handle h);
+  void free_fd(int fd);
+  [[nodiscard]] Handle handle_of(int fd) const {
+    return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)] : Handle{};
+  }
+  std::optional<Address> route_source(const Address& to) const;
+  Errno pick_port(Endpoint& e);
+  [[nodiscard]] bool port_free(std::uint16_t port, bool reuse) const;
+  void hold_port(Endpoint& e);
+  void release_port(Endpoint& e);
+  CallResult start_connect(Endpoint& e, std::uint32_t index, const SocketAddress& to);
+
+  // arrives.cpp
+  void deliver(const Packet& p);
+  [[nodiscard]] Handle find(const Tuple4& t, std::uint64_t h) const;
+  [[nodiscard]] Handle find_listener(const Address& local, std::uint16_t port) const;
+  [[nodiscard]] bool is_ours(const Address& a) const;
+  void hash_in(Handle h, const Tuple4& t) { table.insert(hash(t, config.seed), h); }
+  void hash_out(Handle h, const Tuple4& t) { table.erase(hash(t, config.seed), h); }
+  void on_endpoint(std::uint32_t index, const Packet& p);
+
+  // listener.cpp, cookies.cpp
+  void on_listener(std::uint32_t index, const Packet& p);
+  void on_listener_syn(std::uint32_t index, const Packet& p, std::optional<SeqNum> tw_isn);
+  [[nodiscard]] bool syn_queue_full(const Listener& l) const;
+  [[nodiscard]] bool accept_queue_full(const Listener& l) const { return l.accept_queue.size() > l.backlog; }
+  [[nodiscard]] bool accept_queue_drops_syn(const Listener& l) const;
+  void listener_drop(Listener& l);
+  SeqNum cookie_isn(const Packet& syn, std::uint16_t& mss) const;
+  std::optional<std::uint16_t> cookie_mss(const Packet& ack) const;
+  void cookie_options(const Request& r, std::uint32_t& tsval) const;
+  [[nodiscard]] Next try_cookie(std::uint32_t listener, const Packet& p);
+  [[nodiscard]] SeqNum new_isn(const Tuple4& t) const;
+  [[nodiscard]] std::uint32_t new_ts_offset(const Tuple4& t) const;
+
+  // request.cpp
+  void on_request(std::uint32_t index, const Packet& p);
+  void send_synack(Request& r, const Options& opt);
+  void send_request_ack(Request& r);
+  std::uint32_t make_child(Request& r, const Packet& p);
+  void remove_request(std::uint32_t index);
+  void queue_request(std::uint32_t index);
+  void fire_request(std::uint32_t index);
+  void fire_table(std::uint32_t listener);
+  /// One timeout of a request; false: it is gone.
+  bool request_timeout(std::uint32_t index);
+  [[nodiscard]] int synack_limit(const Listener& l) const;
+  void release_listener(std::uint32_t index);
+  void accept_now(std::uint32_t listener, std::uint32_t endpoint);
+
+  // negotiate.cpp
+  struct Window {
+    std::uint32_t rcv_wnd = 0, clamp = 0;
+    std::uint8_t wscale = 0;
+  };
+  [[nodiscard]] Window initial_window(const Options& opt, std::uint32_t mss, bool scaling) const;
+  [[nodiscard]] std::uint16_t advertised_mss(const Options& opt, std::uint8_t version) const;
+  void negotiate_request(Request& r, const Packet& syn, const Options& opt);
+  void set_mss(Endpoint& e, std::uint32_t pmtu);
+  [[nodiscard]] std::uint32_t rcvbuf_of(const Options& opt) const;
+  [[nodiscard]] std::uint32_t clock_tsval(std::uint32_t offset) const;
+  void enter_established(Endpoint& e);
+
+  // syn_sent.cpp
+  void on_syn_sent(std::uint32_t index, const Packet& p);
+
+  // synchronized.cpp: the checks of RFC 9293 3.10.7.4 in its order
+  void on_synchronized(std::uint32_t index, const Packet& p);
+  Next check_sequence(Endpoint& e, std::uint32_t index, const Packet& p);
+  Next check_rst(Endpoint& e, std::uint32_t index, const Packet& p);
+  Next check_syn(Endpoint& e, std::uint32_t index, const Packet& p);
+  Next check_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  Next check_state(Endpoint& e, std::uint32_t index, const Packet& p);
+  [[nodiscard]] bool paws_refuses(const Endpoint& e, const Packet& p) const;
+  void store_timestamp(Endpoint& e, const Packet& p);
+  void peer_reset(Endpoint& e, std::uint32_t index);
+  void challenge(Endpoint& e, Rule why);
+  /// May an answer to a useless segment leave? One per 500 ms.
+  bool ack_allowed(ModelTime& last, Mib skipped);
+
+  // data.cpp
+  void on_text(Endpoint& e, std::uint32_t index, const Packet& p);
+  void on_fin(Endpoint& e, std::uint32_t index);
+  void take_data(Endpoint& e, const Packet& p, SeqNum from, std::uint32_t n);
+  void ack_check(Endpoint& e);
+  void received_data(Endpoint& e, const Packet& p);
+  void measure_rcv_mss(Endpoint& e, const Packet& p);
+  void quick_acks(Endpoint& e, int most);
+  void send_ack(Endpoint& e);
+  void delay_ack(Endpoint& e);
+  void ack_was_sent(Endpoint& e);
+  void after_read(Endpoint& e, std::uint32_t copied);
+  void wake(const Endpoint& e);
+
+  // window.cpp
+  [[nodiscard]] std::uint32_t full_space(const Endpoint& e) const;
+  [[nodiscard]] std::uint32_t free_space(const Endpoint& e) const;
+  [[nodiscard]] std::uint32_t receive_window(const Endpoint& e) const;
+  [[nodiscard]] std::uint32_t wanted_window(Endpoint& e) const;
+  std::uint16_t select_window(Endpoint& e);
+  void grow_window(Endpoint& e, std::uint32_t payload);
+
+  // ack.cpp, recovery.cpp
+  enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
+  AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  struct AckWork {
+    bool advanced = false, data_acked = false, syn_acked = false, set_timer = false, window_update = false;
+    bool dup = false, sacked_new = false, dsack = false, orig_sacked = false, retrans_acked = false;
+    std::uint32_t newly_delivered = 0, newly_acked_packets = 0, prior_in_flight = 0;
+    std::int64_t rtt_us = -1, sack_rtt_us = -1;
+    SeqNum prior_una;
+  };
+  void clean_sent(Endpoint& e, SeqNum ack, AckWork& w);
+  void take_sack(Endpoint& e, const Packet& p, AckWork& w);
+  void rtt_sample(Endpoint& e, std::int64_t us);
+  void set_rto(Endpoint& e);
+  void recover(Endpoint& e, const AckWork& w);
+  void grow_cwnd(Endpoint& e, std::uint32_t acked);
+  void rack_detect(Endpoint& e);
+  void enter_recovery(Endpoint& e);
+  void enter_loss(Endpoint& e);
+  void retransmit_lost(Endpoint& e);
+  [[nodiscard]] std::uint32_t in_flight(const Endpoint& e) const;
+  void ack_probe(Endpoint& e);
+
+  // output.cpp
+  Packet& emit(Endpoint& e, std::uint8_t flags, SeqNum seq);
+  void fill_options(const Endpoint& e, Packet& p) const;
+  void send_syn(Endpoint& e);
+  void push(Endpoint& e, bool final_push = true);
+  enum class PushOne : std::uint8_t { kNo, kProbe };
+  /// True: something waits and nothing is in flight.
+  bool write_out(Endpoint& e, int nonagle, PushOne one);
+  [[nodiscard]] bool nagle_holds(const Endpoint& e, bool partial, int nonagle) const;
+  void transmit(Endpoint& e, Piece& piece);
+  bool retransmit(Endpoint& e, Piece& piece);
+  void queue_fin(Endpoint& e);
+  void send_probe(Endpoint& e, int urgent);
+  [[nodiscard]] std::uint32_t current_mss(const Endpoint& e) const;
+  [[nodiscard]] SeqNum window_end(const Endpoint& e) const { return e.snd_una + e.snd_wnd; }
+
+  // reset.cpp
+  void send_reset(const Packet& offender, Rule why);
+  void send_active_reset(Endpoint& e, Rule why);
+
+  // timers.cpp
+  std::optional<ModelTime> next_timer();
+  void fire();
+  [[nodiscard]] ModelTime timer_at(Duration d) const;
+  [[nodiscard]] Duration tick() const { return Duration{1'000'000'000 / config.kernel.hz}; }
+  void arm_xmit(Endpoint& e, XmitTimer kind, Duration d);
+  void rearm_rto(Endpoint& e);
+  bool schedule_loss_probe(Endpoint& e, bool advancing);
+  void requeue(Handle h);
+  [[nodiscard]] ModelTime deadline_of(Handle h) const;
+  void fire_endpoint(std::uint32_t index);
+  void fire_retransmit(Endpoint& e, std::uint32_t index);
+  void fire_loss_probe(Endpoint& e);
+  void fire_probe0(Endpoint& e, std::uint32_t index);
+  void fire_keepalive(Endpoint& e, std::uint32_t index);
+  bool gave_up(Endpoint& e, std::uint32_t index);
+  [[nodiscard]] bool timed_out(const Endpoint& e, int boundary, std::uint32_t user_timeout_ms) const;
+  void write_error(Endpoint& e, std::uint32_t index, Rule why);
+  void start_keepalive(Endpoint& e, Duration d);
+  [[nodiscard]] Duration keepalive_after(const Endpoint& e) const;
+  [[nodiscard]] Duration clamp_rto_to_user_timeout(const Endpoint& e) const;
+  [[nodiscard]] Duration rto_max() const { return std::chrono::milliseconds{config.sysctls.tcp_rto_max_ms}; }
+  [[nodiscard]] Duration rto_min() const { return std::chrono::microseconds{config.sysctls.tcp_rto_min_us}; }
+
+  // close.cpp, time_wait.cpp
+  void set_state(Endpoint& e, State s);
+  void close_endpoint(std::uint32_t index);
+  void close_listener(std::uint32_t index);
+  /// tcp_done: no longer in any table; freed if no process has it.
+  void done(std::uint32_t index);
+  void disconnect_endpoint(std::uint32_t index, Rule why);
+  void time_wait(std::uint32_t index, State substate, Duration length);
+  void on_time_wait(std::uint32_t index, const Packet& p);
+  void on_fin_wait2_mini(TimeWait& tw, std::uint32_t index, const Packet& p);
+  void end_time_wait(std::uint32_t index);
+  void send_time_wait_ack(TimeWait& tw);
+  [[nodiscard]] Duration fin_time(const Endpoint& e) const;
+  [[nodiscard]] bool tw_reusable(const TimeWait& tw, bool port_chosen) const;
+  void remember_stamp(const Address& peer, std::uint32_t tsval, std::int64_t second);
+
+  // icmp.cpp
+  void on_icmp(const Packet& p);
+
+  // fastopen.cpp
+  [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, int key) const;
+  bool try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index);
+  bool queue_syn_data(Endpoint& e);
+  bool fastopen_synack(Endpoint& e, const Packet& p);
+  void fire_fastopen_synack(Endpoint& e, std::uint32_t index);
+
+  // Bookkeeping
+  void count(Mib m) {
+    ++counters[static_cast<std::size_t>(m)];
+    step->counted.push_back(m);
+  }
+  void because(Rule r) { step->because.push_back(r); }
+  [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + config.tick_phase) / tick(); }
+  [[nodiscard]] std::int64_t second(ModelTime t) const { return t.time_since_epoch() / std::chrono::seconds{1}; }
+
+  Pool<Endpoint> endpoints;
+  Pool<Request> requests;
+  Pool<TimeWait> time_waits;
+  Pool<Listener> listeners;
+  std::vector<Handle> fds = std::vector<Handle>(3);
+  int lowest_fd = 3;
+  Lookup table;
+  std::unordered_map<std::uint16_t, std::vector<std::uint32_t>> listening;  ///< by port
+  TimerQueue timers;
+  struct PortUse {
+    std::uint32_t users = 0, no_reuse = 0, listeners = 0;
+  };
+  std::vector<PortUse> ports = std::vector<PortUse>(65536);
+  std::uint32_t orphans = 0;
+  std::uint32_t port_hint = 0;
+  std::int64_t challenge_second = -1;
+  std::int64_t challenges_left = 0;
+  struct Stamp {
+    std::uint32_t tsval = 0;
+    std::int64_t second = 0;
+  };
+  std::unordered_map<std::uint64_t, Stamp> stamps;  ///< tw_recycle, by hashed address
+  struct FastOpenMemory {
+    std::vector<std::uint8_t> cookie;
+    std::uint16_t mss = 0;
+    bool experimental = false, try_experimental = false;
+    std::uint32_t syn_loss = 0;
+    ModelTime last_loss{};
+  };
+  std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
+  std::vector<std::array<std::uint8_t, 16>> fastopen_keys;
+  std::unordered_map<int, std::uint32_t> closing_fds;
+};
+
+}  // namespace tcpwhy::model
