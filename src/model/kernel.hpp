@@ -4,6 +4,7 @@
 
 #include <unordered_map>
 
+#include "model/admission.hpp"
 #include "model/pool.hpp"
 #include "model/socket.hpp"
 
@@ -52,6 +53,18 @@ class Kernel {
   Errno take_error(Endpoint& e);
   int new_fd(Handle h);
   void free_fd(int fd);
+  /// After an entry has touched an endpoint: a close() that waited may be over, and its timer entry may be stale.
+  void settle(std::uint32_t index);
+  /// What would refuse bind(): someone else on the port whose address overlaps and who does not share.
+  [[nodiscard]] bool bind_conflict(const Address& local, std::uint16_t port, const Options& opt, const void* self) const;
+  void hold_port(std::uint16_t port, bool reuse);
+  void release_port(std::uint16_t port, bool reuse);
+  /// Takes over a TIME_WAIT socket in the way of `e`. False: the 4-tuple is in use.
+  bool claim_tuple(Endpoint& e, bool port_chosen);
+  /// bytes to the end of the write queue, in pieces of one segment.
+  void append_unsent(Endpoint& e, std::uint32_t n, std::uint32_t mss, bool eor);
+  [[nodiscard]] bool write_memory_free(const Endpoint& e) const;
+  [[nodiscard]] std::vector<SocketView> sockets() const;
   [[nodiscard]] Handle handle_of(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)] : Handle{};
   }
@@ -69,6 +82,7 @@ class Kernel {
   [[nodiscard]] bool is_ours(const Address& a) const;
   void hash_in(Handle h, const Tuple4& t) { table.insert(hash(t, config.seed), h); }
   void hash_out(Handle h, const Tuple4& t) { table.erase(hash(t, config.seed), h); }
+  /// To the state of the endpoint; ends with settle(). A child just made goes here too.
   void on_endpoint(std::uint32_t index, const Packet& p);
 
   // listener.cpp, cookies.cpp
@@ -77,26 +91,36 @@ class Kernel {
   [[nodiscard]] bool syn_queue_full(const Listener& l) const;
   [[nodiscard]] bool accept_queue_full(const Listener& l) const { return l.accept_queue.size() > l.backlog; }
   [[nodiscard]] bool accept_queue_drops_syn(const Listener& l) const;
-  void listener_drop(Listener& l);
+  /// A segment that would have become a connection found no room.
+  void overflowed();
+  [[nodiscard]] ListenerQueues queues_of(const Listener& l) const;
   SeqNum cookie_isn(const Packet& syn, std::uint16_t& mss) const;
   std::optional<std::uint16_t> cookie_mss(const Packet& ack) const;
-  void cookie_options(const Request& r, std::uint32_t& tsval) const;
+  [[nodiscard]] std::uint32_t cookie_tsval(const Request& r) const;
+  /// What the echoed timestamp says about the SYN; none: an option this host has switched off.
+  [[nodiscard]] std::optional<Negotiated> cookie_options(const Packet& ack, std::uint32_t ts_offset) const;
+  [[nodiscard]] std::uint32_t cookie_minute() const;
   [[nodiscard]] Next try_cookie(std::uint32_t listener, const Packet& p);
   [[nodiscard]] SeqNum new_isn(const Tuple4& t) const;
   [[nodiscard]] std::uint32_t new_ts_offset(const Tuple4& t) const;
 
   // request.cpp
   void on_request(std::uint32_t index, const Packet& p);
-  void send_synack(Request& r, const Options& opt);
-  void send_request_ack(Request& r);
+  enum class SynAck : std::uint8_t { kRequest, kCookie };
+  void send_synack(Request& r, const Options& opt, SynAck kind = SynAck::kRequest);
+  void repeat_synack(Request& r, const Options& opt);
+  void send_request_ack(Request& r, const Packet& offender);
+  void take_third_ack(std::uint32_t index, const Packet& p);
   std::uint32_t make_child(Request& r, const Packet& p);
   void remove_request(std::uint32_t index);
   void queue_request(std::uint32_t index);
   void fire_request(std::uint32_t index);
   void fire_table(std::uint32_t listener);
-  /// One timeout of a request; false: it is gone.
-  bool request_timeout(std::uint32_t index);
+  /// One timeout of a request, of `allowed` before it is given up; false: it is gone.
+  bool request_timeout(std::uint32_t index, int allowed);
   [[nodiscard]] int synack_limit(const Listener& l) const;
+  /// A closed listener (fd -1, not in `listening`). Table kernels drop its requests at once; in the hash they
+  /// stay until their timer or a packet finds them, and the slot with them.
   void release_listener(std::uint32_t index);
   void accept_now(std::uint32_t listener, std::uint32_t endpoint);
 
@@ -106,8 +130,13 @@ class Kernel {
     std::uint8_t wscale = 0;
   };
   [[nodiscard]] Window initial_window(const Options& opt, std::uint32_t mss, bool scaling) const;
+  /// The options of the peer's SYN as this host's settings let them count (tcp_parse_options).
+  [[nodiscard]] Negotiated read_options(const Packet& syn, const Options& opt) const;
+  void bound_window(Endpoint& e);
+  void first_rcv_mss(Endpoint& e) const;
   [[nodiscard]] std::uint16_t advertised_mss(const Options& opt, std::uint8_t version) const;
   void negotiate_request(Request& r, const Packet& syn, const Options& opt);
+  void open_window(Request& r, const Options& opt);
   void set_mss(Endpoint& e, std::uint32_t pmtu);
   [[nodiscard]] std::uint32_t rcvbuf_of(const Options& opt) const;
   [[nodiscard]] std::uint32_t clock_tsval(std::uint32_t offset) const;
@@ -124,10 +153,15 @@ class Kernel {
   Next check_ack(Endpoint& e, std::uint32_t index, const Packet& p);
   Next check_state(Endpoint& e, std::uint32_t index, const Packet& p);
   [[nodiscard]] bool paws_refuses(const Endpoint& e, const Packet& p) const;
+  /// tcp_replace_ts_recent(): for on_ack(), once the ACK is neither old nor of unsent data.
   void store_timestamp(Endpoint& e, const Packet& p);
+  /// tcp_send_dupack(): an ACK that tells a peer where we stand, with a DSACK for what it repeated.
+  void send_dupack(Endpoint& e, const Packet& p);
+  void take_urgent(Endpoint& e, const Packet& p);
   void peer_reset(Endpoint& e, std::uint32_t index);
   void challenge(Endpoint& e, Rule why);
-  /// May an answer to a useless segment leave? One per 500 ms.
+  /// May an answer to a useless segment leave? One per 500 ms. (Segments with data, unless SYN, are not limited: the
+  /// caller's test.)
   bool ack_allowed(ModelTime& last, Mib skipped);
 
   // data.cpp
@@ -154,6 +188,7 @@ class Kernel {
 
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
+  /// tcp_ack(). kRefused: unsent or far too old; it names its rule, the challenge is check_ack()'s to send.
   AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
   struct AckWork {
     bool advanced = false, data_acked = false, syn_acked = false, set_timer = false, window_update = false;
@@ -178,7 +213,10 @@ class Kernel {
   // output.cpp
   Packet& emit(Endpoint& e, std::uint8_t flags, SeqNum seq);
   void fill_options(const Endpoint& e, Packet& p) const;
+  /// tcp_connect(): the SYN of write_seq (which it moves on) is queued in `sent`, leaves, and its timer starts.
   void send_syn(Endpoint& e);
+  /// tcp_send_synack(): after crossed SYNs the queued SYN leaves again, as a SYN-ACK.
+  void send_crossed_synack(Endpoint& e);
   void push(Endpoint& e, bool final_push = true);
   enum class PushOne : std::uint8_t { kNo, kProbe };
   /// True: something waits and nothing is in flight.
@@ -193,6 +231,8 @@ class Kernel {
 
   // reset.cpp
   void send_reset(const Packet& offender, Rule why);
+  /// An answer made from the segment that provoked it, without a socket of its own: addresses, ports, TTL, TOS and IP ID.
+  Packet& answer(const Packet& offender);
   void send_active_reset(Endpoint& e, Rule why);
 
   // timers.cpp
@@ -223,17 +263,26 @@ class Kernel {
   void set_state(Endpoint& e, State s);
   void close_endpoint(std::uint32_t index);
   void close_listener(std::uint32_t index);
-  /// tcp_done: no longer in any table; freed if no process has it.
+  /// tcp_done: no longer in any table; freed if it is an orphan.
   void done(std::uint32_t index);
+  void done_with_error(std::uint32_t index, Errno error);
+  void free_endpoint(std::uint32_t index);
+  /// The end of close(), after SO_LINGER has waited: nobody has the socket any more.
+  void adjudge(std::uint32_t index, State before);
+  [[nodiscard]] bool too_many_orphans(int shift) const;
   void disconnect_endpoint(std::uint32_t index, Rule why);
   void time_wait(std::uint32_t index, State substate, Duration length);
   void on_time_wait(std::uint32_t index, const Packet& p);
   void on_fin_wait2_mini(TimeWait& tw, std::uint32_t index, const Packet& p);
   void end_time_wait(std::uint32_t index);
-  void send_time_wait_ack(TimeWait& tw);
+  enum class TwAck : std::uint8_t { kInOrder, kOutOfWindow };
+  void send_time_wait_ack(const TimeWait& tw, const Packet& offender, TwAck kind);
+  void restart_time_wait(std::uint32_t index, Duration length);
   [[nodiscard]] Duration fin_time(const Endpoint& e) const;
-  [[nodiscard]] bool tw_reusable(const TimeWait& tw, bool port_chosen) const;
-  void remember_stamp(const Address& peer, std::uint32_t tsval, std::int64_t second);
+  /// May connect() take it over? `program_chose_port`: bind() did, so that only timestamps are asked for.
+  [[nodiscard]] bool tw_reusable(const TimeWait& tw, bool program_chose_port) const;
+  bool remember_stamp(const Address& peer, std::uint32_t tsval, std::int64_t second);
+  [[nodiscard]] bool recycle_refuses(const Packet& syn) const;
 
   // icmp.cpp
   void on_icmp(const Packet& p);
@@ -265,12 +314,14 @@ class Kernel {
   TimerQueue timers;
   struct PortUse {
     std::uint32_t users = 0, no_reuse = 0, listeners = 0;
+    bool bound = false;  ///< its first user chose it by bind(): connect() keeps away
   };
   std::vector<PortUse> ports = std::vector<PortUse>(65536);
   std::uint32_t orphans = 0;
   std::uint32_t port_hint = 0;
   std::int64_t challenge_second = -1;
   std::int64_t challenges_left = 0;
+  std::uint32_t answers = 0;  ///< makes the IP ID of stateless answers
   struct Stamp {
     std::uint32_t tsval = 0;
     std::int64_t second = 0;
@@ -286,6 +337,7 @@ class Kernel {
   std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
   std::vector<std::array<std::uint8_t, 16>> fastopen_keys;
   std::unordered_map<int, std::uint32_t> closing_fds;
+  bool exiting = false;  ///< the process dies: close() does not linger
 };
 
 }  // namespace tcpwhy::model

@@ -48,6 +48,8 @@ KernelProfile v4_19() {
   k.initial_window = 29200;
   k.user_timeout_syn_sent = UserTimeoutSynSent::kBurst;
   k.timeouts_counted = TimeoutsCounted::kFirstOfSeries;
+  k.reset_tos = ResetTos::kCopied;
+  k.rmem_default = 87380;
   return k;
 }
 
@@ -88,6 +90,7 @@ KernelProfile el7() {
   k.syn_queue_full = SynQueueFull::kTableSize;
   k.cookie_memory = CookieMemory::kThreeSeconds;
   k.request_icmp = RequestIcmp::kAnyUnreachable;
+  k.time_wait_counted = TimeWaitCounted::kAtEnd;
   return k;
 }
 
@@ -102,6 +105,7 @@ KernelProfile v3_10() {
   k.challenge_ack_limit = 100;
   k.per_socket_ack_limit = PerSocketAckLimit::kNo;
   k.request_ack_limit = RequestAckLimit::kNone;
+  k.synack_counters = SynAckCounters::kTimeoutsAndRetrans;
   k.initial_window = 14600;
   return k;
 }
@@ -123,6 +127,7 @@ KernelProfile el6() {
   k.loss_probe = LossProbe::kNone;
   k.initial_window = 14600;
   k.rmem_max = 4194304;
+  k.window_share = 192;
   return k;
 }
 

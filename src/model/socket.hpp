@@ -19,7 +19,10 @@ struct Options {
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
-  bool nodelay = false, cork = false;
+  bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
+  std::uint32_t rcv_lowat = 1;
+  std::int64_t notsent_lowat = 0;  ///< 0: the sysctl
+  std::uint32_t rto_max_ms = 0;    ///< TCP_RTO_MAX_MS; 0: the sysctl
   std::uint8_t syn_retries = 0;     ///< TCP_SYNCNT; 0: the sysctl
   std::uint8_t defer_timeouts = 0;  ///< TCP_DEFER_ACCEPT as a number of timeouts
   std::uint8_t keep_count = 0, tos = 0, ttl = 0;
@@ -69,6 +72,8 @@ struct Hole {  ///< a run received beyond rcv_nxt
 
 enum class XmitTimer : std::uint8_t { kNone, kRetransmit, kLossProbe, kProbe0, kReorder };
 
+enum class Urgent : std::uint8_t { kNone, kNotYet, kValid, kRead };
+
 struct AckState {
   bool scheduled = false, timer = false, pushed = false, pushed2 = false, now = false;
   std::uint8_t quick = 0, pingpong = 0;
@@ -85,9 +90,14 @@ struct Endpoint {
   int fd = -1;
   Handle listener;          ///< while in its accept queue
   bool blocking = true, bound = false, orphan = false, hashed = false, connecting = false, port_held = false;
-  bool rcv_shut = false, snd_shut = false, done_error_eof = false, urgent_valid = false, accepted_cookie = false;
-  bool linger_close = false, peer_fin = false;
-  std::uint8_t address_given = 0;
+  bool rcv_shut = false, snd_shut = false, done_error_eof = false, accepted_cookie = false;
+  bool linger_close = false;
+  bool peer_fin = false;           ///< the peer's FIN is the octet before rcv_nxt; copied_seq never passes it
+  bool connected = false;          ///< connect() has said so, or accept() gave it
+  bool defer_connect = false;      ///< TCP_FASTOPEN_CONNECT: connect() said yes, the SYN leaves with the first data
+  bool address_given = false;      ///< bind() named an address; `bound`: a port
+  Urgent urgent_state = Urgent::kNone;
+  std::uint8_t urgent_byte = 0;
   Errno error = Errno::kNone, soft_error = Errno::kNone;
   Options opt;
   Negotiated neg;
@@ -165,8 +175,7 @@ struct Request {
   Handle listener;
   SeqNum iss, irs;
   Negotiated neg;
-  std::uint32_t rcv_wnd = 0, window_clamp = 0, ts_recent = 0, ts_offset = 0, sent_tsval = 0;
-  std::uint32_t syn_tsval = 0;
+  std::uint32_t rcv_wnd = 0, window_clamp = 0, ts_recent = 0, ts_offset = 0, sent_tsval = 0, last_tsval = 0;
   std::uint16_t advmss = 1460;
   bool acked = false, in_table = false, ts_seen = false, ecn_ok = false, saw_syn_ts = false;
   std::uint8_t timeouts = 0, retransmitted = 0, syn_tos = 0;
