@@ -5,13 +5,21 @@
 #include <unordered_map>
 
 #include "model/admission.hpp"
+#include "model/admission.hpp"
 #include "model/pool.hpp"
 #include "model/socket.hpp"
+#include "model/verdicts.hpp"
 
 namespace tcpwhy::model {
 
 /// How much of its way a segment has gone.
 enum class Next : std::uint8_t { kGoOn, kDone };
+
+/// tcp_need_reset(): the states whose abortive end the peer is told of.
+[[nodiscard]] constexpr bool needs_reset(State s) {
+  return s == State::kEstablished || s == State::kCloseWait || s == State::kFinWait1 || s == State::kFinWait2 ||
+         s == State::kSynRecv;
+}
 
 class Kernel {
  public:
@@ -197,14 +205,24 @@ class Kernel {
     std::int64_t rtt_us = -1, sack_rtt_us = -1;
     SeqNum prior_una;
   };
-  void clean_sent(Endpoint& e, SeqNum ack, AckWork& w);
+  void clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack);
   void take_sack(Endpoint& e, const Packet& p, AckWork& w);
   void rtt_sample(Endpoint& e, std::int64_t us);
   void set_rto(Endpoint& e);
-  void recover(Endpoint& e, const AckWork& w);
+  enum class Resend : std::uint8_t { kNothing, kLost, kNew };
+  Resend recover(Endpoint& e, AckWork& w, std::uint32_t dupacks);
   void grow_cwnd(Endpoint& e, std::uint32_t acked);
-  void rack_detect(Endpoint& e);
-  void enter_recovery(Endpoint& e);
+  void reduce_cwnd(Endpoint& e, std::uint32_t delivered, std::uint32_t lost, bool advanced);
+  void fire_reorder(Endpoint& e);
+  void enter_recovery(Endpoint& e, bool ece);
+  void enter_cwr(Endpoint& e);
+  void mark_lost(Endpoint& e, Piece& piece);
+  void tlp_ack(Endpoint& e, SeqNum ack, const AckWork& w);
+  void restart_after_idle(Endpoint& e);
+  /// A measured round trip in microseconds, or -1: tcp_ack_update_rtt. For the SYN-ACK's too.
+  bool update_rtt(Endpoint& e, std::int64_t seq_us, std::int64_t sack_us, std::int64_t ca_us, const AckWork& w);
+  /// What is in flight was too big for the path: it is cut anew and sent again. tcp_simple_retransmit.
+  void simple_retransmit(Endpoint& e);
   void enter_loss(Endpoint& e);
   void retransmit_lost(Endpoint& e);
   [[nodiscard]] std::uint32_t in_flight(const Endpoint& e) const;
@@ -217,15 +235,20 @@ class Kernel {
   void send_syn(Endpoint& e);
   /// tcp_send_synack(): after crossed SYNs the queued SYN leaves again, as a SYN-ACK.
   void send_crossed_synack(Endpoint& e);
-  void push(Endpoint& e, bool final_push = true);
-  enum class PushOne : std::uint8_t { kNo, kProbe };
+  /// tcp_push_pending_frames: sends what may be sent.
+  void push(Endpoint& e);
+  /// What tcp_sendmsg does with `n` octets that were appended to e.out: makes pieces and sends what may be
+  /// sent. `flags` are MessageFlags; advances write_seq. The caller has checked the send buffer.
+  void write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags);
+  enum class PushOne : std::uint8_t { kNo, kOne, kProbe };
   /// True: something waits and nothing is in flight.
   bool write_out(Endpoint& e, int nonagle, PushOne one);
-  [[nodiscard]] bool nagle_holds(const Endpoint& e, bool partial, int nonagle) const;
   void transmit(Endpoint& e, Piece& piece);
   bool retransmit(Endpoint& e, Piece& piece);
   void queue_fin(Endpoint& e);
-  void send_probe(Endpoint& e, int urgent);
+  /// Data if the window admits any, else an empty segment one octet back. tcp_write_wakeup.
+  void write_wakeup(Endpoint& e, Mib counter);
+  [[nodiscard]] SeqNum acceptable_seq(const Endpoint& e) const;
   [[nodiscard]] std::uint32_t current_mss(const Endpoint& e) const;
   [[nodiscard]] SeqNum window_end(const Endpoint& e) const { return e.snd_una + e.snd_wnd; }
 
@@ -236,8 +259,15 @@ class Kernel {
   void send_active_reset(Endpoint& e, Rule why);
 
   // timers.cpp
+  /// Every endpoint is born here: it knows its slot.
+  std::uint32_t new_endpoint();
   std::optional<ModelTime> next_timer();
   void fire();
+  /// After any deadline of an endpoint changed.
+  void timer_changed(Endpoint& e) { requeue({Kind::kEndpoint, e.self}); }
+  void clear_xmit(Endpoint& e) { e.xmit = XmitTimer::kNone; }
+  /// tcp_clear_xmit_timers
+  void clear_timers(Endpoint& e);
   [[nodiscard]] ModelTime timer_at(Duration d) const;
   [[nodiscard]] Duration tick() const { return Duration{1'000'000'000 / config.kernel.hz}; }
   void arm_xmit(Endpoint& e, XmitTimer kind, Duration d);
@@ -246,6 +276,7 @@ class Kernel {
   void requeue(Handle h);
   [[nodiscard]] ModelTime deadline_of(Handle h) const;
   void fire_endpoint(std::uint32_t index);
+  void fire_delayed_ack(Endpoint& e);
   void fire_retransmit(Endpoint& e, std::uint32_t index);
   void fire_loss_probe(Endpoint& e);
   void fire_probe0(Endpoint& e, std::uint32_t index);
@@ -267,6 +298,8 @@ class Kernel {
   void done(std::uint32_t index);
   void done_with_error(std::uint32_t index, Errno error);
   void free_endpoint(std::uint32_t index);
+  /// A listener becomes an ordinary closed socket again.
+  void unlisten(int fd);
   /// The end of close(), after SO_LINGER has waited: nobody has the socket any more.
   void adjudge(std::uint32_t index, State before);
   [[nodiscard]] bool too_many_orphans(int shift) const;
@@ -291,6 +324,8 @@ class Kernel {
   [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, int key) const;
   bool try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index);
   bool queue_syn_data(Endpoint& e);
+  /// TCP_FASTOPEN_CONNECT with a cookie at hand: connect() says yes and sends nothing yet.
+  bool defer_fastopen(Endpoint& e);
   bool fastopen_synack(Endpoint& e, const Packet& p);
   void fire_fastopen_synack(Endpoint& e, std::uint32_t index);
 
@@ -301,6 +336,14 @@ class Kernel {
   }
   void because(Rule r) { step->because.push_back(r); }
   [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + config.tick_phase) / tick(); }
+  [[nodiscard]] Duration ticks_of_us(std::int64_t us) const {
+    const std::int64_t t = tick().count() / 1000;
+    return tick() * ((us + t - 1) / t);
+  }
+  [[nodiscard]] static std::int64_t us(ModelTime t) { return t.time_since_epoch() / std::chrono::microseconds{1}; }
+  [[nodiscard]] static std::int64_t us_between(ModelTime from, ModelTime to) {
+    return to > from ? us(to) - us(from) : 0;
+  }
   [[nodiscard]] std::int64_t second(ModelTime t) const { return t.time_since_epoch() / std::chrono::seconds{1}; }
 
   Pool<Endpoint> endpoints;

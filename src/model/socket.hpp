@@ -68,6 +68,17 @@ struct Piece {
 struct Hole {  ///< a run received beyond rcv_nxt
   SeqNum left, right;
   bool fin = false;
+  std::vector<std::uint8_t> data{};  ///< may be shorter: the rest is zeros
+};
+
+struct SackBlock {
+  SeqNum left, right;
+};
+
+/// CUBIC (RFC 9438) as Linux net/ipv4/tcp_cubic.c keeps it; times in ticks.
+struct Cubic {
+  std::uint32_t count = 0, last_max = 0, last_cwnd = 0, origin = 0, k = 0, acks = 0, tcp_cwnd = 0, delay_min = 0;
+  std::int64_t last_time = 0, epoch = 0;
 };
 
 enum class XmitTimer : std::uint8_t { kNone, kRetransmit, kLossProbe, kProbe0, kReorder };
@@ -80,11 +91,13 @@ struct AckState {
   std::uint16_t last_segment = 0;
   std::uint32_t rcv_mss = 536;
   Duration ato{};
-  ModelTime due = kNever;
+  ModelTime due = kNever;     ///< when the timer fires
+  std::int64_t due_tick = 0;  ///< what it was set to
   ModelTime last_received{};
 };
 
 struct Endpoint {
+  std::uint32_t self = 0xffffffff;  ///< its own slot; set by Kernel::new_endpoint()
   Tuple4 tuple;
   State state = State::kClose;
   int fd = -1;
@@ -126,7 +139,14 @@ struct Endpoint {
   bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
   std::uint32_t cwnd = 10, ssthresh = kInfiniteSsthresh, cwnd_count = 0, prior_ssthresh = 0, prior_cwnd = 0;
   std::uint32_t reordering = 3, dupacks = 0, delivered = 0, retrans_total = 0, prr_delivered = 0, prr_out = 0;
-  std::uint32_t undo_retrans = 0;
+  std::int32_t undo_retrans = -1;
+  std::uint32_t sacked_out = 0, lost_out = 0, retrans_out = 0, lost_total = 0;
+  std::uint32_t rack_last_delivered = 0, reord_seen = 0, dsack_dups = 0, max_packets_out = 0, cwnd_used = 0;
+  std::uint8_t rack_steps = 1, rack_persist = 0;
+  bool rack_advanced = false, rack_dsack_seen = false, cwnd_limited = false, sack_reneged = false;
+  SeqNum cwnd_usage_seq;
+  std::int64_t cwnd_tick = 0;  ///< snd_cwnd_stamp
+  Cubic cubic;
   SeqNum undo_marker, highest_sack;
   bool undo_possible = false, sack_seen = false;
   CaState ca = CaState::kOpen;
@@ -145,13 +165,19 @@ struct Endpoint {
   std::vector<Hole> holes;
   SeqNum dsack_left, dsack_right;
   bool dsack = false;
+  std::uint8_t num_sacks = 0;
+  std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
   std::uint8_t dup_ack_counter = 0, compressed = 0;
   SeqNum compressed_rcv_nxt, holes_last;
   std::uint32_t rcv_space = 0;
-  SeqNum rcv_space_seq;
+  SeqNum rcv_space_seq, rcv_rtt_seq;
+  std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
+  ModelTime rcv_rtt_at{};
   ModelTime rcv_space_at{};
   std::uint32_t rcv_memory = 0;  ///< truesize of what is unread
-  Bytes out, in;
+  Bytes out, in;      ///< `in` starts at copied_seq
+  SeqNum out_seq;     ///< of the first octet in `out`
+  SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;
   std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
   std::uint32_t segs_out = 0, segs_in = 0, data_segs_in = 0, data_segs_out = 0;
@@ -204,7 +230,7 @@ struct TimeWait {
 struct Listener {
   SocketAddress local;
   int fd = -1;
-  bool blocking = true, address_given = false;
+  bool blocking = true, address_given = false, port_given = false, snd_shut = false;
   Options opt;
   std::uint32_t backlog = 0, syn_queue = 0, young = 0;
   std::deque<std::uint32_t> accept_queue;  ///< endpoints
