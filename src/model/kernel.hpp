@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include "model/admission.hpp"
-#include "model/admission.hpp"
 #include "model/pool.hpp"
 #include "model/socket.hpp"
 #include "model/verdicts.hpp"
@@ -69,8 +68,6 @@ class Kernel {
   void release_port(std::uint16_t port, bool reuse);
   /// Takes over a TIME_WAIT socket in the way of `e`. False: the 4-tuple is in use.
   bool claim_tuple(Endpoint& e, bool port_chosen);
-  /// bytes to the end of the write queue, in pieces of one segment.
-  void append_unsent(Endpoint& e, std::uint32_t n, std::uint32_t mss, bool eor);
   [[nodiscard]] bool write_memory_free(const Endpoint& e) const;
   [[nodiscard]] std::vector<SocketView> sockets() const;
   [[nodiscard]] Handle handle_of(int fd) const {
