@@ -124,6 +124,7 @@ KernelProfile el6() {
   k.request_ack_limit = RequestAckLimit::kNone;
   k.stateless_ip_id = StatelessIpId::kZero;
   k.synack_counters = SynAckCounters::kNone;
+  k.syn_again = SynAgain::kResends;
   k.loss_probe = LossProbe::kNone;
   k.initial_window = 14600;
   k.rmem_max = 4194304;

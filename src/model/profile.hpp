@@ -51,6 +51,7 @@ enum class LossProbe : std::uint8_t { kNone, kTlp };
 enum class SynAckCounters : std::uint8_t { kNone, kTimeoutsAndRetrans, kAlsoSynRetrans };
 /// TW and TWKilled: when the wait ends, or (since each socket has its own timer) when it begins.
 enum class TimeWaitCounted : std::uint8_t { kAtEnd, kAtStart };
+enum class SynAgain : std::uint8_t { kResends, kRestartsTimer };  ///< the SYN of a known request
 enum class ResetTos : std::uint8_t { kCopied, kWithoutEcn };  ///< of a stateless RST
 enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
 enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
@@ -103,6 +104,7 @@ struct KernelProfile {
   TimeoutsCounted timeouts_counted = TimeoutsCounted::kEvery;
   SynAckCounters synack_counters = SynAckCounters::kAlsoSynRetrans;
   TimeWaitCounted time_wait_counted = TimeWaitCounted::kAtStart;
+  SynAgain syn_again = SynAgain::kRestartsTimer;
   ResetTos reset_tos = ResetTos::kWithoutEcn;
   LossProbe loss_probe = LossProbe::kTlp;
   SynAckOfSimultaneousOpen simultaneous_synack = SynAckOfSimultaneousOpen::kTaken;
