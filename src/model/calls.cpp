@@ -79,7 +79,7 @@ void Kernel::settle(std::uint32_t index) {
       e.linger_close = false;
       e.linger_at = kNever;
       std::erase_if(closing_fds, [&](const auto& c) { return c.second == index; });
-      adjudge(index, e.state);
+      adjudge(index);
       if (!endpoints.live(index)) return;
     }
   }
@@ -357,8 +357,9 @@ CallResult Kernel::start_connect(Endpoint& e, std::uint32_t index, const SocketA
   e.pmtu = remote.is_loopback() ? 65536u : config.mtu;
   e.advmss = advertised_mss(e.opt, remote.version);
   set_mss(e, e.pmtu);
-  // The window of a SYN counts on timestamps only if we offer them.
-  const std::uint32_t options = config.sysctls.tcp_timestamps != 0 ? kTimestampBytes : 0u;
+  first_rcv_mss(e);
+  // Timestamps take their room only where they were used before: 64240 in a SYN, 65160 in a SYN-ACK.
+  const std::uint32_t options = config.sysctls.tcp_timestamps != 0 && e.ts_recent_at != ModelTime{} ? kTimestampBytes : 0u;
   const Window w = initial_window(e.opt, e.advmss - options, config.sysctls.tcp_window_scaling != 0);
   e.rcv_wnd = w.rcv_wnd;
   e.window_clamp = w.clamp;
@@ -498,6 +499,7 @@ CallResult Kernel::close(int fd) {
   }
   close_endpoint(h.index);
   if (endpoints.live(h.index) && endpoints[h.index].linger_close) {
+    endpoints[h.index].fd = -1;
     closing_fds[fd] = h.index;
     settle(h.index);
     if (closing_fds.contains(fd)) return would_block();

@@ -149,6 +149,7 @@ class Kernel {
 
   // syn_sent.cpp
   void on_syn_sent(std::uint32_t index, const Packet& p);
+  [[nodiscard]] bool tsecr_of_syn(const Endpoint& e, const Packet& p) const;
 
   // synchronized.cpp: the checks of RFC 9293 3.10.7.4 in its order
   void on_synchronized(std::uint32_t index, const Packet& p);
@@ -157,7 +158,9 @@ class Kernel {
   Next check_syn(Endpoint& e, std::uint32_t index, const Packet& p);
   Next check_ack(Endpoint& e, std::uint32_t index, const Packet& p);
   Next check_state(Endpoint& e, std::uint32_t index, const Packet& p);
-  [[nodiscard]] bool paws_refuses(const Endpoint& e, const Packet& p) const;
+  enum class Paws : std::uint8_t { kPasses, kRefuses, kOldAck };
+  [[nodiscard]] Paws paws(const Endpoint& e, const Packet& p) const;
+  [[nodiscard]] bool newer_timestamp(const Endpoint& e, const Packet& p, std::int32_t slack) const;
   /// tcp_replace_ts_recent(): for on_ack(), once the ACK is neither old nor of unsent data.
   void store_timestamp(Endpoint& e, const Packet& p);
   /// tcp_send_dupack(): an ACK that tells a peer where we stand, with a DSACK for what it repeated.
@@ -168,6 +171,8 @@ class Kernel {
   /// May an answer to a useless segment leave? One per 500 ms. (Segments with data, unless SYN, are not limited: the
   /// caller's test.)
   bool ack_allowed(ModelTime& last, Mib skipped);
+  bool ack_allowed(ModelTime& last, Mib skipped, const Packet& p);  ///< data is never held back
+  void challenge_syn(Endpoint& e);
 
   // data.cpp
   void on_text(Endpoint& e, std::uint32_t index, const Packet& p);
@@ -226,7 +231,9 @@ class Kernel {
   void ack_probe(Endpoint& e);
 
   // output.cpp
+  /// Header, options and window of a segment; it is in step->sent. emit() counts it as new.
   Packet& emit(Endpoint& e, std::uint8_t flags, SeqNum seq);
+  Packet& build(Endpoint& e, std::uint8_t flags, SeqNum seq);
   void fill_options(const Endpoint& e, Packet& p) const;
   /// tcp_connect(): the SYN of write_seq (which it moves on) is queued in `sent`, leaves, and its timer starts.
   void send_syn(Endpoint& e);
@@ -295,10 +302,11 @@ class Kernel {
   void done(std::uint32_t index);
   void done_with_error(std::uint32_t index, Errno error);
   void free_endpoint(std::uint32_t index);
+  void drop_unsent(Endpoint& e);
   /// A listener becomes an ordinary closed socket again.
   void unlisten(int fd);
   /// The end of close(), after SO_LINGER has waited: nobody has the socket any more.
-  void adjudge(std::uint32_t index, State before);
+  void adjudge(std::uint32_t index);
   [[nodiscard]] bool too_many_orphans(int shift) const;
   void disconnect_endpoint(std::uint32_t index, Rule why);
   void time_wait(std::uint32_t index, State substate, Duration length);
@@ -324,6 +332,10 @@ class Kernel {
   /// TCP_FASTOPEN_CONNECT with a cookie at hand: connect() says yes and sends nothing yet.
   bool defer_fastopen(Endpoint& e);
   bool fastopen_synack(Endpoint& e, const Packet& p);
+  /// reqsk_fastopen_remove(): the request behind a Fast Open child, if it has one, is no longer needed.
+  void forget_fastopen_request(Endpoint& e);
+  /// tcp_rcv_synrecv_state_fastopen(): the third ACK of a Fast Open child.
+  void fastopen_established(Endpoint& e);
   void fire_fastopen_synack(Endpoint& e, std::uint32_t index);
 
   // Bookkeeping

@@ -125,6 +125,9 @@ struct Endpoint {
   std::uint8_t scaling = 128;  ///< share of the buffer that is window, of 256
 
   std::uint32_t ts_recent = 0, ts_offset = 0, last_tsecr = 0;
+  std::uint32_t first_syn_tsval = 0;  ///< of the first SYN we sent, whether it carried one or not
+  bool ecn_offered = false;           ///< our SYN asked for ECN
+  bool write_pending = false;         ///< a blocking write waits for the handshake
   bool ts_seen = false;
   ModelTime ts_recent_at{};
   SeqNum last_ack_sent;
