@@ -122,7 +122,7 @@ class Kernel {
   void fire_request(std::uint32_t index);
   void fire_table(std::uint32_t listener);
   /// One timeout of a request, of `allowed` before it is given up; false: it is gone.
-  bool request_timeout(std::uint32_t index, int allowed);
+  bool time_out(std::uint32_t index, int allowed);
   [[nodiscard]] int synack_limit(const Listener& l) const;
   /// A closed listener (fd -1, not in `listening`). Table kernels drop its requests at once; in the hash they
   /// stay until their timer or a packet finds them, and the slot with them.

@@ -280,8 +280,10 @@ void Kernel::take_third_ack(std::uint32_t index, const Packet& p) {
   if (e.neg.timestamps && p.has(Opt::kTimestamps) && !after(p.seq, r.irs + 1)) e.ts_recent = p.tsval;
   // tcp_synack_rtt_meas(): RFC 6298 3, no sample from what was repeated.
   if (r.retransmitted == 0) {
-    rtt_sample(e, (now - r.synack_sent_at) / std::chrono::microseconds{1});
-    set_rto(e);
+    AckWork work;
+    work.syn_acked = true;
+    const std::int64_t round_trip = us_between(r.synack_sent_at, now);
+    update_rtt(e, round_trip, -1, round_trip, work);
   }
   remove_request(index);
   accept_now(owner, child);
@@ -291,7 +293,7 @@ void Kernel::take_third_ack(std::uint32_t index, const Packet& p) {
 // Linux tcp_create_openreq_child(), tcp_v4_syn_recv_sock().
 std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   const Listener& l = listeners[r.listener.index];
-  const std::uint32_t child = endpoints.take();
+  const std::uint32_t child = new_endpoint();
   Endpoint& e = endpoints[child];
   e.tuple = r.tuple;
   e.opt = l.opt;
@@ -303,6 +305,8 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.irs = r.irs;
   e.snd_una = e.snd_nxt = e.snd_sml = e.write_seq = e.pushed_seq = r.iss + 1;
   e.rcv_nxt = e.rcv_wup = e.copied_seq = r.irs + 1;
+  e.out_seq = e.snd_up = r.iss + 1;
+  e.rcv_rtt_seq = e.rcv_space_seq = r.irs + 1;
   e.snd_wl1 = r.irs;
   if (!e.neg.window_scaling) e.neg.snd_wscale = e.neg.rcv_wscale = 0;
   e.snd_wnd = std::uint32_t{p.window} << e.neg.snd_wscale;
@@ -319,6 +323,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.last_ack_sent = e.rcv_nxt;
   e.ip_id = static_cast<std::uint16_t>(hash(r.tuple, config.seed ^ 0x1d) + r.iss.raw());
   e.rto = config.kernel.initial_rto;
+  e.reordering = static_cast<std::uint32_t>(config.sysctls.tcp_reordering);
   e.cwnd = static_cast<std::uint32_t>(config.kernel.initial_cwnd);
   e.created = e.lsndtime = e.ack.last_received = now;
   e.retrans_total = r.retransmitted;
@@ -346,7 +351,7 @@ int Kernel::synack_limit(const Listener& l) const {
 }
 
 // Linux reqsk_timer_handler(), and of older kernels the body of inet_csk_reqsk_queue_prune().
-bool Kernel::request_timeout(std::uint32_t index, int allowed) {
+bool Kernel::time_out(std::uint32_t index, int allowed) {
   Request& r = requests[index];
   Listener& l = listeners[r.listener.index];
   const KernelProfile& kernel = config.kernel;
@@ -378,7 +383,7 @@ void Kernel::fire_request(std::uint32_t index) {
     because(Rule::kOrphanedRequest);
     return remove_request(index);
   }
-  if (request_timeout(index, synack_limit(l))) requeue({Kind::kRequest, index});
+  if (time_out(index, synack_limit(l))) requeue({Kind::kRequest, index});
 }
 
 // Linux up to 4.3 inet_csk_reqsk_queue_prune(): a hand goes round the table, some buckets at each tick, so that it
@@ -395,7 +400,7 @@ void Kernel::fire_table(std::uint32_t listener) {
   do {
     const std::vector<std::uint32_t> bucket = l.table[hand];
     for (const std::uint32_t request : bucket)
-      if (now >= requests[request].expires) request_timeout(request, allowed);
+      if (now >= requests[request].expires) time_out(request, allowed);
     hand = (hand + 1) & (size - 1);
   } while (--budget > 0);
   l.hand = hand;

@@ -7,20 +7,7 @@
 
 namespace tcpwhy::model {
 
-namespace {
-
 using Flag = wire::Flag;
-
-/// Linux tcp_acceptable_seq(): snd_nxt, or the end of the peer's window if that shrank below it by more than a
-/// window field can say.
-SeqNum acceptable_seq(const Endpoint& e) {
-  const SeqNum end = e.snd_una + e.snd_wnd;
-  if (!before(end, e.snd_nxt)) return e.snd_nxt;
-  if (e.neg.window_scaling && distance(end, e.snd_nxt) < (1u << e.neg.rcv_wscale)) return e.snd_nxt;
-  return end;
-}
-
-}  // namespace
 
 // Linux net/ipv4/ip_output.c ip_send_unicast_reply(): DF as a fresh socket has it. With DF the ID says nothing,
 // but kernels of 3.10 to 4.12 filled it in all the same.
