@@ -187,6 +187,19 @@ class Kernel {
   void ack_was_sent(Endpoint& e);
   void after_read(Endpoint& e, std::uint32_t copied);
   void wake(const Endpoint& e);
+  void out_of_order(Endpoint& e, const Packet& p);
+  /// What the hole's filling put in order: tcp_ofo_queue.
+  void take_holes(Endpoint& e, std::uint32_t index);
+  void say_duplicate(Endpoint& e, SeqNum left, SeqNum right);
+  /// tcp_send_dupack: an ACK at once for a segment that is outside the window.
+  void send_duplicate_ack(Endpoint& e, const Packet& p);
+  void measure_rcv_rtt(Endpoint& e);
+  void incr_quick_acks(Endpoint& e, int most);
+  void check_ecn(Endpoint& e, const Packet& p);
+  void send_compressed(Endpoint& e);
+  [[nodiscard]] bool interactive(const Endpoint& e) const {
+    return e.ack.pingpong >= config.kernel.pingpong_threshold;
+  }
 
   // window.cpp
   [[nodiscard]] std::uint32_t full_space(const Endpoint& e) const;
@@ -195,6 +208,10 @@ class Kernel {
   [[nodiscard]] std::uint32_t wanted_window(Endpoint& e) const;
   std::uint16_t select_window(Endpoint& e);
   void grow_window(Endpoint& e, std::uint32_t payload);
+  [[nodiscard]] static std::uint32_t truesize(std::uint32_t payload);
+  void adjust_space(Endpoint& e);
+  void clamp_window(Endpoint& e, std::uint32_t to);
+  bool has_room(Endpoint& e, std::uint32_t payload);
 
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
@@ -313,6 +330,8 @@ class Kernel {
   void on_time_wait(std::uint32_t index, const Packet& p);
   void on_fin_wait2_mini(TimeWait& tw, std::uint32_t index, const Packet& p);
   void end_time_wait(std::uint32_t index);
+  /// Gone from every table, uncounted.
+  void forget_time_wait(std::uint32_t index);
   enum class TwAck : std::uint8_t { kInOrder, kOutOfWindow };
   void send_time_wait_ack(const TimeWait& tw, const Packet& offender, TwAck kind);
   void restart_time_wait(std::uint32_t index, Duration length);

@@ -193,10 +193,7 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
                     !(p.rst() && request_timeout(kernel, r.timeouts) >= kPawsMsl);
   const bool tsecr = stamped && kernel.paws_counters == PawsCounters::kSplit && r.neg.timestamps && p.tsecr != 0 &&
                      (before(SeqNum{p.tsecr}, SeqNum{r.sent_tsval}) || after(SeqNum{p.tsecr}, SeqNum{r.last_tsval}));
-  const auto answer_allowed = [&] {
-    if (p.length() != 0 && !p.syn()) return true;
-    return ack_allowed(r.answered_at, Mib::kTCPACKSkippedSynRecv);
-  };
+  const auto answer_allowed = [&] { return ack_allowed(r.answered_at, Mib::kTCPACKSkippedSynRecv, p); };
 
   const std::uint8_t kinds = p.flags & (Flag::kRst | Flag::kSyn | Flag::kAck);
   if (p.seq == r.irs && kinds == Flag::kSyn && !paws) {

@@ -86,7 +86,7 @@ enum class XmitTimer : std::uint8_t { kNone, kRetransmit, kLossProbe, kProbe0, k
 enum class Urgent : std::uint8_t { kNone, kNotYet, kValid, kRead };
 
 struct AckState {
-  bool scheduled = false, timer = false, pushed = false, pushed2 = false, now = false;
+  bool scheduled = false, timer = false, pushed = false, pushed2 = false, now = false, no_memory = false;
   std::uint8_t quick = 0, pingpong = 0;
   std::uint16_t last_segment = 0;
   std::uint32_t rcv_mss = 536;
@@ -226,7 +226,9 @@ struct TimeWait {
   std::uint8_t rcv_wscale = 0;
   bool timestamps = false, reuse = false;
   ModelTime ts_recent_at{}, entered{}, ends = kNever, queued_at = kNever, answered_at = ModelTime::min();
-  std::int64_t stamp_second = 0;
+  Duration length{};  ///< of TIME_WAIT itself: 60 s, or 3.5 RTO by tcp_tw_recycle
+  Duration shortest{};  ///< 3.5 RTO
+  bool killed = false;  ///< so short that TWKilled counts it
   std::uint8_t tos = 0;
 };
 
