@@ -3,6 +3,7 @@
 // wire brings, timers.cpp what time brings; the rest is what these three share.
 
 #include <unordered_map>
+#include <utility>
 
 #include "model/admission.hpp"
 #include "model/pool.hpp"
@@ -52,7 +53,13 @@ class Kernel {
   CallResult destroy(int fd);
   CallResult setsockopt(int fd, SocketOption option, std::int64_t value);
   CallResult getsockopt(int fd, SocketOption option);
+  CallResult recv_urgent(Endpoint& e, std::uint64_t bytes, std::uint32_t flags, std::vector<std::uint8_t>* data);
   CallResult poll(int fd);
+  CallResult siocinq(int fd);
+  CallResult siocoutq(int fd);
+  CallResult siocoutqnsd(int fd);
+  [[nodiscard]] std::uint32_t readable_run(const Endpoint& e) const;
+  [[nodiscard]] std::uint32_t sndbuf_of(const Endpoint& e) const;
   std::optional<TcpInfo> tcp_info(int fd);
   Options* options_of(int fd);
   Endpoint* endpoint_of(int fd);
@@ -307,6 +314,10 @@ class Kernel {
   void write_error(Endpoint& e, std::uint32_t index, Rule why);
   void start_keepalive(Endpoint& e, Duration d);
   [[nodiscard]] Duration keepalive_after(const Endpoint& e) const;
+  /// TCP_KEEPIDLE or the sysctl: keepalive_time_when().
+  [[nodiscard]] Duration keepalive_idle(const Endpoint& e) const {
+    return std::chrono::seconds{e.opt.keep_idle_s != 0 ? e.opt.keep_idle_s : config.sysctls.tcp_keepalive_time};
+  }
   [[nodiscard]] Duration clamp_rto_to_user_timeout(const Endpoint& e) const;
   [[nodiscard]] Duration rto_max() const { return std::chrono::milliseconds{config.sysctls.tcp_rto_max_ms}; }
   [[nodiscard]] Duration rto_min() const { return std::chrono::microseconds{config.sysctls.tcp_rto_min_us}; }
@@ -347,6 +358,10 @@ class Kernel {
   // fastopen.cpp
   [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, int key) const;
   bool try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index);
+  /// tcp_sendmsg_fastopen(), and what follows it in sendmsg(): MSG_FASTOPEN, or the first write after a
+  /// deferred connect(), for which `to` is empty.
+  CallResult fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
+                           std::span<const std::uint8_t> data);
   bool queue_syn_data(Endpoint& e);
   /// TCP_FASTOPEN_CONNECT with a cookie at hand: connect() says yes and sends nothing yet.
   bool defer_fastopen(Endpoint& e);

@@ -111,6 +111,7 @@ struct Endpoint {
   bool address_given = false;      ///< bind() named an address; `bound`: a port
   Urgent urgent_state = Urgent::kNone;
   std::uint8_t urgent_byte = 0;
+  std::uint8_t fastopen_client_fail = 0;
   Errno error = Errno::kNone, soft_error = Errno::kNone;
   Options opt;
   Negotiated neg;
