@@ -350,6 +350,8 @@ CallResult Kernel::start_connect(Endpoint& e, std::uint32_t index, const SocketA
   e.hashed = true;
   if (e.write_seq == SeqNum{}) e.write_seq = new_isn(e.tuple);
   e.ts_offset = new_ts_offset(e.tuple);
+  e.first_syn_tsval = clock_tsval(e.ts_offset);
+  e.ecn_offered = config.sysctls.tcp_ecn == 1;
   e.ip_id = static_cast<std::uint16_t>(mix(hash(e.tuple, config.seed) + static_cast<std::uint64_t>(now.time_since_epoch().count())));
 
   e.iss = e.write_seq;
@@ -391,7 +393,6 @@ CallResult Kernel::connect(int fd, const SocketAddress& to) {
     if (!r.ok()) return r;
     if (e->opt.fastopen_connect && defer_fastopen(*e)) return done_with(0);
     send_syn(*e);
-    because(Rule::kConnect);
     settle(index);
     // On loopback the answer may have come while the call was still inside.
     if (e->state == State::kSynSent || e->state == State::kSynRecv)
@@ -481,7 +482,6 @@ CallResult Kernel::shutdown(int fd, Shutdown how) {
   // tcp_shutdown(): RFC 9293 3.10.4. SYN_RECV waits for its ACK.
   if (write && (e.state == State::kEstablished || e.state == State::kCloseWait)) {
     set_state(e, e.state == State::kEstablished ? State::kFinWait1 : State::kLastAck);
-    because(Rule::kFinSent);
     queue_fin(e);
   }
   wake(e);

@@ -64,6 +64,8 @@ void Kernel::drop_unsent(Endpoint& e) {
   e.unsent.clear();
   e.unsent_head = 0;
   e.out = {};
+  e.out_seq = e.write_seq;
+  e.sacked_out = e.lost_out = e.retrans_out = 0;
   e.backoff = 0;
 }
 
@@ -95,12 +97,10 @@ void Kernel::close_endpoint(std::uint32_t index) {
       case State::kEstablished:
       case State::kSynRecv:
         set_state(e, State::kFinWait1);
-        because(Rule::kFinSent);
         queue_fin(e);
         break;
       case State::kCloseWait:
         set_state(e, State::kLastAck);
-        because(Rule::kFinSent);
         queue_fin(e);
         break;
       case State::kSynSent:

@@ -76,6 +76,7 @@ class Kernel {
   /// Takes over a TIME_WAIT socket in the way of `e`. False: the 4-tuple is in use.
   bool claim_tuple(Endpoint& e, bool port_chosen);
   [[nodiscard]] bool write_memory_free(const Endpoint& e) const;
+  [[nodiscard]] std::uint64_t write_room(const Endpoint& e, std::uint64_t bytes) const;
   [[nodiscard]] std::vector<SocketView> sockets() const;
   [[nodiscard]] Handle handle_of(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)] : Handle{};
@@ -354,6 +355,11 @@ class Kernel {
 
   // icmp.cpp
   void on_icmp(const Packet& p);
+  void icmp_to_request(std::uint32_t index, const Packet& p);
+  void lower_mtu(Endpoint& e, const Packet& p);
+  void undo_backoff(Endpoint& e, std::uint32_t index, const Packet& p);
+  /// Of the way to a peer: the link's, loopback's, or what ICMP said.
+  [[nodiscard]] std::uint32_t path_mtu(const Address& remote) const;
 
   // fastopen.cpp
   [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, int key) const;
@@ -412,6 +418,7 @@ class Kernel {
     std::uint32_t tsval = 0;
     std::int64_t second = 0;
   };
+  std::unordered_map<std::uint64_t, std::uint32_t> learned_mtu;  ///< by hashed address
   std::unordered_map<std::uint64_t, Stamp> stamps;  ///< tw_recycle, by hashed address
   struct FastOpenMemory {
     std::vector<std::uint8_t> cookie;

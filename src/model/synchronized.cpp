@@ -309,7 +309,6 @@ Next Kernel::check_state(Endpoint& e, std::uint32_t index, const Packet& p) {
       first_rcv_mss(e);
       if (e.snd_shut) {
         set_state(e, State::kFinWait1);
-        because(Rule::kFinSent);
         queue_fin(e);
       }
       return Next::kGoOn;
