@@ -356,8 +356,8 @@ CallResult Kernel::start_connect(Endpoint& e, std::uint32_t index, const SocketA
 
   e.iss = e.write_seq;
   e.neg = {};
-  e.pmtu = remote.is_loopback() ? 65536u : config.mtu;
-  e.advmss = advertised_mss(e.opt, remote.version);
+  e.pmtu = path_mtu(remote);
+  e.advmss = advertised_mss(e.opt, remote);
   set_mss(e, e.pmtu);
   first_rcv_mss(e);
   // Timestamps take their room only where they were used before: 64240 in a SYN, 65160 in a SYN-ACK.

@@ -137,7 +137,7 @@ Next Kernel::try_cookie(std::uint32_t listener, const Packet& p) {
   r.syn_tos = p.tos;
   r.created = now;
   r.ts_recent = r.neg.timestamps ? p.tsval : 0;
-  r.advmss = advertised_mss(l.opt, p.source.version);
+  r.advmss = advertised_mss(l.opt, p.source);
   const std::uint8_t old_scale = r.neg.rcv_wscale;
   const Window w = initial_window(l.opt, *mss, r.neg.window_scaling);
   r.rcv_wnd = w.rcv_wnd;

@@ -147,7 +147,7 @@ class Kernel {
   [[nodiscard]] Negotiated read_options(const Packet& syn, const Options& opt) const;
   void bound_window(Endpoint& e);
   void first_rcv_mss(Endpoint& e) const;
-  [[nodiscard]] std::uint16_t advertised_mss(const Options& opt, std::uint8_t version) const;
+  [[nodiscard]] std::uint16_t advertised_mss(const Options& opt, const Address& remote) const;
   void negotiate_request(Request& r, const Packet& syn, const Options& opt);
   void open_window(Request& r, const Options& opt);
   void set_mss(Endpoint& e, std::uint32_t pmtu);

@@ -39,9 +39,10 @@ std::uint32_t Kernel::rcvbuf_of(const Options& opt) const {
 }
 
 // Linux dst_metric_advmss(), tcp_mss_clamp(): what fits the link, at least 256, or less by TCP_MAXSEG.
-std::uint16_t Kernel::advertised_mss(const Options& opt, std::uint8_t version) const {
-  const std::uint32_t headers = ip_header(version) + kTcpHeader;
-  const std::uint32_t room = config.mtu > headers ? config.mtu - headers : 0u;
+std::uint16_t Kernel::advertised_mss(const Options& opt, const Address& remote) const {
+  const std::uint32_t headers = ip_header(remote.version) + kTcpHeader;
+  const std::uint32_t mtu = path_mtu(remote);
+  const std::uint32_t room = mtu > headers ? mtu - headers : 0u;
   const std::uint32_t mss = std::clamp(room, 256u, 65535u - headers);
   return static_cast<std::uint16_t>(opt.user_mss && opt.user_mss < mss ? opt.user_mss : mss);
 }
@@ -96,7 +97,7 @@ void Kernel::negotiate_request(Request& r, const Packet& syn, const Options& opt
 
 // Linux net/ipv4/tcp_minisocks.c tcp_openreq_init_rwin().
 void Kernel::open_window(Request& r, const Options& opt) {
-  r.advmss = advertised_mss(opt, r.tuple.local.version);
+  r.advmss = advertised_mss(opt, r.tuple.remote);
   const std::uint32_t options = r.neg.timestamps ? kTimestampBytes : 0;
   const Window w = initial_window(opt, r.advmss - options, r.neg.window_scaling);
   r.rcv_wnd = w.rcv_wnd;

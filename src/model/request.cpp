@@ -323,6 +323,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.reordering = static_cast<std::uint32_t>(config.sysctls.tcp_reordering);
   e.cwnd = static_cast<std::uint32_t>(config.kernel.initial_cwnd);
   e.created = e.lsndtime = e.ack.last_received = now;
+  e.first_syn_tsval = r.sent_tsval;
   e.retrans_total = r.retransmitted;
   if (r.timeouts > 0) {
     e.total_rto = r.timeouts;
@@ -330,7 +331,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
     e.retrans_stamp = r.synack_sent_at;
   }
   if (p.payload_bytes >= kMssDefault) e.ack.last_segment = static_cast<std::uint16_t>(p.payload_bytes);
-  set_mss(e, config.mtu);
+  set_mss(e, path_mtu(e.tuple.remote));
   e.advmss = r.advmss;
   first_rcv_mss(e);
   hold_port(e.tuple.local_port, e.opt.reuse);
