@@ -338,7 +338,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.port_held = true;
   hash_in({Kind::kEndpoint, child}, e.tuple);
   e.hashed = true;
-  if (e.opt.keepalive) start_keepalive(e, keepalive_after(e));
+  if (e.opt.keepalive) start_keepalive(e, keepalive_idle(e));
   count(Mib::kPassiveOpens);
   return child;
 }
