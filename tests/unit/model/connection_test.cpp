@@ -174,7 +174,9 @@ TEST(Close, DataAfterItIsReset) {
     ASSERT_EQ(a.step.sent.size(), 1u);
     EXPECT_EQ(a.step.sent[0].flags, Flag::kFin | Flag::kAck);
     const std::uint32_t next = a.iss.raw() + 2;
-    if (fin_acked) EXPECT_TRUE(a.in(a.segment(Flag::kAck, 1001, next)).empty());
+    if (fin_acked) {
+      EXPECT_TRUE(a.in(a.segment(Flag::kAck, 1001, next)).empty());
+    }
     const auto out = a.in(a.segment(Flag::kAck | Flag::kPsh, 1001, fin_acked ? next : next - 1, 10));
     ASSERT_EQ(out.size(), 1u);
     EXPECT_EQ(out[0].flags, Flag::kRst);
