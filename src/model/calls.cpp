@@ -393,6 +393,7 @@ CallResult Kernel::connect(int fd, const SocketAddress& to) {
     if (!r.ok()) return r;
     if (e->opt.fastopen_connect && defer_fastopen(*e)) return done_with(0);
     send_syn(*e);
+    if (e->opt.fastopen_connect) ask_cookie(*e);
     settle(index);
     // On loopback the answer may have come while the call was still inside.
     if (e->state == State::kSynSent || e->state == State::kSynRecv)

@@ -32,6 +32,7 @@ bool carries_new_data(const Endpoint& e, const Packet& p) {
 void Kernel::on_synchronized(std::uint32_t index, const Packet& p) {
   Endpoint& e = endpoints[index];
   e.saw_ts = e.neg.timestamps && p.has(Opt::kTimestamps);
+  if (e.fastopen_child && check_fastopen(e, index, p) == Next::kDone) return;
   if (!p.has_ack() && !p.rst() && !p.syn()) {
     because(Rule::kNoAckFlag);
     return;
