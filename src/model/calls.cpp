@@ -293,9 +293,7 @@ bool Kernel::claim_tuple(Endpoint& e, bool port_chosen) {
   e.ts_recent = tw.ts_recent;
   e.ts_recent_at = tw.ts_recent_at;
   count(Mib::kTWRecycled);
-  hash_out(other, tw.tuple);
-  release_port(tw.tuple.local_port, tw.reuse);
-  time_waits.give_back(other.index);
+  forget_time_wait(other.index);
   return true;
 }
 
