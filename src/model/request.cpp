@@ -230,7 +230,7 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
   // RFC 5961 3.2 for a request.
   if (rst_by_seq && p.seq != rcv_nxt) {
     because(Rule::kRstChallenged);
-    if (!answer_allowed()) return;
+    if (!ack_allowed(r.answered_at, Mib::kTCPACKSkippedChallenge)) return;
     count(Mib::kTCPChallengeACK);
     return send_request_ack(r, p);
   }
