@@ -38,6 +38,7 @@ KernelProfile v5_15() {
   k.name = "5.15";
   k.reuse_mini = ReuseMini::kTaken;
   k.pingpong_threshold = 3;
+  k.old_ack_window = OldAckWindow::kLargestSeen;
   k.challenge_limit = ChallengeLimit::kRandomised;
   k.challenge_ack_limit = 1000;
   k.simultaneous_synack = SynAckOfSimultaneousOpen::kChallenged;
