@@ -67,7 +67,8 @@ TEST(Request, IsGivenUpEarlierInACrowdOfOldOnes) {
   peer.listen(8);
   for (std::uint16_t i = 0; i < 9; ++i) peer.open(static_cast<std::uint16_t>(4001 + i));
   peer.wait(60s);
-  EXPECT_EQ(peer.sent.size(), 27u);  // at 0, 1 and 3 s
+  // Measured on 6.18: five go after their third SYN-ACK; then the queue is crowded no more, and four stay to the end.
+  EXPECT_EQ(peer.sent.size(), 39u);
   EXPECT_TRUE(peer.fired(Rule::kRequestAged));
 
   Peer calm;
@@ -294,7 +295,7 @@ TEST(Cookie, ThatIsWrongIsCountedAndAnsweredByRst) {
   Peer peer{"6.18", [](HostConfig& c) { c.sysctls.tcp_syncookies = 2; }};
   peer.listen(5);
   const SeqNum isn = peer.open(4001);
-  const auto answers = peer.arrives(4001, kA, Peer::kIsn + 1, isn + 2);
+  const auto answers = peer.arrives(4001, kA, Peer::kIsn + 1, isn + 778);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].flags, kR);
   EXPECT_EQ(peer.count(Mib::kSyncookiesFailed), 1u);
