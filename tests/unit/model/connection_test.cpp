@@ -80,7 +80,7 @@ TEST(Connection, CarriesDataBothWaysAndCloses) {
   EXPECT_EQ(p.server.recv(p.now, s, 100, 0, nullptr, p.step).value, 0);
   p.done(p.server.close(p.now, s, p.step));
   p.run(10ms);
-  ASSERT_GE(p.seen.size(), 4u);
+  ASSERT_GE(p.seen.size(), 3u);  // the ACK of the FIN waits for company and travels with the other FIN
   EXPECT_EQ(flags(p.seen[0]), Flag::kFin | Flag::kAck);
   EXPECT_EQ(flags(p.seen[p.seen.size() - 2]), Flag::kFin | Flag::kAck);
   EXPECT_EQ(flags(p.seen.back()), Flag::kAck);
