@@ -1,6 +1,7 @@
 #pragma once
 // Two hosts and a wire, or one host and a hand-made peer, for tests that read as a conversation.
 
+#include <algorithm>
 #include <deque>
 
 #include "model/host.hpp"
