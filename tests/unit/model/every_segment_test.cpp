@@ -127,7 +127,7 @@ const std::map<Mib, std::set<Rule>> kMovers = {
     {Mib::kAttemptFails, {Rule::kRequestReset, Rule::kRequestSynReset, Rule::kRstAccepted, Rule::kRstInWindow, Rule::kSynSentRefused,
                           Rule::kSynAborts}},
     {Mib::kEmbryonicRsts, {Rule::kRequestReset, Rule::kRequestSynReset, Rule::kAbortOnOverflow}},
-    {Mib::kEstabResets, {Rule::kRstAccepted, Rule::kRstInWindow, Rule::kSynAborts}},
+    {Mib::kEstabResets, {Rule::kRstAccepted, Rule::kRstInWindow, Rule::kSynAborts, Rule::kDataAfterClose}},
     {Mib::kPassiveOpens, {Rule::kRequestBecomesChild, Rule::kCookieValid}},
     {Mib::kActiveOpens, {}},
     {Mib::kListenOverflows, {Rule::kAcceptQueueFull, Rule::kThirdAckIgnored, Rule::kAbortOnOverflow}},
