@@ -293,9 +293,7 @@ bool Kernel::claim_tuple(Endpoint& e, bool port_chosen) {
   e.ts_recent = tw.ts_recent;
   e.ts_recent_at = tw.ts_recent_at;
   count(Mib::kTWRecycled);
-  hash_out(other, tw.tuple);
-  release_port(tw.tuple.local_port, tw.reuse);
-  time_waits.give_back(other.index);
+  forget_time_wait(other.index);
   return true;
 }
 
@@ -393,6 +391,7 @@ CallResult Kernel::connect(int fd, const SocketAddress& to) {
     if (!r.ok()) return r;
     if (e->opt.fastopen_connect && defer_fastopen(*e)) return done_with(0);
     send_syn(*e);
+    if (e->opt.fastopen_connect) ask_cookie(*e);
     settle(index);
     // On loopback the answer may have come while the call was still inside.
     if (e->state == State::kSynSent || e->state == State::kSynRecv)

@@ -268,7 +268,7 @@ std::optional<TcpInfo> Kernel::tcp_info(int fd) {
   i.backoff = e.backoff;
   i.options = static_cast<std::uint8_t>((e.neg.timestamps ? 1 : 0) | (e.neg.sack ? 2 : 0) | (e.neg.window_scaling ? 4 : 0) |
                                         (e.neg.ecn ? 8 : 0) | (e.ecn_seen ? 16 : 0) | (e.syn_data_acked ? 32 : 0) |
-                                        (e.fastopen_child ? 128 : 0));
+                                        (e.was_fastopen_child ? 128 : 0));
   if (e.neg.window_scaling) {
     i.snd_wscale = e.neg.snd_wscale;
     i.rcv_wscale = e.neg.rcv_wscale;

@@ -133,6 +133,7 @@ Next Kernel::try_cookie(std::uint32_t listener, const Packet& p) {
   r.neg.mss_clamp = *mss;
   r.listener = {Kind::kListener, listener};
   r.irs = p.seq - 1;
+  r.rcv_nxt = p.seq;
   r.iss = p.ack - 1;
   r.syn_tos = p.tos;
   r.created = now;

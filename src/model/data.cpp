@@ -455,15 +455,6 @@ void Kernel::say_duplicate(Endpoint& e, SeqNum left, SeqNum right) {
   e.dsack_right = right;
 }
 
-void Kernel::send_duplicate_ack(Endpoint& e, const Packet& p) {
-  if (p.length() != 0 && before(p.seq, e.rcv_nxt)) {
-    count(Mib::kDelayedACKLost);
-    quick_acks(e, kMaxQuickAcks);
-    say_duplicate(e, p.seq, after(p.end(), e.rcv_nxt) ? e.rcv_nxt : p.end());
-  }
-  send_ack(e);
-}
-
 // ---------------------------------------------------------------------------------------------------------
 // Acknowledging
 

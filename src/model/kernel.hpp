@@ -199,8 +199,6 @@ class Kernel {
   /// What the hole's filling put in order: tcp_ofo_queue.
   void take_holes(Endpoint& e, std::uint32_t index);
   void say_duplicate(Endpoint& e, SeqNum left, SeqNum right);
-  /// tcp_send_dupack: an ACK at once for a segment that is outside the window.
-  void send_duplicate_ack(Endpoint& e, const Packet& p);
   void measure_rcv_rtt(Endpoint& e);
   void incr_quick_acks(Endpoint& e, int most);
   void check_ecn(Endpoint& e, const Packet& p);
@@ -225,16 +223,20 @@ class Kernel {
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
   /// tcp_ack(). kRefused: unsent or far too old; it names its rule, the challenge is check_ack()'s to send.
   AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {
-    bool advanced = false, data_acked = false, syn_acked = false, set_timer = false, window_update = false;
-    bool dup = false, sacked_new = false, dsack = false, orig_sacked = false, retrans_acked = false;
-    std::uint32_t newly_delivered = 0, newly_acked_packets = 0, prior_in_flight = 0;
-    std::int64_t rtt_us = -1, sack_rtt_us = -1;
-    SeqNum prior_una;
+    bool data = false, window_update = false, data_acked = false, syn_acked = false, retrans_acked = false,
+         sacked = false, ece = false, lost_retrans = false, orig_sacked = false, advanced = false, dsack = false,
+         set_timer = false, reneging = false, maybe_delayed = false, dsack_tlp = false;
+    SeqNum prior_una, reord;
+    std::uint32_t sack_delivered = 0, prior_delivered = 0;
+    ModelTime first_sack{}, last_sack{};  ///< when what is newly SACKed was sent
+    [[nodiscard]] bool acked() const { return data_acked || syn_acked; }
+    [[nodiscard]] bool not_dup() const { return data || window_update || acked(); }
   };
   void clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack);
   void take_sack(Endpoint& e, const Packet& p, AckWork& w);
-  void rtt_sample(Endpoint& e, std::int64_t us);
+  void rtt_sample(Endpoint& e, std::int64_t sample_us);
   void set_rto(Endpoint& e);
   enum class Resend : std::uint8_t { kNothing, kLost, kNew };
   Resend recover(Endpoint& e, AckWork& w, std::uint32_t dupacks);
@@ -243,6 +245,9 @@ class Kernel {
   void fire_reorder(Endpoint& e);
   void enter_recovery(Endpoint& e, bool ece);
   void enter_cwr(Endpoint& e);
+  /// tcp_retransmit_skb: the piece at `at` of e.sent again, counted as on its way.
+  bool resend(Endpoint& e, std::size_t at);
+  [[nodiscard]] std::uint32_t ssthresh_now(const Endpoint& e) const;
   void mark_lost(Endpoint& e, Piece& piece);
   void tlp_ack(Endpoint& e, SeqNum ack, const AckWork& w);
   void restart_after_idle(Endpoint& e);
@@ -250,6 +255,10 @@ class Kernel {
   bool update_rtt(Endpoint& e, std::int64_t seq_us, std::int64_t sack_us, std::int64_t ca_us, const AckWork& w);
   /// What is in flight was too big for the path: it is cut anew and sent again. tcp_simple_retransmit.
   void simple_retransmit(Endpoint& e);
+  void rack_advance(Endpoint& e, const Piece& piece);
+  void see_reordering(Endpoint& e, SeqNum low, Mib counter, SeqNum fack);
+  void check_reno_reordering(Endpoint& e, std::uint32_t addend);
+  [[nodiscard]] bool echo_before(const Endpoint& e, ModelTime t) const;
   void enter_loss(Endpoint& e);
   void retransmit_lost(Endpoint& e);
   [[nodiscard]] std::uint32_t in_flight(const Endpoint& e) const;
@@ -313,6 +322,7 @@ class Kernel {
   bool gave_up(Endpoint& e, std::uint32_t index);
   [[nodiscard]] bool timed_out(const Endpoint& e, int boundary, std::uint32_t user_timeout_ms) const;
   void write_error(Endpoint& e, std::uint32_t index, Rule why);
+  [[nodiscard]] Duration probe_delay(const Endpoint& e) const;
   void start_keepalive(Endpoint& e, Duration d);
   [[nodiscard]] Duration keepalive_after(const Endpoint& e) const;
   /// TCP_KEEPIDLE or the sysctl: keepalive_time_when().
@@ -368,12 +378,26 @@ class Kernel {
   /// deferred connect(), for which `to` is empty.
   CallResult fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                            std::span<const std::uint8_t> data);
-  bool queue_syn_data(Endpoint& e);
+  enum class CookieState : std::uint8_t { kNone, kRequest, kThere };
+  /// Of a SYN to this peer; it and the MSS remembered with it go into `p`. tcp_fastopen_cookie_check().
+  CookieState cookie_for(Endpoint& e, Packet& p, std::uint16_t& mss);
+  /// connect() with data: as much as one SYN takes; returns how much.
+  std::uint32_t send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<const std::uint8_t> data);
+  /// The SYN just sent asks for a cookie.
+  void ask_cookie(Endpoint& e);
+  void dress_syn(Endpoint& e, const Packet& option);
+  void add_syn_data(Endpoint& e, const Packet& p);
+  void disable_fastopen();
+  [[nodiscard]] bool fastopen_disabled() const;
+  [[nodiscard]] bool fastopen_room(Listener& l);
+  /// tcp_check_req() for a child that has its connection already. kDone: the segment ends here.
+  Next check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p);
   /// TCP_FASTOPEN_CONNECT with a cookie at hand: connect() says yes and sends nothing yet.
   bool defer_fastopen(Endpoint& e);
   bool fastopen_synack(Endpoint& e, const Packet& p);
   /// reqsk_fastopen_remove(): the request behind a Fast Open child, if it has one, is no longer needed.
-  void forget_fastopen_request(Endpoint& e);
+  enum class Forget : std::uint8_t { kOver, kReset };
+  void forget_fastopen_request(Endpoint& e, Forget why = Forget::kOver);
   /// tcp_rcv_synrecv_state_fastopen(): the third ACK of a Fast Open child.
   void fastopen_established(Endpoint& e);
   void fire_fastopen_synack(Endpoint& e, std::uint32_t index);
@@ -424,11 +448,14 @@ class Kernel {
     std::vector<std::uint8_t> cookie;
     std::uint16_t mss = 0;
     bool experimental = false, try_experimental = false;
+    int tried = 0;  ///< 1: the experimental option is next, 2: it was no better
     std::uint32_t syn_loss = 0;
     ModelTime last_loss{};
   };
   std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
   std::vector<std::array<std::uint8_t, 16>> fastopen_keys;
+  std::uint32_t fastopen_blackholes = 0;
+  ModelTime fastopen_blackhole_at{};
   std::unordered_map<int, std::uint32_t> closing_fds;
   bool exiting = false;  ///< the process dies: close() does not linger
 };

@@ -60,6 +60,7 @@ void Kernel::on_listener_syn(std::uint32_t index, const Packet& p, std::optional
     r.tuple = {p.destination, p.source, p.destination_port, p.source_port};
     r.listener = {Kind::kListener, index};
     r.irs = p.seq;
+    r.rcv_nxt = p.seq + 1;
     r.syn_tos = p.tos;
     r.created = now;
     negotiate_request(r, p, l.opt);

@@ -262,7 +262,7 @@ bool Kernel::retransmit(Endpoint& e, Piece& given) {
     e.neg.ecn = false;
   }
   count(Mib::kRetransSegs);
-  if ((piece->flags & Flag::kSyn) && config.kernel.synack_counters == SynAckCounters::kTimeoutsAndRetrans)
+  if ((piece->flags & Flag::kSyn) && config.kernel.synack_counters == SynAckCounters::kAlsoSynRetrans)
     count(Mib::kTCPSynRetrans);
   ++e.retrans_total;
   e.bytes_retrans += data_of(*piece);
@@ -290,6 +290,15 @@ void Kernel::send_syn(Endpoint& e) {
   e.snd_nxt = e.write_seq;
   count(Mib::kActiveOpens);
   arm_xmit(e, XmitTimer::kRetransmit, e.rto);
+}
+
+void Kernel::send_crossed_synack(Endpoint& e) {
+  if (e.packets_out() == 0 || !(e.sent[e.sent_head].flags & Flag::kSyn)) return;
+  Piece& syn = e.sent[e.sent_head];
+  // The answer to an ECN-setup SYN carries ECE alone (RFC 3168 6.1.1).
+  syn.flags = static_cast<std::uint8_t>(syn.flags & ~(Flag::kEce | Flag::kCwr));
+  if (e.neg.ecn) syn.flags |= Flag::kEce;
+  transmit(e, syn);
 }
 
 void Kernel::queue_fin(Endpoint& e) {

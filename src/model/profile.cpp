@@ -26,6 +26,7 @@ KernelProfile v6_1() {
   k.beyond_window_end = OldWindowedSegment::kTrimmed;
   k.paws_counters = PawsCounters::kOne;
   k.fin_and_cwnd = FinAndCwnd::kExempt;
+  k.zero_window_limit = ZeroWindowLimit::kOnce;
   k.window_scaling_measured = ScalingMeasured::kNo;
   k.paws_expiry = std::chrono::seconds{24 * 86400};
   k.rmem_max = 6291456;
@@ -37,6 +38,7 @@ KernelProfile v5_15() {
   k.name = "5.15";
   k.reuse_mini = ReuseMini::kTaken;
   k.pingpong_threshold = 3;
+  k.old_ack_window = OldAckWindow::kLargestSeen;
   k.challenge_limit = ChallengeLimit::kRandomised;
   k.challenge_ack_limit = 1000;
   k.simultaneous_synack = SynAckOfSimultaneousOpen::kChallenged;
@@ -46,6 +48,7 @@ KernelProfile v5_15() {
 KernelProfile v4_19() {
   KernelProfile k = v5_15();
   k.name = "4.19";
+  k.probes_give_up = ProbesGiveUp::kOneLater;
   k.pingpong_threshold = 1;
   k.syn_give_up = SynGiveUp::kCount;
   k.syn_repeat_at_once = SynRepeatAtOnce::kNo;

@@ -47,6 +47,10 @@ enum class TimerRounding : std::uint8_t { kTick, kWheel };  ///< the wheel of 4.
 enum class RequestAckLimit : std::uint8_t { kNone, kResendOnly, kAll };
 enum class Rfc1337Restart : std::uint8_t { kRestarts, kKeepsTime };
 enum class TimeoutsCounted : std::uint8_t { kFirstOfSeries, kEvery };
+/// Of segments repeated into a closed window: dead when nothing was heard for one or two tcp_rto_max.
+enum class ZeroWindowLimit : std::uint8_t { kOnce, kTwice };
+enum class ProbesGiveUp : std::uint8_t { kAtRetries, kOneLater };
+enum class OldAckWindow : std::uint8_t { kLargestSeen, kNotMoreThanAcked };  ///< how old an ACK may be
 enum class AckCompression : std::uint8_t { kNo, kYes };     ///< SACKs are thinned while a hole stays
 enum class ScalingMeasured : std::uint8_t { kNo, kYes };    ///< the window's share of the buffer follows segments
 enum class FinAndCwnd : std::uint8_t { kExempt, kCounted };  ///< may a FIN pass a full congestion window
@@ -113,6 +117,9 @@ struct KernelProfile {
   MiniReset mini_reset = MiniReset::kDeletes;
   ReuseMini reuse_mini = ReuseMini::kRefused;
   ResetTos reset_tos = ResetTos::kWithoutEcn;
+  ZeroWindowLimit zero_window_limit = ZeroWindowLimit::kTwice;
+  ProbesGiveUp probes_give_up = ProbesGiveUp::kAtRetries;
+  OldAckWindow old_ack_window = OldAckWindow::kNotMoreThanAcked;
   AckCompression ack_compression = AckCompression::kYes;
   ScalingMeasured window_scaling_measured = ScalingMeasured::kYes;
   FinAndCwnd fin_and_cwnd = FinAndCwnd::kCounted;

@@ -111,7 +111,7 @@ void Kernel::send_synack(Request& r, const Options& opt, SynAck kind) {
   out.tos = opt.tos;
   out.dont_fragment = config.sysctls.ip_no_pmtu_disc == 0;
   out.seq = r.iss;
-  out.ack = r.irs + 1;
+  out.ack = r.rcv_nxt;
   out.flags = Flag::kSyn | Flag::kAck;
   if (r.neg.ecn) out.flags |= Flag::kEce;
   out.window = static_cast<std::uint16_t>(offered(r));
@@ -164,7 +164,7 @@ void Kernel::repeat_synack(Request& r, const Options& opt) {
 void Kernel::send_request_ack(Request& r, const Packet& offender) {
   Packet& out = answer(offender);
   out.seq = r.iss + 1;
-  out.ack = r.irs + 1;
+  out.ack = r.rcv_nxt;
   out.flags = Flag::kAck;
   out.window = static_cast<std::uint16_t>(offered(r) >> r.neg.rcv_wscale);
   if (r.ts_recent != 0) {
@@ -216,7 +216,7 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
     }
   }
 
-  const SeqNum rcv_nxt = r.irs + 1;
+  const SeqNum rcv_nxt = r.rcv_nxt;
   if (paws || tsecr || !inside(p, rcv_nxt, rcv_nxt + offered(r))) {
     because(paws ? Rule::kRequestPaws : tsecr ? Rule::kRequestTsecr : Rule::kRequestOutOfWindow);
     if (!p.rst() && (kernel.request_ack_limit != RequestAckLimit::kAll || answer_allowed())) send_request_ack(r, p);
@@ -230,7 +230,7 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
   // RFC 5961 3.2 for a request.
   if (rst_by_seq && p.seq != rcv_nxt) {
     because(Rule::kRstChallenged);
-    if (!answer_allowed()) return;
+    if (!ack_allowed(r.answered_at, Mib::kTCPACKSkippedChallenge)) return;
     count(Mib::kTCPChallengeACK);
     return send_request_ack(r, p);
   }

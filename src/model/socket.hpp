@@ -140,6 +140,9 @@ struct Endpoint {
   Duration rto{};
   std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
   bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
+  bool syn_fastopen_experimental = false;
+  bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
+  std::uint32_t fastopen_request = 0xffffffff;  ///< of a child in SYN_RECV: what its SYN-ACK is made of
   bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
   std::uint32_t cwnd = 10, ssthresh = kInfiniteSsthresh, cwnd_count = 0, prior_ssthresh = 0, prior_cwnd = 0;
   std::uint32_t reordering = 3, dupacks = 0, delivered = 0, retrans_total = 0, prr_delivered = 0, prr_out = 0;
@@ -204,6 +207,7 @@ struct Request {
   Tuple4 tuple;
   Handle listener;
   SeqNum iss, irs;
+  SeqNum rcv_nxt;  ///< irs + 1, or behind the data of a Fast Open SYN
   Negotiated neg;
   std::uint32_t rcv_wnd = 0, window_clamp = 0, ts_recent = 0, ts_offset = 0, sent_tsval = 0, last_tsval = 0;
   std::uint16_t advmss = 1460;
@@ -212,7 +216,6 @@ struct Request {
   std::uint32_t bucket = 0;
   ModelTime created{}, expires = kNever, queued_at = kNever, answered_at = ModelTime::min();
   ModelTime synack_sent_at{};
-  std::uint32_t fastopen_endpoint = 0xffffffff;
   // A Fast Open option asked for or answered.
   std::uint8_t cookie_bytes = 0;
   bool cookie_in_synack = false, cookie_experimental = false;
@@ -240,7 +243,8 @@ struct Listener {
   Options opt;
   std::uint32_t backlog = 0, syn_queue = 0, young = 0;
   std::deque<std::uint32_t> accept_queue;  ///< endpoints
-  std::uint32_t fastopen_queued = 0;
+  std::uint32_t fastopen_queued = 0;        ///< children in SYN_RECV, and some that were reset
+  std::deque<ModelTime> fastopen_resets;    ///< until when those count
   ModelTime cookie_overflow = ModelTime::min();
   Errno error = Errno::kNone;
   // Table kernels (RequestStorage::kTable): §3.4 of how Linux walks them.

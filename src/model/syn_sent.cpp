@@ -94,6 +94,7 @@ void Kernel::on_syn_sent(std::uint32_t index, const Packet& p) {
         e.ack.scheduled = true;
         quick_acks(e, kMaxQuickAcks);
         e.ack.timer = true;
+        e.ack.due_tick = jiffies(now) + kDelackMax / tick();
         e.ack.due = timer_at(kDelackMax);
         because(Rule::kAckDelayed);
         return;

@@ -32,6 +32,8 @@ bool carries_new_data(const Endpoint& e, const Packet& p) {
 void Kernel::on_synchronized(std::uint32_t index, const Packet& p) {
   Endpoint& e = endpoints[index];
   e.saw_ts = e.neg.timestamps && p.has(Opt::kTimestamps);
+  if (e.fastopen_child && check_fastopen(e, index, p) == Next::kDone) return;
+  if (e.fastopen_child && check_fastopen(e, index, p) == Next::kDone) return;
   if (!p.has_ack() && !p.rst() && !p.syn()) {
     because(Rule::kNoAckFlag);
     return;
@@ -57,7 +59,18 @@ void Kernel::on_synchronized(std::uint32_t index, const Packet& p) {
         return;
       }
       [[fallthrough]];
-    case State::kEstablished: on_text(e, index, p); break;
+    case State::kEstablished:
+      if (p.length() == 1 && p.syn()) {
+        // The SYN-ACK that ended a simultaneous open carries nothing but a number we have.
+        because(Rule::kDataOld);
+        count(Mib::kDelayedACKLost);
+        say_duplicate(e, p.seq, p.end());
+        quick_acks(e, kMaxQuickAcks);
+        e.ack.scheduled = true;
+      } else {
+        on_text(e, index, p);
+      }
+      break;
     case State::kUnseen:
     case State::kSynSent:
     case State::kSynRecv:
@@ -244,13 +257,7 @@ void Kernel::send_dupack(Endpoint& e, const Packet& p) {
   if (p.length() != 0 && before(p.seq, e.rcv_nxt)) {
     count(Mib::kDelayedACKLost);
     quick_acks(e, kMaxQuickAcks);
-    if (e.neg.sack && config.sysctls.tcp_dsack != 0) {
-      const SeqNum end = after(p.end(), e.rcv_nxt) ? e.rcv_nxt : p.end();
-      count(Mib::kTCPDSACKOldSent);
-      e.dsack = true;
-      e.dsack_left = p.seq;
-      e.dsack_right = end;
-    }
+    say_duplicate(e, p.seq, after(p.end(), e.rcv_nxt) ? e.rcv_nxt : p.end());
   }
   send_ack(e);
 }

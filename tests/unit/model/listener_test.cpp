@@ -77,7 +77,7 @@ TEST(Listener, WithBacklogOneHoldsTwoConnectionsInItsAcceptQueue) {
   for (const std::string_view kernel : {"el7", "4.4", "4.19", "6.18"}) {
     Peer peer{kernel};
     const int fd = peer.listen(1);
-    for (std::uint16_t from : {4001, 4002, 4003}) {
+    for (const std::uint16_t from : std::initializer_list<std::uint16_t>{4001, 4002, 4003}) {
       const SeqNum isn = peer.open(from);
       if (isn != SeqNum{}) peer.arrives(from, kA, Peer::kIsn + 1, isn + 1);
     }
@@ -91,7 +91,7 @@ TEST(Listener, WithBacklogOneHoldsTwoConnectionsInItsAcceptQueue) {
 TEST(Listener, With618DropsEverySynWhileTheAcceptQueueIsFull) {
   Peer peer;
   const int fd = peer.listen(1);
-  for (std::uint16_t from : {4001, 4002}) {
+  for (const std::uint16_t from : std::initializer_list<std::uint16_t>{4001, 4002}) {
     const SeqNum isn = peer.open(from);
     peer.arrives(from, kA, Peer::kIsn + 1, isn + 1);
   }
