@@ -42,8 +42,8 @@ TEST_P(OwnScript, PassesOnTheModelAsOnTheKernel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OwnScript, testing::ValuesIn(scripts()), [](const auto& info) {
-  std::string name = fs::path{info.param}.replace_extension().string();
+INSTANTIATE_TEST_SUITE_P(All, OwnScript, testing::ValuesIn(scripts()), [](const auto& which) {
+  std::string name = fs::path{which.param}.replace_extension().string();
   std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 });
