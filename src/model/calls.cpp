@@ -274,6 +274,7 @@ CallResult Kernel::accept(int fd, SocketAddress* peer) {
   Endpoint& e = endpoints[index];
   e.listener = {};
   e.connected = true;
+  e.blocking = true;  // O_NONBLOCK is not inherited: Linux do_accept()
   e.fd = new_fd({Kind::kEndpoint, index});
   if (peer) *peer = {e.tuple.remote, e.tuple.remote_port};
   return done_with(e.fd);

@@ -91,10 +91,10 @@ bool carries_syn_data(const Packet& p) { return p.end() != p.seq + 1; }
 // The server
 
 // Linux __tcp_fastopen_cookie_gen_cipher(): of the client's address and ours. `key`: 0, or 1 for the backup.
-std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, int key) const {
+std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, std::span<const FastOpenKey> keys, std::size_t key) const {
   std::array<std::uint8_t, 16> secret{};
-  if (!fastopen_keys.empty()) {
-    secret = fastopen_keys[static_cast<std::size_t>(key)];
+  if (!keys.empty()) {
+    secret = keys[key];
   } else {
     // The kernel draws one when it is first needed.
     const std::uint64_t a = mix(config.seed ^ 0xf0), b = mix(a + 1);
@@ -133,8 +133,11 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   if (length == 0) count(Mib::kTCPFastOpenCookieReqd);
   if (!(config.sysctls.tcp_fastopen & kServer) || !fastopen_room(l)) return false;
 
+  // TCP_FASTOPEN_KEY of the listener, or else the namespace's: tcp_fastopen_get_ctx().
+  const auto own = listener_fastopen_keys.find(l.fd);
+  const std::span<const FastOpenKey> keys = own != listener_fastopen_keys.end() ? own->second : fastopen_keys;
   const auto give_cookie = [&] {
-    r.cookie = make_cookie(r.tuple, 0);
+    r.cookie = make_cookie(r.tuple, keys, 0);
     r.cookie_bytes = kCookieBytes;
     r.cookie_experimental = p.cookie_experimental;
     r.cookie_in_synack = true;
@@ -142,9 +145,8 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   const bool free_for_all = (config.sysctls.tcp_fastopen & kServerNoCookie) || l.opt.fastopen_no_cookie;
   int matched = free_for_all ? 1 : 0;
   if (!free_for_all && length > 0) {
-    const int keys = std::max(1, static_cast<int>(fastopen_keys.size()));
-    for (int key = 0; key < keys && matched == 0; ++key)
-      if (length == kCookieBytes && make_cookie(r.tuple, key) == p.cookie) matched = key + 1;
+    for (std::size_t key = 0; key < std::max<std::size_t>(1, keys.size()) && matched == 0; ++key)
+      if (length == kCookieBytes && make_cookie(r.tuple, keys, key) == p.cookie) matched = static_cast<int>(key) + 1;
   }
   if (matched == 0) {
     if (length < 0) return false;
@@ -426,6 +428,8 @@ CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flag
     if (rest.error == Errno::kNone) rest.value += taken;
     return rest;
   }
+  // inet_wait_for_connect(): what did not fit into the SYN will follow its ACK.
+  if (waits) e.write_pending = taken < bytes;
   if (waits) return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = true};
   if (taken == 0) return failed(Errno::kEINPROGRESS);
   return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};

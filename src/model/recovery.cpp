@@ -185,17 +185,31 @@ bool Kernel::resend(Endpoint& e, std::size_t at) {
 /// Linux tcp_xmit_retransmit_queue().
 void Kernel::retransmit_lost(Endpoint& e) {
   bool rearm = false;
+  // What left as one burst is sent again as one: its last segment carries PSH, as every burst's does.
+  struct {
+    std::size_t next = 0;
+    SeqNum burst;
+    int segments = 0;
+  } run;
+  const auto end_run = [&] {
+    if (run.segments > 1) step->sent.back().flags |= wire::Flag::kPsh;
+    run.segments = 0;
+  };
   for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
     if (in_flight(e) >= e.cwnd || e.retrans_out >= e.lost_out) break;
     const Piece& piece = e.sent[i];
     if (!piece.lost || piece.sacked || piece.retransmitted) continue;
     const bool slow = e.ca == CaState::kLoss;
     because(slow ? Rule::kRto : Rule::kFastRetransmit);
+    if (run.segments != 0 && (run.next != i || !(run.burst == piece.burst))) end_run();
+    const SeqNum burst = piece.burst;
     if (!resend(e, i)) break;
+    run = {i + 1, burst, run.segments + 1};
     count(slow ? Mib::kTCPSlowStartRetrans : Mib::kTCPFastRetrans);
     if (reduces(e)) ++e.prr_out;
     if (i == e.sent_head && e.xmit != XmitTimer::kReorder) rearm = true;
   }
+  end_run();
   if (rearm) arm_xmit(e, XmitTimer::kRetransmit, e.rto);
 }
 

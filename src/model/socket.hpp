@@ -61,6 +61,7 @@ struct Piece {
   SeqNum seq, end;
   std::uint8_t flags = 0;     ///< wire::Flag: FIN, SYN, PSH
   bool sacked = false, lost = false, retransmitted = false, ever_retransmitted = false, eor = false;
+  SeqNum burst;  ///< pieces of one number left as one, and are sent again as one where they can
   ModelTime sent_at{}, first_sent{};
   [[nodiscard]] std::uint32_t length() const { return distance(seq, end); }
 };

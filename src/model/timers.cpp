@@ -438,6 +438,11 @@ void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
     return;
   }
   ++e.probes_out;
+  if (egress == Egress::kDropping) {
+    // Linux TCP_RESOURCE_PROBE_INTERVAL: senders compete for what this host lacks.
+    arm_xmit(e, XmitTimer::kProbe0, clamp_probe0(e, std::chrono::milliseconds{500}));
+    return;
+  }
   if (e.backoff < config.sysctls.tcp_retries2) ++e.backoff;
   arm_xmit(e, XmitTimer::kProbe0, probe_delay(e));
 }
@@ -447,7 +452,10 @@ void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
 Duration Kernel::probe_delay(const Endpoint& e) const {
   constexpr int kMostDoublings = 10;  // of TCP_RTO_MIN within TCP_RTO_MAX, and one more
   Duration when = std::max<Duration>(e.rto, kRtoMin) * (1 << std::min<int>(e.backoff, kMostDoublings));
-  when = std::min(when, rto_max());
+  return clamp_probe0(e, std::min(when, rto_max()));
+}
+
+Duration Kernel::clamp_probe0(const Endpoint& e, Duration when) const {
   if (e.opt.user_timeout_ms == 0 || e.probe_stamp == ModelTime{}) return when;
   const Duration left =
       ticks_of_us(std::int64_t{e.opt.user_timeout_ms} * 1000) - tick() * (jiffies(now) - jiffies(e.probe_stamp));

@@ -38,15 +38,11 @@ class Reading {
 
   void take(const Setting& setting) {
     const std::string& name = setting.name;
-    if (name == "local_ip")
-      address(setting, out.local);
-    else if (name == "remote_ip")
-      address(setting, out.remote);
-    else if (name == "bind_port")
+    if (name == "bind_port")
       out.bind_to.port = static_cast<std::uint16_t>(number(setting, 65535));
     else if (name == "connect_port")
       out.connect_to.port = static_cast<std::uint16_t>(number(setting, 65535));
-    else if (name == "mtu")
+    else if (name == "mtu" && out.family != IpFamily::kIpv6)
       out.mtu = static_cast<std::uint16_t>(number(setting, 65535));
     else if (name == "tolerance_usecs")
       out.tolerance = std::chrono::microseconds{number(setting, 1'000'000'000)};
@@ -70,14 +66,6 @@ class Reading {
     if (error != std::errc{} || at != end || value < 0 || value > most)
       throw Complaint{setting.line, "--" + setting.name + ": a number expected"};
     return value;
-  }
-
-  // The wrappers name their addresses on the command line, which wins over a
-  // script's when the script speaks of the other family.
-  void address(const Setting& setting, model::Address& into) const {
-    const auto parsed = model::parse_address(setting.value);
-    if (!parsed) throw Complaint{setting.line, "--" + setting.name + ": not an address"};
-    if (parsed->version == into.version) into = *parsed;
   }
 };
 

@@ -34,6 +34,8 @@ struct RunSettings {
   enum class Segments : std::uint8_t { kJoined, kStrict } segments = Segments::kJoined;
 };
 
+/// Addresses, and the MTU over IPv6, are the family's: the wrappers name them on the command line, which wins over a
+/// script's own.
 [[nodiscard]] std::variant<RunSettings, Complaint> settings_of(const Script& script, IpFamily family);
 
 }  // namespace tcpwhy::script
