@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 
+#include "cli/lab_script.hpp"
 #include "cli/options.hpp"
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
@@ -90,15 +91,35 @@ int lab_command(const std::vector<std::string>& arguments) {
   run_app->add_option("--format", o.format, "text (default) or json")
       ->type_name("FORMAT")
       ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}));
+  CLI::App* script_app = app.add_subcommand("script", "runs packetdrill scripts against the model");
+  ScriptOptions s;
+  std::vector<std::string> settings, definitions;
+  script_app->add_option("FILE", s.files, "a script, or a directory of *.pkt")->required()->type_name("");
+  script_app->add_option("--kernel", s.kernel, "the kernel's profile")->type_name("K");
+  script_app->add_option("--set", settings, "a sysctl before the script's own commands")->type_name("NAME=VALUE");
+  script_app->add_option("-D,--define", definitions, "a name the script uses")->type_name("NAME=VALUE");
+  script_app->add_option("--family", s.families, "ipv4 (default), ipv6, mapped or all")
+      ->type_name("F")
+      ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
+  script_app->add_option("--format", s.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::fputs((run_app->parsed() ? run_app->help() : app.help()).c_str(), stdout);
+    const CLI::App& asked = run_app->parsed() ? *run_app : script_app->parsed() ? *script_app : app;
+    std::fputs(asked.help().c_str(), stdout);
     return Exit::kNothingFailed;
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "tcpwhy: %s (see tcpwhy lab --help)\n", e.what());
     return Exit::kCouldNotWork;
+  }
+  if (script_app->parsed()) {
+    if (!take_pairs(settings, s.sysctls, "--set") || !take_pairs(definitions, s.definitions, "--define"))
+      return Exit::kCouldNotWork;
+    return lab_script(s);
   }
   return run_app->parsed() ? run(o) : list();
 }

@@ -1,13 +1,10 @@
 // The same experiment on the model, in virtual time.
 
 #include "lab/run.hpp"
-#ifdef TCPWHY_MODEL_HOST
 #include "world/model_host.hpp"
-#endif
 
 namespace tcpwhy::lab {
 
-#ifdef TCPWHY_MODEL_HOST
 namespace {
 
 class ModelMaker : public HostMaker {
@@ -61,11 +58,5 @@ Result<Run> run_on_model(const Experiment& experiment, const Options& options) {
   if (maker.error) return *maker.error;
   return run;
 }
-#else
-Result<Run> run_on_model(const Experiment& experiment, const Options&) {
-  return Error{"lab.model", "the model of a host is not built yet: " + std::string{experiment.name} +
-                                " runs with --kernel running (root), on the kernel at hand"};
-}
-#endif
 
 }  // namespace tcpwhy::lab

@@ -100,6 +100,11 @@ struct SocketView {
   int fd = -1;  ///< -1: no process has it
 };
 
+using FastOpenKey = std::array<std::uint8_t, 16>;
+
+/// kDropping: the queue of the device is full and says so; TCP waits instead of counting a loss.
+enum class Egress : std::uint8_t { kOpen, kDropping };
+
 using Counters = std::array<std::uint64_t, kMibs>;
 
 class Kernel;
@@ -164,6 +169,8 @@ class Host {
   /// The path to every peer from now on, as `ip route ... mtu` or a smaller link would make it.
   void set_mtu(std::uint16_t mtu);
   void set_fastopen_key(std::span<const std::uint8_t> key);  ///< 16 octets, or 32 with a backup key
+  CallResult set_fastopen_key(int fd, std::span<const std::uint8_t> key);  ///< TCP_FASTOPEN_KEY of a listener
+  void set_egress(Egress egress);
   /// A Fast Open cookie the host remembers for a peer (`ip tcp_metrics`); empty forgets it.
   void set_fastopen_cookie(const Address& peer, std::span<const std::uint8_t> cookie, std::uint16_t mss);
 

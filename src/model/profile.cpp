@@ -25,6 +25,9 @@ KernelProfile v6_1() {
   k.request_rst = RequestRst::kInWindow;
   k.beyond_window_end = OldWindowedSegment::kTrimmed;
   k.paws_counters = PawsCounters::kOne;
+  k.fin_and_cwnd = FinAndCwnd::kExempt;
+  k.zero_window_limit = ZeroWindowLimit::kOnce;
+  k.window_scaling_measured = ScalingMeasured::kNo;
   k.paws_expiry = std::chrono::seconds{24 * 86400};
   k.rmem_max = 6291456;
   return k;
@@ -33,6 +36,9 @@ KernelProfile v6_1() {
 KernelProfile v5_15() {
   KernelProfile k = v6_1();
   k.name = "5.15";
+  k.reuse_mini = ReuseMini::kTaken;
+  k.pingpong_threshold = 3;
+  k.old_ack_window = OldAckWindow::kLargestSeen;
   k.challenge_limit = ChallengeLimit::kRandomised;
   k.challenge_ack_limit = 1000;
   k.simultaneous_synack = SynAckOfSimultaneousOpen::kChallenged;
@@ -42,18 +48,23 @@ KernelProfile v5_15() {
 KernelProfile v4_19() {
   KernelProfile k = v5_15();
   k.name = "4.19";
+  k.probes_give_up = ProbesGiveUp::kOneLater;
+  k.pingpong_threshold = 1;
   k.syn_give_up = SynGiveUp::kCount;
   k.syn_repeat_at_once = SynRepeatAtOnce::kNo;
   k.somaxconn = 128;
   k.initial_window = 29200;
   k.user_timeout_syn_sent = UserTimeoutSynSent::kBurst;
   k.timeouts_counted = TimeoutsCounted::kFirstOfSeries;
+  k.reset_tos = ResetTos::kCopied;
+  k.rmem_default = 87380;
   return k;
 }
 
 KernelProfile v4_9() {
   KernelProfile k = v4_19();
   k.name = "4.9";
+  k.ack_compression = AckCompression::kNo;
   k.syn_give_up = SynGiveUp::kElapsedOne;
   k.full_accept_queue = FullAcceptQueue::kDropsIfYoung;
   k.recycle = RecycleRule::kAlsoWithout;
@@ -88,6 +99,7 @@ KernelProfile el7() {
   k.syn_queue_full = SynQueueFull::kTableSize;
   k.cookie_memory = CookieMemory::kThreeSeconds;
   k.request_icmp = RequestIcmp::kAnyUnreachable;
+  k.time_wait_counted = TimeWaitCounted::kAtEnd;
   return k;
 }
 
@@ -102,6 +114,7 @@ KernelProfile v3_10() {
   k.challenge_ack_limit = 100;
   k.per_socket_ack_limit = PerSocketAckLimit::kNo;
   k.request_ack_limit = RequestAckLimit::kNone;
+  k.synack_counters = SynAckCounters::kTimeoutsAndRetrans;
   k.initial_window = 14600;
   return k;
 }
@@ -120,15 +133,18 @@ KernelProfile el6() {
   k.request_ack_limit = RequestAckLimit::kNone;
   k.stateless_ip_id = StatelessIpId::kZero;
   k.synack_counters = SynAckCounters::kNone;
+  k.syn_again = SynAgain::kResends;
   k.loss_probe = LossProbe::kNone;
   k.initial_window = 14600;
   k.rmem_max = 4194304;
+  k.window_share = 192;
   return k;
 }
 
 KernelProfile v2_6_32() {
   KernelProfile k = el6();
   k.name = "2.6.32";
+  k.mini_reset = MiniReset::kKeeps;
   k.initial_rto = std::chrono::milliseconds{3000};
   k.syn_give_up = SynGiveUp::kElapsed200ms;
   k.listen_syn_fin = ListenSynFin::kTakenAsSyn;

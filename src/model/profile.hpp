@@ -47,8 +47,21 @@ enum class TimerRounding : std::uint8_t { kTick, kWheel };  ///< the wheel of 4.
 enum class RequestAckLimit : std::uint8_t { kNone, kResendOnly, kAll };
 enum class Rfc1337Restart : std::uint8_t { kRestarts, kKeepsTime };
 enum class TimeoutsCounted : std::uint8_t { kFirstOfSeries, kEvery };
+/// Of segments repeated into a closed window: dead when nothing was heard for one or two tcp_rto_max.
+enum class ZeroWindowLimit : std::uint8_t { kOnce, kTwice };
+enum class ProbesGiveUp : std::uint8_t { kAtRetries, kOneLater };
+enum class OldAckWindow : std::uint8_t { kLargestSeen, kNotMoreThanAcked };  ///< how old an ACK may be
+enum class AckCompression : std::uint8_t { kNo, kYes };     ///< SACKs are thinned while a hole stays
+enum class ScalingMeasured : std::uint8_t { kNo, kYes };    ///< the window's share of the buffer follows segments
+enum class FinAndCwnd : std::uint8_t { kExempt, kCounted };  ///< may a FIN pass a full congestion window
 enum class LossProbe : std::uint8_t { kNone, kTlp };
-enum class SynAckCounters : std::uint8_t { kNone, kTimeoutsAndRetrans };
+enum class SynAckCounters : std::uint8_t { kNone, kTimeoutsAndRetrans, kAlsoSynRetrans };
+/// TW and TWKilled: when the wait ends, or (since each socket has its own timer) when it begins.
+enum class TimeWaitCounted : std::uint8_t { kAtEnd, kAtStart };
+enum class SynAgain : std::uint8_t { kResends, kRestartsTimer };  ///< the SYN of a known request
+enum class MiniReset : std::uint8_t { kKeeps, kDeletes };  ///< a FIN_WAIT2 mini-socket that sent a RST
+enum class ReuseMini : std::uint8_t { kTaken, kRefused };   ///< of a FIN_WAIT2 mini-socket by tcp_tw_reuse
+enum class ResetTos : std::uint8_t { kCopied, kWithoutEcn };  ///< of a stateless RST
 enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
 enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
 enum class CookieMemory : std::uint8_t { kThreeSeconds, kTwoMinutes };
@@ -98,13 +111,27 @@ struct KernelProfile {
   TimerRounding timer_rounding = TimerRounding::kWheel;
   Rfc1337Restart rfc1337_restart = Rfc1337Restart::kKeepsTime;
   TimeoutsCounted timeouts_counted = TimeoutsCounted::kEvery;
-  SynAckCounters synack_counters = SynAckCounters::kTimeoutsAndRetrans;
+  SynAckCounters synack_counters = SynAckCounters::kAlsoSynRetrans;
+  TimeWaitCounted time_wait_counted = TimeWaitCounted::kAtStart;
+  SynAgain syn_again = SynAgain::kRestartsTimer;
+  MiniReset mini_reset = MiniReset::kDeletes;
+  ReuseMini reuse_mini = ReuseMini::kRefused;
+  ResetTos reset_tos = ResetTos::kWithoutEcn;
+  ZeroWindowLimit zero_window_limit = ZeroWindowLimit::kTwice;
+  ProbesGiveUp probes_give_up = ProbesGiveUp::kAtRetries;
+  OldAckWindow old_ack_window = OldAckWindow::kNotMoreThanAcked;
+  AckCompression ack_compression = AckCompression::kYes;
+  ScalingMeasured window_scaling_measured = ScalingMeasured::kYes;
+  FinAndCwnd fin_and_cwnd = FinAndCwnd::kCounted;
+  int pingpong_threshold = 1;  ///< answers in time that make a session interactive
   LossProbe loss_probe = LossProbe::kTlp;
   SynAckOfSimultaneousOpen simultaneous_synack = SynAckOfSimultaneousOpen::kTaken;
   OldWindowedSegment beyond_window_end = OldWindowedSegment::kDropped;
   PawsCounters paws_counters = PawsCounters::kSplit;
   std::chrono::seconds paws_expiry{2147};
   int initial_cwnd = 10;
+  int rmem_default = 131072;
+  int window_share = 128;   ///< of 256 parts of a receive buffer: tcp_adv_win_scale, later scaling_ratio
   int rmem_max = 33554432;  ///< tcp_rmem[2]: decides the window scale we offer
 };
 

@@ -7,16 +7,16 @@ namespace tcpwhy::model {
 namespace {
 using namespace std::chrono_literals;
 
-Duration doubled(Duration base, int times) {
+Duration doubled(Duration base, int times, Duration most = kRtoMax) {
   Duration d = base;
-  for (int i = 0; i < times && d < kRtoMax; ++i) d *= 2;
-  return std::min(d, kRtoMax);
+  for (int i = 0; i < times && d < most; ++i) d *= 2;
+  return std::min(d, most);
 }
 }  // namespace
 
-Duration doubled_time(Duration base, int boundary) {
+Duration doubled_time(Duration base, int boundary, Duration most) {
   Duration sum{};
-  for (int i = 0; i <= boundary; ++i) sum += doubled(base, i);
+  for (int i = 0; i <= boundary; ++i) sum += doubled(base, i, most);
   return sum;
 }
 

@@ -13,9 +13,9 @@ namespace tcpwhy::model {
 inline constexpr Duration kRtoMin = std::chrono::milliseconds{200};
 inline constexpr Duration kRtoMax = std::chrono::seconds{120};
 
-/// What `boundary` doublings of `base` add up to, each at most `kRtoMax`: the model time of a sysctl that
+/// What `boundary` doublings of `base` add up to, each at most `most`: the model time of a sysctl that
 /// looks like a count. Linux net/ipv4/tcp_timer.c retransmits_timed_out().
-[[nodiscard]] Duration doubled_time(Duration base, int boundary);
+[[nodiscard]] Duration doubled_time(Duration base, int boundary, Duration most = kRtoMax);
 
 enum class Fate : std::uint8_t { kRepeats, kGivesUp };
 

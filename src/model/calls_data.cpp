@@ -1,0 +1,237 @@
+// System calls that move octets, and what poll() says about them. Linux net/ipv4/tcp.c tcp_sendmsg_locked(),
+// tcp_recvmsg_locked(), tcp_poll(), tcp_ioctl(); net/core/stream.c.
+
+#include <algorithm>
+#include <bit>
+
+#include "model/kernel.hpp"
+
+namespace tcpwhy::model {
+
+namespace {
+
+CallResult done_with(std::int64_t value) { return {.value = value, .error = Errno::kNone, .blocked = false}; }
+CallResult failed(Errno e) { return {.value = -1, .error = e, .blocked = false}; }
+CallResult would_block(std::int64_t so_far = 0) { return {.value = so_far, .error = Errno::kNone, .blocked = true}; }
+
+constexpr std::uint32_t kSegmentOverhead = 320 + 320;  // MAX_TCP_HEADER and struct skb_shared_info
+constexpr std::uint32_t kSocketBuffer = 256;           // struct sk_buff
+constexpr std::uint32_t kBufferHead = 1280;            // an empty socket buffer of the write queue
+
+std::uint32_t queued_memory(const Endpoint& e) {
+  const std::uint32_t bytes = distance(e.snd_una, e.write_seq);
+  return bytes + (bytes + 65535) / 65536 * kBufferHead;
+}
+
+bool may_write(State s) { return s == State::kEstablished || s == State::kCloseWait; }
+
+}  // namespace
+
+// sk_stream_memory_free(), tcp_stream_memory_free(), tcp_sndbuf_expand(): the buffer grows with the congestion window.
+std::uint32_t Kernel::sndbuf_of(const Endpoint& e) const {
+  if (e.opt.sndbuf_locked) return e.opt.sndbuf;
+  if (e.state == State::kClose || e.state == State::kSynSent) return e.opt.sndbuf;
+  const std::uint32_t per_segment =
+      std::bit_ceil(std::max<std::uint32_t>(e.neg.mss_clamp, e.mss) + kSegmentOverhead) + kSocketBuffer;
+  const std::uint32_t segments =
+      std::max({static_cast<std::uint32_t>(config.kernel.initial_cwnd), e.cwnd, e.reordering + 1});
+  const std::uint64_t wanted = std::uint64_t{2} * segments * per_segment;
+  return std::max(e.opt.sndbuf, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                    wanted, static_cast<std::uint64_t>(config.sysctls.tcp_wmem_max))));
+}
+
+bool Kernel::write_memory_free(const Endpoint& e) const {
+  if (queued_memory(e) >= sndbuf_of(e)) return false;
+  const std::int64_t lowat = e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : config.sysctls.tcp_notsent_lowat;
+  if (lowat < 0 || lowat >= 0x7fffffff) return true;
+  return distance(e.snd_nxt, e.write_seq) < static_cast<std::uint32_t>(lowat);
+}
+
+CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  Endpoint* at = endpoint_of(fd);
+  if (!at) return failed(Errno::kEPIPE);
+  Endpoint& e = *at;
+  if (e.defer_connect || (flags & MessageFlags::kFastOpen)) return fastopen_send(fd, bytes, flags, {}, data);
+  const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
+  const auto error = [&] {
+    const Errno pending = take_error(e);
+    return failed(pending != Errno::kNone ? pending : Errno::kEPIPE);
+  };
+  // sk_stream_wait_connect()
+  if (!may_write(e.state) && !(e.fastopen_child && e.state == State::kSynRecv)) {
+    if (e.error != Errno::kNone) return failed(take_error(e));
+    if (e.state != State::kSynSent && e.state != State::kSynRecv) return failed(Errno::kEPIPE);
+    if (!waits) return failed(Errno::kEAGAIN);
+    e.write_pending = true;
+    return would_block();
+  }
+  e.write_pending = false;
+  if (e.error != Errno::kNone || e.snd_shut) return error();
+  const std::uint64_t taken = write_room(e, bytes);
+  if (taken != 0) {
+    const auto n = static_cast<std::uint32_t>(taken);
+    e.out.append(n, data.data(), std::min<std::size_t>(data.size(), n));
+    write_data(e, n, taken == bytes ? flags : flags & ~(MessageFlags::kMore | MessageFlags::kEor));
+    settle(handle_of(fd).index);
+  }
+  if (taken == bytes) return done_with(static_cast<std::int64_t>(taken));
+  if (waits) return would_block(static_cast<std::int64_t>(taken));
+  return taken != 0 ? done_with(static_cast<std::int64_t>(taken)) : failed(Errno::kEAGAIN);
+}
+
+// How much of `bytes` the send buffer takes now: a socket buffer that is begun is filled, a new one needs room.
+std::uint64_t Kernel::write_room(const Endpoint& e, std::uint64_t bytes) const {
+  const std::uint32_t goal = std::max(1u, 65215u / std::max(1u, e.mss)) * e.mss;
+  const std::int64_t set = e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : config.sysctls.tcp_notsent_lowat;
+  const std::uint64_t lowat = set < 0 ? UINT64_MAX : static_cast<std::uint64_t>(set);
+  std::uint64_t room = 0;
+  if (e.has_unsent() && !e.unsent.back().eor && e.unsent.back().length() < goal) room = goal - e.unsent.back().length();
+  std::uint64_t memory = queued_memory(e) + room;
+  std::uint64_t notsent = distance(e.snd_nxt, e.write_seq) + room;
+  while (room < bytes && memory < sndbuf_of(e) && notsent < lowat) {
+    room += goal;
+    memory += goal + kBufferHead;
+    notsent += goal;
+  }
+  return std::min<std::uint64_t>({bytes, room, 0x40000000});
+}
+
+CallResult Kernel::sendto(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
+                          std::span<const std::uint8_t> data) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  if ((flags & MessageFlags::kFastOpen) && endpoint_of(fd)) return fastopen_send(fd, bytes, flags, to, data);
+  return send(fd, bytes, flags, data);  // TCP does not look at the address
+}
+
+// Of what is to be read, how much comes before urgent data.
+std::uint32_t Kernel::readable_run(const Endpoint& e) const {
+  const std::uint32_t unread = e.unread();
+  if (e.urgent_state == Urgent::kNone || e.opt.oob_inline) return unread;
+  const std::uint32_t to_mark = distance(e.copied_seq, e.urgent);
+  return to_mark < unread ? to_mark : unread;
+}
+
+CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::vector<std::uint8_t>* data) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  Endpoint* at = endpoint_of(fd);
+  if (!at) return failed(Errno::kENOTCONN);
+  Endpoint& e = *at;
+  const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
+  if (flags & MessageFlags::kOob) return recv_urgent(e, bytes, flags, data);
+  const bool peek = flags & MessageFlags::kPeek;
+  std::uint64_t copied = 0;
+  std::uint32_t ahead = 0;  // how far a peek has looked
+  while (copied < bytes) {
+    const bool at_mark = e.urgent_state != Urgent::kNone && e.urgent == e.copied_seq + ahead;
+    if (at_mark && copied != 0) break;
+    if (at_mark && !e.opt.oob_inline && e.unread() > ahead) {
+      // The urgent octet is not part of the stream.
+      if (peek) {
+        ++ahead;
+      } else {
+        e.in.drop(1);
+        e.copied_seq = e.copied_seq + 1;
+        e.urgent_state = Urgent::kNone;
+      }
+      continue;
+    }
+    std::uint32_t run = e.unread() - ahead;
+    if (e.urgent_state != Urgent::kNone) {
+      const std::uint32_t to_mark = distance(e.copied_seq + ahead, e.urgent);
+      if (to_mark != 0 && to_mark < run) run = to_mark;
+    }
+    if (run == 0) break;
+    const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(run, bytes - copied));
+    if (data && !(flags & MessageFlags::kTrunc)) e.in.read(ahead, n, *data);
+    copied += n;
+    if (peek) {
+      ahead += n;
+    } else {
+      e.in.drop(n);
+      e.copied_seq = e.copied_seq + n;
+      if (e.urgent_state != Urgent::kNone && after(e.copied_seq, e.urgent)) e.urgent_state = Urgent::kNone;
+      after_read(e, n);
+    }
+  }
+  if (!peek) settle(handle_of(fd).index);
+  const std::uint64_t target =
+      (flags & MessageFlags::kWaitAll) ? bytes : std::max<std::uint64_t>(1, std::min<std::uint64_t>(e.opt.rcv_lowat, bytes));
+  if (copied >= target || bytes == 0) return done_with(static_cast<std::int64_t>(copied));
+  if (copied != 0) {
+    if (!waits || e.error != Errno::kNone || e.state == State::kClose || e.rcv_shut)
+      return done_with(static_cast<std::int64_t>(copied));
+    return would_block(static_cast<std::int64_t>(copied));
+  }
+  if (e.peer_fin) return done_with(0);
+  if (e.error != Errno::kNone) return failed(take_error(e));
+  if (e.rcv_shut) return done_with(0);
+  if (e.state == State::kClose) return failed(Errno::kENOTCONN);
+  if (!waits) return failed(Errno::kEAGAIN);
+  return would_block();
+}
+
+CallResult Kernel::recv_urgent(Endpoint& e, std::uint64_t bytes, std::uint32_t flags, std::vector<std::uint8_t>* data) {
+  if (e.opt.oob_inline || e.urgent_state == Urgent::kNone || e.urgent_state == Urgent::kRead) return failed(Errno::kEINVAL);
+  if (e.state == State::kClose && !e.peer_fin) return failed(Errno::kENOTCONN);
+  if (e.urgent_state == Urgent::kValid) {
+    if (!(flags & MessageFlags::kPeek)) e.urgent_state = Urgent::kRead;
+    if (bytes == 0) return done_with(0);
+    if (data && !(flags & MessageFlags::kTrunc)) data->push_back(e.urgent_byte);
+    return done_with(1);
+  }
+  if (e.state == State::kClose || e.rcv_shut) return done_with(0);
+  return failed(Errno::kEAGAIN);
+}
+
+CallResult Kernel::poll(int fd) {
+  if (!handle_of(fd)) return done_with(PollEvents::kNval);
+  using E = PollEvents;
+  if (const Listener* l = listener_of(fd)) return done_with(l->accept_queue.empty() ? 0 : E::kIn | E::kRdNorm);
+  const Endpoint& e = *endpoint_of(fd);
+  unsigned mask = 0;
+  if ((e.rcv_shut && e.snd_shut) || e.state == State::kClose) mask |= E::kHup;
+  if (e.rcv_shut) mask |= E::kIn | E::kRdNorm | E::kRdHup;
+  if (e.state != State::kSynSent && (e.state != State::kSynRecv || e.fastopen_child)) {
+    std::uint32_t target = std::max(1u, e.opt.rcv_lowat);
+    if (e.urgent_state != Urgent::kNone && e.urgent == e.copied_seq && !e.opt.oob_inline) ++target;
+    if (e.unread() >= target) mask |= E::kIn | E::kRdNorm;
+    if (e.snd_shut) {
+      mask |= E::kOut | E::kWrNorm;
+    } else {
+      const std::uint32_t queued = queued_memory(e), buffer = sndbuf_of(e);
+      if (queued < buffer && buffer - queued >= queued / 2 && write_memory_free(e)) mask |= E::kOut | E::kWrNorm;
+    }
+    if (e.urgent_state == Urgent::kValid) mask |= E::kPri;
+  } else if (e.defer_connect) {
+    mask |= E::kOut | E::kWrNorm;
+  }
+  if (e.error != Errno::kNone) mask |= E::kErr;
+  return done_with(mask);
+}
+
+CallResult Kernel::siocinq(int fd) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  const Endpoint* e = endpoint_of(fd);
+  if (!e) return failed(Errno::kEINVAL);
+  if (e->state == State::kSynSent || e->state == State::kSynRecv) return done_with(0);
+  return done_with(readable_run(*e));
+}
+
+CallResult Kernel::siocoutq(int fd) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  const Endpoint* e = endpoint_of(fd);
+  if (!e) return failed(Errno::kEINVAL);
+  if (e->state == State::kSynSent || e->state == State::kSynRecv) return done_with(0);
+  return done_with(distance(e->snd_una, e->write_seq));
+}
+
+CallResult Kernel::siocoutqnsd(int fd) {
+  if (!handle_of(fd)) return failed(Errno::kEBADF);
+  const Endpoint* e = endpoint_of(fd);
+  if (!e) return failed(Errno::kEINVAL);
+  if (e->state == State::kSynSent || e->state == State::kSynRecv) return done_with(0);
+  return done_with(distance(e->snd_nxt, e->write_seq));
+}
+
+}  // namespace tcpwhy::model

@@ -1,0 +1,260 @@
+#pragma once
+// Linux keeps different things for a listener, a request, a connection and a TIME_WAIT socket, and so do
+// we: a request cannot have a congestion window and a TIME_WAIT socket cannot be written to.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "model/constants.hpp"
+#include "model/host.hpp"
+#include "model/timer_queue.hpp"
+
+namespace tcpwhy::model {
+
+/// What a program may set; a listener's children inherit it.
+struct Options {
+  Family family = Family::kInet;
+  bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
+  bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
+  bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
+  std::uint32_t rcv_lowat = 1;
+  std::int64_t notsent_lowat = 0;  ///< 0: the sysctl
+  std::uint32_t rto_max_ms = 0;    ///< TCP_RTO_MAX_MS; 0: the sysctl
+  std::uint8_t syn_retries = 0;     ///< TCP_SYNCNT; 0: the sysctl
+  std::uint8_t defer_timeouts = 0;  ///< TCP_DEFER_ACCEPT as a number of timeouts
+  std::uint8_t keep_count = 0, tos = 0, ttl = 0;
+  std::uint16_t user_mss = 0;
+  std::uint16_t fastopen_queue = 0;
+  std::int32_t linger_s = 0, linger2_s = 0;  ///< linger2: 0 the sysctl, -1 no FIN_WAIT2 at all
+  std::int32_t keep_idle_s = 0, keep_interval_s = 0;
+  std::uint32_t user_timeout_ms = 0, window_clamp = 0;
+  std::uint32_t rcvbuf = 0, sndbuf = 0;
+};
+
+/// What the two SYNs agreed on.
+struct Negotiated {
+  bool timestamps = false, sack = false, window_scaling = false, ecn = false;
+  std::uint8_t snd_wscale = 0, rcv_wscale = 0;
+  std::uint16_t mss_clamp = 536;  ///< the peer's MSS option
+};
+
+/// Octets of one direction. Without content only their number is kept.
+class Bytes {
+ public:
+  void append(std::uint64_t n, const std::uint8_t* data, std::size_t have);
+  /// Takes `n` octets from the front, or only reads them `from` octets behind it.
+  void read(std::uint64_t from, std::uint64_t n, std::vector<std::uint8_t>& out) const;
+  void drop(std::uint64_t n);
+  [[nodiscard]] bool has_content() const { return content_ != nullptr; }
+
+ private:
+  std::unique_ptr<std::vector<std::uint8_t>> content_;  ///< may be shorter than the count: the rest is zeros
+  std::size_t head_ = 0;
+  std::uint64_t count_ = 0;
+};
+
+/// A segment sent or about to be sent.
+struct Piece {
+  SeqNum seq, end;
+  std::uint8_t flags = 0;     ///< wire::Flag: FIN, SYN, PSH
+  bool sacked = false, lost = false, retransmitted = false, ever_retransmitted = false, eor = false;
+  SeqNum burst;  ///< pieces of one number left as one, and are sent again as one where they can
+  ModelTime sent_at{}, first_sent{};
+  [[nodiscard]] std::uint32_t length() const { return distance(seq, end); }
+};
+
+struct Hole {  ///< a run received beyond rcv_nxt
+  SeqNum left, right;
+  bool fin = false;
+  std::vector<std::uint8_t> data{};  ///< may be shorter: the rest is zeros
+};
+
+struct SackBlock {
+  SeqNum left, right;
+};
+
+/// CUBIC (RFC 9438) as Linux net/ipv4/tcp_cubic.c keeps it; times in ticks.
+struct Cubic {
+  std::uint32_t count = 0, last_max = 0, last_cwnd = 0, origin = 0, k = 0, acks = 0, tcp_cwnd = 0, delay_min = 0;
+  std::int64_t last_time = 0, epoch = 0;
+};
+
+enum class XmitTimer : std::uint8_t { kNone, kRetransmit, kLossProbe, kProbe0, kReorder };
+
+enum class Urgent : std::uint8_t { kNone, kNotYet, kValid, kRead };
+
+struct AckState {
+  bool scheduled = false, timer = false, pushed = false, pushed2 = false, now = false, no_memory = false;
+  std::uint8_t quick = 0, pingpong = 0;
+  std::uint16_t last_segment = 0;
+  std::uint32_t rcv_mss = 536;
+  Duration ato{};
+  ModelTime due = kNever;     ///< when the timer fires
+  std::int64_t due_tick = 0;  ///< what it was set to
+  ModelTime last_received{};
+};
+
+struct Endpoint {
+  std::uint32_t self = 0xffffffff;  ///< its own slot; set by Kernel::new_endpoint()
+  Tuple4 tuple;
+  State state = State::kClose;
+  int fd = -1;
+  Handle listener;          ///< while in its accept queue
+  bool blocking = true, bound = false, orphan = false, hashed = false, connecting = false, port_held = false;
+  bool rcv_shut = false, snd_shut = false, done_error_eof = false, accepted_cookie = false;
+  bool linger_close = false;
+  bool peer_fin = false;           ///< the peer's FIN is the octet before rcv_nxt; copied_seq never passes it
+  bool connected = false;          ///< connect() has said so, or accept() gave it
+  bool defer_connect = false;      ///< TCP_FASTOPEN_CONNECT: connect() said yes, the SYN leaves with the first data
+  bool address_given = false;      ///< bind() named an address; `bound`: a port
+  Urgent urgent_state = Urgent::kNone;
+  std::uint8_t urgent_byte = 0;
+  std::uint8_t fastopen_client_fail = 0;
+  Errno error = Errno::kNone, soft_error = Errno::kNone;
+  Options opt;
+  Negotiated neg;
+
+  SeqNum iss, irs;
+  SeqNum snd_una, snd_nxt, snd_wl1, snd_sml, write_seq, pushed_seq;
+  std::uint32_t snd_wnd = 0, max_window = 0;
+  SeqNum rcv_nxt, rcv_wup, copied_seq, fin_seq;
+  std::uint32_t rcv_wnd = 0, window_clamp = 0, rcv_ssthresh = 0;
+  std::uint32_t advmss = 1460, mss = 536;
+  std::uint32_t pmtu = 1500;
+  std::uint8_t scaling = 128;  ///< share of the buffer that is window, of 256
+
+  std::uint32_t ts_recent = 0, ts_offset = 0, last_tsecr = 0;
+  std::uint32_t first_syn_tsval = 0;  ///< of the first SYN we sent, whether it carried one or not
+  bool ecn_offered = false;           ///< our SYN asked for ECN
+  bool write_pending = false;         ///< a blocking write waits for the handshake
+  bool ts_seen = false;
+  ModelTime ts_recent_at{};
+  SeqNum last_ack_sent;
+  std::uint16_t ip_id = 0;
+
+  // RFC 6298, in microseconds, scaled as the kernel scales them.
+  std::uint32_t srtt8 = 0, mdev4 = 0, mdev_max = 0, rttvar = 0, min_rtt = 0;
+  SeqNum rtt_seq;
+  Duration rto{};
+  std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
+  bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
+  bool syn_fastopen_experimental = false;
+  bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
+  std::uint32_t fastopen_request = 0xffffffff;  ///< of a child in SYN_RECV: what its SYN-ACK is made of
+  bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
+  std::uint32_t cwnd = 10, ssthresh = kInfiniteSsthresh, cwnd_count = 0, prior_ssthresh = 0, prior_cwnd = 0;
+  std::uint32_t reordering = 3, dupacks = 0, delivered = 0, retrans_total = 0, prr_delivered = 0, prr_out = 0;
+  std::int32_t undo_retrans = -1;
+  std::uint32_t sacked_out = 0, lost_out = 0, retrans_out = 0, lost_total = 0;
+  std::uint32_t rack_last_delivered = 0, reord_seen = 0, dsack_dups = 0, max_packets_out = 0, cwnd_used = 0;
+  std::uint8_t rack_steps = 1, rack_persist = 0;
+  bool rack_advanced = false, rack_dsack_seen = false, cwnd_limited = false, sack_reneged = false;
+  SeqNum cwnd_usage_seq;
+  std::int64_t cwnd_tick = 0;  ///< snd_cwnd_stamp
+  Cubic cubic;
+  SeqNum undo_marker, highest_sack;
+  bool undo_possible = false, sack_seen = false;
+  CaState ca = CaState::kOpen;
+  bool ecn_seen = false, ecn_demand_cwr = false, ecn_queue_cwr = false, ecn_ece = false;
+  SeqNum high_seq, tlp_high_seq;
+  ModelTime retrans_stamp{}, lsndtime{}, challenge_at = ModelTime::min(), oow_at = ModelTime::min(), ack_heard{};
+  ModelTime probe_stamp{}, rack_mstamp{}, created{};
+  SeqNum rack_end;
+  std::uint32_t rack_rtt = 0;
+  AckState ack;
+
+  std::vector<Piece> sent;  ///< from snd_una to snd_nxt; sent_head: how many at the front are gone
+  std::size_t sent_head = 0;
+  std::vector<Piece> unsent;
+  std::size_t unsent_head = 0;
+  std::vector<Hole> holes;
+  SeqNum dsack_left, dsack_right;
+  bool dsack = false;
+  std::uint8_t num_sacks = 0;
+  std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
+  std::uint8_t dup_ack_counter = 0, compressed = 0;
+  SeqNum compressed_rcv_nxt, holes_last;
+  std::uint32_t rcv_space = 0;
+  SeqNum rcv_space_seq, rcv_rtt_seq;
+  std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
+  ModelTime rcv_rtt_at{};
+  ModelTime rcv_space_at{};
+  std::uint32_t rcv_memory = 0;  ///< truesize of what is unread
+  Bytes out, in;      ///< `in` starts at copied_seq
+  SeqNum out_seq;     ///< of the first octet in `out`
+  SeqNum snd_up;      ///< end of urgent data we send
+  SeqNum urgent;
+  std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
+  std::uint32_t segs_out = 0, segs_in = 0, data_segs_in = 0, data_segs_out = 0;
+
+  XmitTimer xmit = XmitTimer::kNone;
+  ModelTime xmit_at = kNever;   ///< icsk_retransmit_timer
+  ModelTime sk_at = kNever;     ///< sk_timer: keepalive, or FIN_WAIT2
+  ModelTime linger_at = kNever; ///< close() with SO_LINGER waits no longer
+  ModelTime compress_at = kNever;
+  ModelTime synack_at = kNever; ///< a Fast Open child's SYN-ACK timer
+  std::uint8_t synack_timeouts = 0;
+  ModelTime queued_at = kNever; ///< of the entry in the timer queue
+
+  [[nodiscard]] std::size_t packets_out() const { return sent.size() - sent_head; }
+  [[nodiscard]] bool has_unsent() const { return unsent_head < unsent.size(); }
+  [[nodiscard]] std::uint32_t unread() const { return distance(copied_seq, rcv_nxt) - (peer_fin ? 1u : 0u); }
+};
+
+struct Request {
+  Tuple4 tuple;
+  Handle listener;
+  SeqNum iss, irs;
+  SeqNum rcv_nxt;  ///< irs + 1, or behind the data of a Fast Open SYN
+  Negotiated neg;
+  std::uint32_t rcv_wnd = 0, window_clamp = 0, ts_recent = 0, ts_offset = 0, sent_tsval = 0, last_tsval = 0;
+  std::uint16_t advmss = 1460;
+  bool acked = false, in_table = false, ts_seen = false, ecn_ok = false, saw_syn_ts = false;
+  std::uint8_t timeouts = 0, retransmitted = 0, syn_tos = 0;
+  std::uint32_t bucket = 0;
+  ModelTime created{}, expires = kNever, queued_at = kNever, answered_at = ModelTime::min();
+  ModelTime synack_sent_at{};
+  // A Fast Open option asked for or answered.
+  std::uint8_t cookie_bytes = 0;
+  bool cookie_in_synack = false, cookie_experimental = false;
+  std::array<std::uint8_t, 16> cookie{};
+};
+
+struct TimeWait {
+  Tuple4 tuple;
+  State substate = State::kTimeWait;  ///< or kFinWait2: the mini-socket of an orphan
+  SeqNum rcv_nxt, snd_nxt;
+  std::uint32_t rcv_wnd = 0, ts_recent = 0, ts_offset = 0;
+  std::uint8_t rcv_wscale = 0;
+  bool timestamps = false, reuse = false;
+  ModelTime ts_recent_at{}, entered{}, ends = kNever, queued_at = kNever, answered_at = ModelTime::min();
+  Duration length{};  ///< of TIME_WAIT itself: 60 s, or 3.5 RTO by tcp_tw_recycle
+  Duration shortest{};  ///< 3.5 RTO
+  bool killed = false;  ///< so short that TWKilled counts it
+  std::uint8_t tos = 0;
+};
+
+struct Listener {
+  SocketAddress local;
+  int fd = -1;
+  bool blocking = true, address_given = false, port_given = false, snd_shut = false;
+  Options opt;
+  std::uint32_t backlog = 0, syn_queue = 0, young = 0;
+  std::deque<std::uint32_t> accept_queue;  ///< endpoints
+  std::uint32_t fastopen_queued = 0;        ///< children in SYN_RECV, and some that were reset
+  std::deque<ModelTime> fastopen_resets;    ///< until when those count
+  ModelTime cookie_overflow = ModelTime::min();
+  Errno error = Errno::kNone;
+  // Table kernels (RequestStorage::kTable): §3.4 of how Linux walks them.
+  std::uint32_t table_bits = 0;
+  std::vector<std::vector<std::uint32_t>> table;
+  std::uint32_t hand = 0;
+  ModelTime tick_at = kNever;
+  ModelTime queued_at = kNever;
+  std::uint32_t pending_requests = 0;
+};
+
+}  // namespace tcpwhy::model
