@@ -5,11 +5,14 @@
 #include <cerrno>
 
 #include "diagnose/probe/view.hpp"
+#include "diagnose/words.hpp"
 #include "names/errno.hpp"
 #include "tcpwhy/decode.hpp"
 
 namespace tcpwhy::diagnose::probe {
 namespace {
+
+std::string span(double s) { return span_words(Duration{static_cast<std::int64_t>(s * 1e9)}); }
 
 std::string errno_words(int error) {
   const auto e = static_cast<Errno>(error);
@@ -22,7 +25,7 @@ void judge_local(const View& v, const Question& q, ProbeAnswer& out) {
   const std::string target = facts::to_string(v.a.target.address);
   const auto add = [&](CauseId cause, std::string summary) {
     Diagnosis d = diagnosis_of(cause, Verdict::kProven, Side::kClient, std::move(summary));
-    note(d, fmt::format("connect() failed with {} after {:.3g} s; no packet came back", errno_words(q.error), q.took_s));
+    note(d, fmt::format("connect() failed with {} after {}; no packet came back", errno_words(q.error), span(q.took_s)));
     out.diagnoses.push_back(std::move(d));
   };
   switch (q.error) {
@@ -54,15 +57,15 @@ void judge_icmp(const View& v, const Question& q, ProbeAnswer& out) {
   if (!q.icmp) return;
   const facts::IcmpWord& icmp = *q.icmp;
   const std::string sender = facts::to_string(icmp.sender);
-  const std::string said = fmt::format("{} answered the SYN with ICMP{} {} (type {} code {}) after {:.3g} s", sender,
-                                       icmp.version == 6 ? "v6" : "", to_string(icmp), icmp.type, icmp.code, q.took_s);
+  const std::string said = fmt::format("{} answered the SYN with ICMP{} {} (type {} code {}) after {}", sender,
+                                       icmp.version == 6 ? "v6" : "", to_string(icmp), icmp.type, icmp.code, span(q.took_s));
   const bool own = v.a.route.source && icmp.sender == *v.a.route.source;
   const bool host = icmp.sender == v.a.target.address;
   std::optional<Diagnosis> d;
   if (own && icmp.unreachable()) {
     // Linux ipv4_link_failure(): a neighbour that does not answer becomes a host unreachable from oneself.
     d = diagnosis_of(CauseId::kNeighbourUnresolved, Verdict::kProven, Side::kPath, "");
-    note(*d, fmt::format("this host's own kernel says host unreachable after {:.3g} s: no answer to ARP or neighbour discovery", q.took_s));
+    note(*d, fmt::format("this host's own kernel says host unreachable after {}: no answer to ARP or neighbour discovery", span(q.took_s)));
     if (!v.a.route.neighbour.empty()) note(*d, "the next hop is " + v.a.route.neighbour + " in the neighbour table");
   } else if (icmp.prohibited()) {
     d = diagnosis_of(CauseId::kRejectedByIcmp, Verdict::kProven, host ? Side::kServer : own ? Side::kClient : Side::kPath,
@@ -126,11 +129,11 @@ void judge_reset(const View& v, const Question& q, ProbeAnswer& out) {
     return;
   }
   Diagnosis d = diagnosis_of(CauseId::kPortClosed, Verdict::kLikely, Side::kServer, "");
-  note(d, fmt::format("the SYN was answered by RST after {:.3g} s (ECONNREFUSED)", q.took_s));
+  note(d, fmt::format("the SYN was answered by RST after {} (ECONNREFUSED)", span(q.took_s)));
   if (same_distance)
     note(d, fmt::format("the RST came from as far as other ports' answers: TTL {}", q.header->ttl));
   const bool same_hop = refused_at && v.distance != 0;
-  if (same_hop) note(d, fmt::format("only a SYN that may travel {} hops is refused, as far as port {} answers from", end->ttl, v.a.control->port));
+  if (same_hop) note(d, fmt::format("a SYN must be allowed {} hop{} to be refused, as many as port {} is away", end->ttl, end->ttl == 1 ? "" : "s", v.a.control->port));
   if (same_distance || same_hop)
     rival(d, CauseId::kRejectedByMiddlebox, Verdict::kRuledOut, "it comes from where the host is; a REJECT of the host's own filter looks the same");
   out.diagnoses.push_back(std::move(d));
