@@ -50,6 +50,9 @@ int run_explain(const std::vector<std::string>& arguments) {
   app.get_formatter()->column_width(34);
   app.add_option("FILE", o.files, "captures to explain")->type_name("");
   app.add_option("-i,--interface", o.interface, "capture live from this interface")->type_name("IFACE");
+#ifdef TCPWHY_HOST
+  app.add_flag("--with-kernel", o.with_kernel, "live: also what this kernel says of each connection (eBPF, root)");
+#endif
   app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
   app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
   app.add_option("--to", o.to, "end here, in the same forms")->type_name("TIME");
@@ -81,6 +84,10 @@ int run_explain(const std::vector<std::string>& arguments) {
   }
   if (!o.files.empty() && !o.interface.empty()) {
     std::fputs("tcpwhy: give either files or --interface, not both\n", stderr);
+    return Exit::kCouldNotWork;
+  }
+  if (o.with_kernel && o.interface.empty()) {
+    std::fputs("tcpwhy: --with-kernel needs a live capture (-i IFACE): the kernel does not remember\n", stderr);
     return Exit::kCouldNotWork;
   }
   return explain(o);

@@ -18,6 +18,7 @@ enum class Files : std::uint8_t { kGuess, kRing, kVantages };
 struct ExplainOptions {
   std::vector<std::string> files;
   std::string interface;           ///< live capture when not empty
+  bool with_kernel = false;        ///< live: the kernel's own word on each connection as evidence
   std::string filter;              ///< libpcap syntax
   std::string from, to;            ///< time window as given
   std::string connection;          ///< id or A:P-B:P; empty: all

@@ -631,6 +631,39 @@ def case_each_of_many_resets_is_told():
     assert len(told) == count == len(w.told()), "%d of %d told" % (len(told), count)
 
 
+def case_capture_with_kernel():
+    """One answer of both: the frames of the capture, the process and the word of the kernel."""
+    def work(c):
+        time.sleep(0.3)
+        c.close()
+    pid = actor("server", then(work))
+    live = subprocess.Popen(["ip", "netns", "exec", NS["server"], stage.PROGRAM, "-i", "v0", "--with-kernel", "--format", "jsonl"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    children.append(live.pid)
+    while True:
+        line = live.stderr.readline()
+        assert line, "the capture did not start"
+        if "capturing" in line:
+            break
+    time.sleep(0.3)
+    actor("client", client(lambda s: s.sendall(b"request")))
+    actor("client", attempt(81))
+    time.sleep(2.5)
+    live.send_signal(signal.SIGINT)
+    out, _ = live.communicate(timeout=10)
+    children.remove(live.pid)
+    lines = [json.loads(x) for x in out.splitlines()]
+    by_port = {x["server"]["port"]: x for x in lines if x["type"] == "connection"}
+    reset, refused = by_port[80], by_port[81]
+    first = reset["diagnoses"][0]
+    assert (first["cause"], first["verdict"]) == ("close-with-unread-data", "proven"), first
+    assert reset["process"]["pid"] == pid and reset["kernel"] == {"reset_reason": "TCP_ABORT_ON_CLOSE"}, reset
+    assert any(e["text"].startswith("the kernel: ") for e in first["evidence"]) and reset["frames"] >= 4, first
+    first = refused["diagnoses"][0]
+    assert (first["cause"], first["verdict"]) == ("port-closed", "proven"), first
+    assert refused["kernel"] == {"reset_reason": "NO_SOCKET"}, refused
+
+
 # --- what is left behind ----------------------------------------------------------------------------------------
 
 
@@ -675,7 +708,7 @@ def case_without_rights_it_polls():
 # What CI has time for: one of each kind.
 SHORT = {"port_closed_at_the_server", "rejected_by_icmp_prohibited", "syn_dropped_by_host_filter", "accept_queue_overflow_drops_the_ack",
          "accept_queue_overflow_resets", "linger_zero_at_the_server", "close_with_unread_data", "process_killed", "data_after_close",
-         "keepalive_dead_peer", "connect_timeout", "dropped_here", "healthy_busy_server", "kill_leaves_no_program_behind",
+         "keepalive_dead_peer", "connect_timeout", "dropped_here", "capture_with_kernel", "healthy_busy_server", "kill_leaves_no_program_behind",
          "without_rights_it_polls"}
 
 
