@@ -181,15 +181,27 @@ void Host::fire(ModelTime now, Step& step) {
 const HostConfig& Host::config() const { return kernel_->config; }
 Sysctls& Host::sysctls() { return kernel_->config.sysctls; }
 
+void Host::set_local_queue(LocalQueue queue) { kernel_->local_queue = queue; }
+
 void Host::set_mtu(std::uint16_t mtu) { kernel_->config.mtu = mtu; }
 
-void Host::set_fastopen_key(std::span<const std::uint8_t> key) {
-  kernel_->fastopen_keys.clear();
-  for (std::size_t at = 0; at + 16 <= key.size() && at < 32; at += 16) {
-    std::array<std::uint8_t, 16> one{};
-    std::copy_n(key.begin() + static_cast<std::ptrdiff_t>(at), 16, one.begin());
-    kernel_->fastopen_keys.push_back(one);
-  }
+namespace {
+FastOpenKeys keys_of(std::span<const std::uint8_t> octets) {
+  FastOpenKeys keys;
+  for (std::size_t at = 0; at + 16 <= octets.size() && at < 32; at += 16)
+    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(at), 16, keys.emplace_back().begin());
+  return keys;
+}
+}  // namespace
+
+void Host::set_fastopen_key(std::span<const std::uint8_t> key) { kernel_->fastopen_keys = keys_of(key); }
+
+CallResult Host::set_fastopen_key(int fd, std::span<const std::uint8_t> key) {
+  Options* options = kernel_->options_of(fd);
+  if (!options) return {.value = -1, .error = Errno::kEBADF, .blocked = false};
+  if (key.size() != 16 && key.size() != 32) return {.value = -1, .error = Errno::kEINVAL, .blocked = false};
+  options->fastopen_keys = std::make_shared<const FastOpenKeys>(keys_of(key));
+  return {};
 }
 
 void Host::set_fastopen_cookie(const Address& peer, std::span<const std::uint8_t> cookie, std::uint16_t mss) {

@@ -372,7 +372,7 @@ class Kernel {
   [[nodiscard]] std::uint32_t path_mtu(const Address& remote) const;
 
   // fastopen.cpp
-  [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, int key) const;
+  [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, const Options& opt, std::size_t key) const;
   bool try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index);
   /// tcp_sendmsg_fastopen(), and what follows it in sendmsg(): MSG_FASTOPEN, or the first write after a
   /// deferred connect(), for which `to` is empty.
@@ -453,10 +453,11 @@ class Kernel {
     ModelTime last_loss{};
   };
   std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
-  std::vector<std::array<std::uint8_t, 16>> fastopen_keys;
+  FastOpenKeys fastopen_keys;
   std::uint32_t fastopen_blackholes = 0;
   ModelTime fastopen_blackhole_at{};
   std::unordered_map<int, std::uint32_t> closing_fds;
+  LocalQueue local_queue = LocalQueue::kTakes;
   bool exiting = false;  ///< the process dies: close() does not linger
 };
 

@@ -266,8 +266,13 @@ bool Kernel::retransmit(Endpoint& e, Piece& given) {
     count(Mib::kTCPSynRetrans);
   ++e.retrans_total;
   e.bytes_retrans += data_of(*piece);
-  transmit(e, *piece);
   piece->ever_retransmitted = true;
+  if (local_queue == LocalQueue::kDrops) {
+    because(Rule::kLocalQueueDrops);
+    count(Mib::kTCPRetransFail);
+    return false;
+  }
+  transmit(e, *piece);
   return true;
 }
 
@@ -503,6 +508,16 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
     }
     if (head->length() == 0) break;
 
+    if (local_queue == LocalQueue::kDrops) {
+      // net_xmit_eval(): the piece stays unsent, and the congestion is as real as any on the path.
+      because(Rule::kLocalQueueDrops);
+      ++e.segs_out;
+      count(Mib::kOutSegs);
+      e.lsndtime = now;
+      enter_cwr(e);
+      break;
+    }
+
     Piece burst = *head;
     if (length > limit) {
       burst.end = head->seq + limit;
@@ -549,6 +564,7 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
 void Kernel::write_wakeup(Endpoint& e, Mib counter) {
   if (e.state == State::kClose) return;
   if (e.has_unsent() && before(e.unsent[e.unsent_head].seq, window_end(e))) {
+    if (local_queue == LocalQueue::kDrops) return because(Rule::kLocalQueueDrops);
     // Silly window avoidance held it back; now as much goes as fits.
     Piece& head = e.unsent[e.unsent_head];
     const std::uint32_t mss = current_mss(e);

@@ -295,7 +295,6 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.tuple = r.tuple;
   e.opt = l.opt;
   e.neg = r.neg;
-  e.blocking = l.blocking;
   e.bound = true;
   e.state = State::kSynRecv;
   e.iss = r.iss;

@@ -14,6 +14,8 @@
 
 namespace tcpwhy::model {
 
+using FastOpenKeys = std::vector<std::array<std::uint8_t, 16>>;
+
 /// What a program may set; a listener's children inherit it.
 struct Options {
   Family family = Family::kInet;
@@ -28,6 +30,7 @@ struct Options {
   std::uint8_t keep_count = 0, tos = 0, ttl = 0;
   std::uint16_t user_mss = 0;
   std::uint16_t fastopen_queue = 0;
+  std::shared_ptr<const FastOpenKeys> fastopen_keys;  ///< TCP_FASTOPEN_KEY; none: the host's
   std::int32_t linger_s = 0, linger2_s = 0;  ///< linger2: 0 the sysctl, -1 no FIN_WAIT2 at all
   std::int32_t keep_idle_s = 0, keep_interval_s = 0;
   std::uint32_t user_timeout_ms = 0, window_clamp = 0;
@@ -141,6 +144,8 @@ struct Endpoint {
   std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
   bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
   bool syn_fastopen_experimental = false;
+  bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
+  std::uint32_t fastopen_taken = 0;      ///< of that data, what the SYN took
   bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
   std::uint32_t fastopen_request = 0xffffffff;  ///< of a child in SYN_RECV: what its SYN-ACK is made of
   bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;

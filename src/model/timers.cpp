@@ -344,7 +344,8 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     enter_loss(e);
     if (e.retransmits < 255) ++e.retransmits;
     if (e.total_rto < 255) ++e.total_rto;
-    resend(e, e.sent_head);
+    if (!resend(e, e.sent_head) && local_queue == LocalQueue::kDrops)
+      return arm_xmit(e, XmitTimer::kRetransmit, kProbeInterval);
   }
   const bool thin = e.packets_out() < 4 && !(e.ssthresh >= kInfiniteSsthresh);
   if (e.state == State::kEstablished && config.sysctls.tcp_thin_linear_timeouts && thin && e.retransmits <= 6) {
@@ -438,6 +439,7 @@ void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
     return;
   }
   ++e.probes_out;
+  if (local_queue == LocalQueue::kDrops) return arm_xmit(e, XmitTimer::kProbe0, kProbeInterval);
   if (e.backoff < config.sysctls.tcp_retries2) ++e.backoff;
   arm_xmit(e, XmitTimer::kProbe0, probe_delay(e));
 }

@@ -454,8 +454,10 @@ class Runner {
           throw Complaint{line, "the model has no such sysctl: " + set->name};
       } else if (std::holds_alternative<DropEgress>(effect)) {
         egress_ = Egress::kDropping;
+        host_.set_local_queue(model::LocalQueue::kDrops);
       } else if (std::holds_alternative<RestoreEgress>(effect)) {
         egress_ = Egress::kOpen;
+        host_.set_local_queue(model::LocalQueue::kTakes);
       } else if (std::holds_alternative<FlushMetrics>(effect)) {
         host_.set_fastopen_cookie(settings_.remote, {}, 0);
       } else if (const auto* listener = std::get_if<ExpectListener>(&effect)) {

@@ -156,8 +156,8 @@ class Attempt {
         const std::string& key = std::get<std::string>(call_.value);
         if ((call_.value_bytes != 16 && call_.value_bytes != 32) || key.size() < static_cast<std::size_t>(call_.value_bytes))
           return fails(Errno::kEINVAL);
-        host_.set_fastopen_key({reinterpret_cast<const std::uint8_t*>(key.data()), static_cast<std::size_t>(call_.value_bytes)});
-        return {};
+        return host_.set_fastopen_key(fd, {reinterpret_cast<const std::uint8_t*>(key.data()),
+                                           static_cast<std::size_t>(call_.value_bytes)});
       }
       case OptionKind::kInteger: break;
     }
