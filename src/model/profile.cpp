@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::array<std::uint16_t, 8> kCookieMss2632 = {64, 256, 512, 536, 1024, 1440, 1460, 4312};
 constexpr std::array<std::uint16_t, 8> kCookieMss310 = {64, 512, 536, 1024, 1440, 1460, 4312, 8960};
-constexpr std::array<std::string_view, 10> kNames = {"2.6.32", "el6",  "3.10", "el7", "4.4",
+constexpr std::array<std::string_view, 11> kNames = {"2.6.32", "el6",  "3.10.28", "3.10", "el7", "4.4",
                                                      "4.9",    "4.19", "5.15", "6.1", "6.18"};
 
 /// 6.18 is what the fields' own defaults say; each older kernel is the next younger one with what it lacks.
@@ -105,7 +105,7 @@ KernelProfile el7() {
 
 KernelProfile v3_10() {
   KernelProfile k = el7();
-  k.name = "3.10";
+  k.name = "3.10.28";
   k.cookies_always = CookiesAlways::kUnknown;
   k.cookie_age_minutes = 4;
   k.cookie_mss = kCookieMss310;
@@ -170,7 +170,13 @@ std::optional<KernelProfile> profile(std::string_view name) {
   if (name == "4.9") return v4_9();
   if (name == "4.4") return v4_4();
   if (name == "el7") return el7();
-  if (name == "3.10") return v3_10();
+  if (name == "3.10") {
+    // Who says 3.10 means RHEL 7: the kernel of that number people still meet.
+    KernelProfile k = el7();
+    k.name = "3.10";
+    return k;
+  }
+  if (name == "3.10.28") return v3_10();
   if (name == "el6") return el6();
   if (name == "2.6.32") return v2_6_32();
   return std::nullopt;

@@ -135,7 +135,7 @@ struct KernelProfile {
   int rmem_max = 33554432;  ///< tcp_rmem[2]: decides the window scale we offer
 };
 
-/// By name: "2.6.32", "el6", "3.10", "el7", "4.4", "4.19", "5.15", "6.1", "6.18".
+/// By name: "2.6.32", "el6", "3.10.28", "3.10" (RHEL 7's, as "el7"), "4.4", "4.19", "5.15", "6.1", "6.18".
 [[nodiscard]] std::optional<KernelProfile> profile(std::string_view name);
 [[nodiscard]] std::span<const std::string_view> profile_names();
 
