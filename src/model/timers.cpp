@@ -399,6 +399,18 @@ void Kernel::fire_loss_probe(Endpoint& e) {
 // ---------------------------------------------------------------------------------------------------------
 // A closed window, a silent peer, an ACK that waited
 
+namespace {
+
+/// Linux tcp_clamp_probe0_to_user_timeout().
+Duration before_user_timeout(const Kernel& k, const Endpoint& e, Duration when) {
+  if (e.opt.user_timeout_ms == 0 || e.probe_stamp == ModelTime{}) return when;
+  const Duration left = k.ticks_of_us(std::int64_t{e.opt.user_timeout_ms} * 1000) -
+                        k.tick() * (k.jiffies(k.now) - k.jiffies(e.probe_stamp));
+  return std::min(when, std::max<Duration>(left, 2 * k.tick()));
+}
+
+}  // namespace
+
 /// RFC 9293 3.8.6.1; Linux tcp_probe_timer(), tcp_send_probe0().
 void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
   if (e.packets_out() != 0 || !e.has_unsent()) {
@@ -439,21 +451,18 @@ void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
     return;
   }
   ++e.probes_out;
-  if (local_queue == LocalQueue::kDrops) return arm_xmit(e, XmitTimer::kProbe0, kProbeInterval);
+  if (local_queue == LocalQueue::kDrops)
+    return arm_xmit(e, XmitTimer::kProbe0, before_user_timeout(*this, e, kProbeInterval));
   if (e.backoff < config.sysctls.tcp_retries2) ++e.backoff;
   arm_xmit(e, XmitTimer::kProbe0, probe_delay(e));
 }
 
-/// The next zero-window probe: doubling, and not later than TCP_USER_TIMEOUT. Linux tcp_probe0_when(),
-/// tcp_clamp_probe0_to_user_timeout().
+/// The next zero-window probe: doubling, and not later than TCP_USER_TIMEOUT. Linux tcp_probe0_when().
 Duration Kernel::probe_delay(const Endpoint& e) const {
   constexpr int kMostDoublings = 10;  // of TCP_RTO_MIN within TCP_RTO_MAX, and one more
   Duration when = std::max<Duration>(e.rto, kRtoMin) * (1 << std::min<int>(e.backoff, kMostDoublings));
   when = std::min(when, rto_max());
-  if (e.opt.user_timeout_ms == 0 || e.probe_stamp == ModelTime{}) return when;
-  const Duration left =
-      ticks_of_us(std::int64_t{e.opt.user_timeout_ms} * 1000) - tick() * (jiffies(now) - jiffies(e.probe_stamp));
-  return std::min(when, std::max<Duration>(left, 2 * tick()));
+  return before_user_timeout(*this, e, when);
 }
 
 void Kernel::start_keepalive(Endpoint& e, Duration d) {
