@@ -295,6 +295,12 @@ bool Kernel::gave_up(Endpoint& e, std::uint32_t index) {
     write_error(e, index, why);
     return true;
   }
+  if (config.kernel.data_give_up == DataGiveUp::kByCountWithReset) {
+    if (e.retransmits < config.kernel.data_retries) return false;
+    send_active_reset(e, Rule::kWriteTimeout);
+    write_error(e, index, Rule::kWriteTimeout);
+    return true;
+  }
   auto retries = static_cast<int>(s.tcp_retries2);
   if (e.orphan) {
     const bool alive = e.rto < rto_max();
