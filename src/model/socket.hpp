@@ -192,6 +192,7 @@ struct Endpoint {
   SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;
   std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
+  std::uint32_t rehash = 0;
   std::uint32_t segs_out = 0, segs_in = 0, data_segs_in = 0, data_segs_out = 0;
 
   XmitTimer xmit = XmitTimer::kNone;

@@ -337,6 +337,11 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     const bool counted = config.kernel.timeouts_counted == TimeoutsCounted::kEvery;
     if (counted) count(Mib::kTCPTimeouts);
     if (gave_up(e, index)) return;
+    if (counted) {
+      // sk_rethink_txhash(): another path may be taken from here on.
+      ++e.rehash;
+      count(Mib::kTcpTimeoutRehash);
+    }
     if (!counted && e.retransmits == 0) count(Mib::kTCPTimeouts);
     if (counted && e.retransmits == 0) {
       if (e.ca == CaState::kRecovery)
