@@ -450,11 +450,9 @@ void validate_cwnd(Kernel& k, Endpoint& e, bool limited) {
 
 }  // namespace
 
-namespace {
-
 /// How many segments a burst may hold: about a millisecond's worth at the pace of the connection, more for near
 /// peers. Linux tcp_tso_autosize(), tcp_update_pacing_rate().
-std::uint32_t burst_segments(const Kernel& k, const Endpoint& e, std::uint32_t mss) {
+std::uint32_t Kernel::burst_segments(const Endpoint& e, std::uint32_t mss) const {
   std::uint64_t bytes = kBurstBytes;
   if (e.srtt8 != 0) {
     const std::uint64_t percent = e.cwnd < e.ssthresh / 2 ? 200 : 120;  // tcp_pacing_ss_ratio, tcp_pacing_ca_ratio
@@ -463,14 +461,12 @@ std::uint32_t burst_segments(const Kernel& k, const Endpoint& e, std::uint32_t m
     bytes = (rate >> 10) + (far < 32 && e.min_rtt != 0 ? kBurstBytes >> far : 0u);
   }
   bytes = std::min<std::uint64_t>(bytes, kBurstBytes);
-  return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(k.config.sysctls.tcp_min_tso_segs));
+  return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(config.sysctls.tcp_min_tso_segs));
 }
-
-}  // namespace
 
 bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
   const std::uint32_t mss = current_mss(e);
-  const std::uint32_t max_segments = burst_segments(*this, e, mss);
+  const std::uint32_t max_segments = burst_segments(e, mss);
   std::uint32_t sent_segments = 0;
   bool cwnd_limited = false;
   while (e.has_unsent()) {
