@@ -48,7 +48,6 @@ int Kernel::new_fd(Handle h) {
 
 void Kernel::free_fd(int fd) {
   fds[static_cast<std::size_t>(fd)] = {};
-  if (!listener_fastopen_keys.empty()) listener_fastopen_keys.erase(fd);
   lowest_fd = std::min(lowest_fd, fd);
 }
 
