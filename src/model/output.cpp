@@ -17,6 +17,7 @@ using Opt = wire::Opt;
 constexpr int kNagleOff = 1, kNagleCork = 2, kNaglePush = 4;  // TCP_NAGLE_*
 // Linux include/linux/netdevice.h GSO_LEGACY_MAX_SIZE, less the room for headers.
 constexpr std::uint32_t kBurstBytes = 65536 - 321;
+constexpr std::uint32_t kLeastAdvMss = 256;  // net.ipv4.route.min_adv_mss
 constexpr std::uint32_t kSackBase = 4, kSackPerBlock = 8, kOptionSpace = 40;
 
 int nonagle(const Endpoint& e) { return (e.opt.nodelay ? kNagleOff : 0) | (e.opt.cork ? kNagleCork : 0); }
@@ -120,8 +121,10 @@ Packet& Kernel::build(Endpoint& e, std::uint8_t flags, SeqNum seq) {
     // The window of a SYN is never scaled (RFC 7323 2.2).
     p.window = static_cast<std::uint16_t>(std::min(e.rcv_wnd, 65535u));
     p.options = Opt::kMss;
-    p.mss = static_cast<std::uint16_t>(e.opt.user_mss != 0 ? std::min<std::uint32_t>(e.opt.user_mss, e.advmss)
-                                                           : e.advmss);
+    // What the path is known to carry: Linux tcp_advertise_mss(), ipv4_default_advmss().
+    const std::uint32_t headers = e.tuple.local.version == 4 ? 40 : 60;
+    const std::uint32_t offered = std::min<std::uint32_t>(e.advmss, e.pmtu > headers + kLeastAdvMss ? e.pmtu - headers : kLeastAdvMss);
+    p.mss = static_cast<std::uint16_t>(e.opt.user_mss != 0 ? std::min<std::uint32_t>(e.opt.user_mss, offered) : offered);
     if (config.sysctls.tcp_timestamps) {
       p.options |= Opt::kTimestamps;
       p.tsval = clock_tsval(e.ts_offset);
