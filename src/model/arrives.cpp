@@ -54,6 +54,11 @@ void Kernel::deliver(const Packet& p) {
   const Tuple4 t{p.destination, p.source, p.destination_port, p.source_port};
   Handle h = find(t, hash(t, config.seed));
   if (!h) h = find_listener(p.destination, p.destination_port);
+  if (p.has(wire::Opt::kMd5) && h && h.kind != Kind::kTimeWait) {
+    count(Mib::kTCPMD5Unexpected);
+    because(Rule::kSignatureUnexpected);
+    return;
+  }
   switch (h.kind) {
     case Kind::kEndpoint: on_endpoint(h.index, p); break;
     case Kind::kRequest: on_request(h.index, p); break;

@@ -52,7 +52,7 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
   Endpoint* at = endpoint_of(fd);
   if (!at) return failed(Errno::kEPIPE);
   Endpoint& e = *at;
-  if (e.defer_connect || (flags & MessageFlags::kFastOpen)) return fastopen_send(fd, bytes, flags, {}, data);
+  if (e.defer_connect || e.fastopen_waits || (flags & MessageFlags::kFastOpen)) return fastopen_send(fd, bytes, flags, {}, data);
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
   const auto error = [&] {
     const Errno pending = take_error(e);

@@ -311,6 +311,7 @@ std::optional<TcpInfo> Kernel::tcp_info(int fd) {
   i.snd_wnd = e.snd_wnd;
   i.rcv_wnd = e.rcv_wnd;
   i.total_rto = e.total_rto;
+  i.rehash = e.rehash;
   i.rcv_ooopack = e.rcv_ooopack;
   i.fastopen_client_fail = e.fastopen_client_fail;
   return i;

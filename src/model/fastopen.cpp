@@ -91,8 +91,9 @@ bool carries_syn_data(const Packet& p) { return p.end() != p.seq + 1; }
 // The server
 
 // Linux __tcp_fastopen_cookie_gen_cipher(): of the client's address and ours. `key`: 0, or 1 for the backup.
-std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, std::span<const FastOpenKey> keys, std::size_t key) const {
+std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, const Options& opt, std::size_t key) const {
   std::array<std::uint8_t, 16> secret{};
+  const FastOpenKeys& keys = opt.fastopen_keys ? *opt.fastopen_keys : fastopen_keys;
   if (!keys.empty()) {
     secret = keys[key];
   } else {
@@ -133,11 +134,8 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   if (length == 0) count(Mib::kTCPFastOpenCookieReqd);
   if (!(config.sysctls.tcp_fastopen & kServer) || !fastopen_room(l)) return false;
 
-  // TCP_FASTOPEN_KEY of the listener, or else the namespace's: tcp_fastopen_get_ctx().
-  const auto own = listener_fastopen_keys.find(l.fd);
-  const std::span<const FastOpenKey> keys = own != listener_fastopen_keys.end() ? own->second : fastopen_keys;
   const auto give_cookie = [&] {
-    r.cookie = make_cookie(r.tuple, keys, 0);
+    r.cookie = make_cookie(r.tuple, l.opt, 0);
     r.cookie_bytes = kCookieBytes;
     r.cookie_experimental = p.cookie_experimental;
     r.cookie_in_synack = true;
@@ -145,8 +143,9 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   const bool free_for_all = (config.sysctls.tcp_fastopen & kServerNoCookie) || l.opt.fastopen_no_cookie;
   int matched = free_for_all ? 1 : 0;
   if (!free_for_all && length > 0) {
+    const FastOpenKeys& keys = l.opt.fastopen_keys ? *l.opt.fastopen_keys : fastopen_keys;
     for (std::size_t key = 0; key < std::max<std::size_t>(1, keys.size()) && matched == 0; ++key)
-      if (length == kCookieBytes && make_cookie(r.tuple, keys, key) == p.cookie) matched = static_cast<int>(key) + 1;
+      if (length == kCookieBytes && make_cookie(r.tuple, l.opt, key) == p.cookie) matched = static_cast<int>(key) + 1;
   }
   if (matched == 0) {
     if (length < 0) return false;
@@ -400,39 +399,41 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   return n;
 }
 
-// Linux tcp_sendmsg_fastopen() and the part of __inet_stream_connect() it uses.
+// Linux tcp_sendmsg_fastopen() and the part of __inet_stream_connect() it uses. A blocking call waits for the handshake
+// with what the SYN took already counted: if the handshake fails, all of it has failed.
 CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                                  std::span<const std::uint8_t> data) {
   Endpoint& e = *endpoint_of(fd);
   const std::uint32_t index = handle_of(fd).index;
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
   const std::uint32_t plain = flags & ~MessageFlags::kFastOpen;
-  if (!(config.sysctls.tcp_fastopen & kClient)) return failed(Errno::kEOPNOTSUPP);
-  // A blocking call asked again for the rest.
-  if (e.connecting && !e.defer_connect && waits) return send(fd, bytes, plain, data);
-  std::uint32_t taken = 0;
-  if (e.defer_connect) {
-    e.defer_connect = false;
-    taken = send_syn_data(e, bytes, data);
-  } else {
-    if (e.connected || e.state != State::kClose) return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
-    const CallResult started = start_connect(e, index, to);
-    if (!started.ok()) return started;
-    taken = send_syn_data(e, bytes, data);
+  if (!e.fastopen_waits) {
+    if (!(config.sysctls.tcp_fastopen & kClient)) return failed(Errno::kEOPNOTSUPP);
+    if (e.defer_connect) {
+      e.defer_connect = false;
+    } else {
+      if (e.connected || e.state != State::kClose) return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
+      const CallResult started = start_connect(e, index, to);
+      if (!started.ok()) return started;
+    }
+    e.fastopen_taken = send_syn_data(e, bytes, data);
+    settle(index);
   }
-  settle(index);
-  if (e.state != State::kSynSent && e.state != State::kSynRecv) {
-    const CallResult connected = connect_result(fd);
-    if (!connected.ok()) return connected;
-    CallResult rest = send(fd, bytes - taken, plain, data.subspan(std::min<std::size_t>(taken, data.size())));
-    if (rest.error == Errno::kNone) rest.value += taken;
-    return rest;
+  const std::uint32_t taken = e.fastopen_taken;
+  if (e.state == State::kSynSent || e.state == State::kSynRecv) {
+    e.fastopen_waits = waits;
+    e.write_pending = waits && taken < bytes;
+    if (waits) return {.value = 0, .error = Errno::kNone, .blocked = true};
+    if (taken == 0) return failed(Errno::kEINPROGRESS);
+    return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};
   }
-  // inet_wait_for_connect(): what did not fit into the SYN will follow its ACK.
-  if (waits) e.write_pending = taken < bytes;
-  if (waits) return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = true};
-  if (taken == 0) return failed(Errno::kEINPROGRESS);
-  return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};
+  e.fastopen_waits = e.write_pending = false;
+  const CallResult connected = connect_result(fd);
+  if (!connected.ok()) return connected;
+  if (taken == bytes) return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};
+  CallResult rest = send(fd, bytes - taken, plain, data.subspan(std::min<std::size_t>(taken, data.size())));
+  if (rest.error == Errno::kNone) rest.value += taken;
+  return rest;
 }
 
 // Linux tcp_rcv_fastopen_synack(). True: data of the SYN was not taken and has been sent again.

@@ -181,29 +181,28 @@ void Host::fire(ModelTime now, Step& step) {
 const HostConfig& Host::config() const { return kernel_->config; }
 Sysctls& Host::sysctls() { return kernel_->config.sysctls; }
 
+void Host::set_local_queue(LocalQueue queue) { kernel_->local_queue = queue; }
+
 void Host::set_mtu(std::uint16_t mtu) { kernel_->config.mtu = mtu; }
 
 namespace {
-
-std::vector<FastOpenKey> keys_of(std::span<const std::uint8_t> octets) {
-  std::vector<FastOpenKey> out;
+FastOpenKeys keys_of(std::span<const std::uint8_t> octets) {
+  FastOpenKeys keys;
   for (std::size_t at = 0; at + 16 <= octets.size() && at < 32; at += 16)
-    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(at), 16, out.emplace_back().begin());
-  return out;
+    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(at), 16, keys.emplace_back().begin());
+  return keys;
 }
-
 }  // namespace
 
 void Host::set_fastopen_key(std::span<const std::uint8_t> key) { kernel_->fastopen_keys = keys_of(key); }
 
 CallResult Host::set_fastopen_key(int fd, std::span<const std::uint8_t> key) {
-  if (!kernel_->handle_of(fd)) return {-1, Errno::kEBADF, false};
-  if (key.size() != 16 && key.size() != 32) return {-1, Errno::kEINVAL, false};
-  kernel_->listener_fastopen_keys[fd] = keys_of(key);
+  Options* options = kernel_->options_of(fd);
+  if (!options) return {.value = -1, .error = Errno::kEBADF, .blocked = false};
+  if (key.size() != 16 && key.size() != 32) return {.value = -1, .error = Errno::kEINVAL, .blocked = false};
+  options->fastopen_keys = std::make_shared<const FastOpenKeys>(keys_of(key));
   return {};
 }
-
-void Host::set_egress(Egress egress) { kernel_->egress = egress; }
 
 void Host::set_fastopen_cookie(const Address& peer, std::span<const std::uint8_t> cookie, std::uint16_t mss) {
   const std::uint64_t who = hash(peer, kernel_->config.seed);

@@ -44,6 +44,7 @@ struct CallResult {
 
 enum class Family : std::uint8_t { kInet, kInet6 };
 enum class Blocking : std::uint8_t { kYes, kNo };
+enum class LocalQueue : std::uint8_t { kTakes, kDrops };
 enum class Shutdown : std::uint8_t { kRead, kWrite, kBoth };
 
 /// Options with one integer; SO_LINGER has its own call.
@@ -99,11 +100,6 @@ struct SocketView {
   std::uint32_t retransmits = 0;
   int fd = -1;  ///< -1: no process has it
 };
-
-using FastOpenKey = std::array<std::uint8_t, 16>;
-
-/// kDropping: the queue of the device is full and says so; TCP waits instead of counting a loss.
-enum class Egress : std::uint8_t { kOpen, kDropping };
 
 using Counters = std::array<std::uint64_t, kMibs>;
 
@@ -166,11 +162,13 @@ class Host {
   // Settings.
   [[nodiscard]] const HostConfig& config() const;
   Sysctls& sysctls();
+  /// A queue of the host that drops tells TCP so, which then tries again every half second. What it dropped is in
+  /// Step::sent all the same; it never reached the wire.
+  void set_local_queue(LocalQueue queue);
   /// The path to every peer from now on, as `ip route ... mtu` or a smaller link would make it.
   void set_mtu(std::uint16_t mtu);
   void set_fastopen_key(std::span<const std::uint8_t> key);  ///< 16 octets, or 32 with a backup key
-  CallResult set_fastopen_key(int fd, std::span<const std::uint8_t> key);  ///< TCP_FASTOPEN_KEY of a listener
-  void set_egress(Egress egress);
+  CallResult set_fastopen_key(int fd, std::span<const std::uint8_t> key);  ///< TCP_FASTOPEN_KEY
   /// A Fast Open cookie the host remembers for a peer (`ip tcp_metrics`); empty forgets it.
   void set_fastopen_cookie(const Address& peer, std::span<const std::uint8_t> cookie, std::uint16_t mss);
 

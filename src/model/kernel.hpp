@@ -287,6 +287,7 @@ class Kernel {
   /// Data if the window admits any, else an empty segment one octet back. tcp_write_wakeup.
   void write_wakeup(Endpoint& e, Mib counter);
   [[nodiscard]] SeqNum acceptable_seq(const Endpoint& e) const;
+  [[nodiscard]] std::uint32_t burst_segments(const Endpoint& e, std::uint32_t mss) const;
   [[nodiscard]] std::uint32_t current_mss(const Endpoint& e) const;
   [[nodiscard]] SeqNum window_end(const Endpoint& e) const { return e.snd_una + e.snd_wnd; }
 
@@ -323,7 +324,6 @@ class Kernel {
   [[nodiscard]] bool timed_out(const Endpoint& e, int boundary, std::uint32_t user_timeout_ms) const;
   void write_error(Endpoint& e, std::uint32_t index, Rule why);
   [[nodiscard]] Duration probe_delay(const Endpoint& e) const;
-  [[nodiscard]] Duration clamp_probe0(const Endpoint& e, Duration when) const;
   void start_keepalive(Endpoint& e, Duration d);
   [[nodiscard]] Duration keepalive_after(const Endpoint& e) const;
   /// TCP_KEEPIDLE or the sysctl: keepalive_time_when().
@@ -373,7 +373,7 @@ class Kernel {
   [[nodiscard]] std::uint32_t path_mtu(const Address& remote) const;
 
   // fastopen.cpp
-  [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, std::span<const FastOpenKey> keys, std::size_t key) const;
+  [[nodiscard]] std::array<std::uint8_t, 16> make_cookie(const Tuple4& t, const Options& opt, std::size_t key) const;
   bool try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index);
   /// tcp_sendmsg_fastopen(), and what follows it in sendmsg(): MSG_FASTOPEN, or the first write after a
   /// deferred connect(), for which `to` is empty.
@@ -454,12 +454,11 @@ class Kernel {
     ModelTime last_loss{};
   };
   std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
-  std::vector<FastOpenKey> fastopen_keys;
-  std::unordered_map<int, std::vector<FastOpenKey>> listener_fastopen_keys;  ///< TCP_FASTOPEN_KEY, by descriptor
-  Egress egress = Egress::kOpen;
+  FastOpenKeys fastopen_keys;
   std::uint32_t fastopen_blackholes = 0;
   ModelTime fastopen_blackhole_at{};
   std::unordered_map<int, std::uint32_t> closing_fds;
+  LocalQueue local_queue = LocalQueue::kTakes;
   bool exiting = false;  ///< the process dies: close() does not linger
 };
 

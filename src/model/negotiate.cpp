@@ -125,10 +125,12 @@ void Kernel::first_rcv_mss(Endpoint& e) const {
   e.ack.rcv_mss = std::max(hint, kMinMss);
 }
 
-// Up to 4.12 the timestamp clock is jiffies; since then milliseconds.
+// Up to 4.12 the timestamp clock is jiffies; since then milliseconds, which have nothing to do with where between two
+// ticks we are, but with how long the host has been up.
 std::uint32_t Kernel::clock_tsval(std::uint32_t offset) const {
   const bool ticks = config.kernel.timestamp_hz == config.kernel.hz;
-  const Duration since = now.time_since_epoch() + (ticks ? config.tick_phase : Duration{});
+  const Duration ahead = ticks ? config.tick_phase : config.tick_phase / tick() * tick();
+  const Duration since = now.time_since_epoch() + ahead;
   return static_cast<std::uint32_t>(since / Duration{1'000'000'000 / config.kernel.timestamp_hz}) + offset;
 }
 

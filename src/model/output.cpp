@@ -67,23 +67,6 @@ void drop_head(std::vector<Piece>& queue, std::size_t& head) {
 
 bool urgent_mode(const Endpoint& e) { return !(e.snd_una == e.snd_up) && after(e.snd_up, e.snd_una); }
 
-/// A burst is about a millisecond of what the path takes, and longer where the round trip is short. Linux
-/// tcp_tso_autosize(), tcp_update_pacing_rate().
-std::uint32_t burst_segments(const Endpoint& e, std::uint32_t mss, const Sysctls& sysctls) {
-  constexpr std::uint64_t kSecond = 1'000'000;  // microseconds
-  constexpr int kPacingShift = 10, kRttShift = 9;
-  std::uint64_t bytes = kBurstBytes;
-  if (e.srtt8 != 0) {
-    const std::uint64_t percent = e.cwnd < e.ssthresh / 2 ? 200 : 120;
-    const std::uint64_t flight = std::max<std::uint64_t>(e.cwnd, e.packets_out());
-    bytes = (std::uint64_t{mss} * kSecond * 8 / 100 * percent * flight / e.srtt8) >> kPacingShift;
-    const std::uint32_t rounds = e.min_rtt >> kRttShift;
-    if (rounds < 32) bytes += kBurstBytes >> rounds;
-  }
-  const auto segments = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, kBurstBytes) / mss);
-  return std::max({segments, static_cast<std::uint32_t>(std::max<std::int64_t>(sysctls.tcp_min_tso_segs, 1)), 1u});
-}
-
 /// How many segments make one burst: half the congestion window at most, so that two are on their way.
 std::uint32_t cwnd_quota(std::uint32_t in_flight, std::uint32_t cwnd) {
   if (in_flight >= cwnd) return 0;
@@ -286,8 +269,13 @@ bool Kernel::retransmit(Endpoint& e, Piece& given) {
     count(Mib::kTCPSynRetrans);
   ++e.retrans_total;
   e.bytes_retrans += data_of(*piece);
-  transmit(e, *piece);
   piece->ever_retransmitted = true;
+  if (local_queue == LocalQueue::kDrops) {
+    because(Rule::kLocalQueueDrops);
+    count(Mib::kTCPRetransFail);
+    return false;
+  }
+  transmit(e, *piece);
   return true;
 }
 
@@ -465,9 +453,23 @@ void validate_cwnd(Kernel& k, Endpoint& e, bool limited) {
 
 }  // namespace
 
+/// How many segments a burst may hold: about a millisecond's worth at the pace of the connection, more for near
+/// peers. Linux tcp_tso_autosize(), tcp_update_pacing_rate().
+std::uint32_t Kernel::burst_segments(const Endpoint& e, std::uint32_t mss) const {
+  std::uint64_t bytes = kBurstBytes;
+  if (e.srtt8 != 0) {
+    const std::uint64_t percent = e.cwnd < e.ssthresh / 2 ? 200 : 120;  // tcp_pacing_ss_ratio, tcp_pacing_ca_ratio
+    const std::uint64_t rate = std::uint64_t{e.mss} * 80'000 * percent * e.cwnd / e.srtt8;
+    const std::uint32_t far = e.min_rtt >> 9;  // tcp_tso_rtt_log
+    bytes = (rate >> 10) + (far < 32 && e.min_rtt != 0 ? kBurstBytes >> far : 0u);
+  }
+  bytes = std::min<std::uint64_t>(bytes, kBurstBytes);
+  return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(config.sysctls.tcp_min_tso_segs));
+}
+
 bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
   const std::uint32_t mss = current_mss(e);
-  const std::uint32_t max_segments = burst_segments(e, mss, config.sysctls);
+  const std::uint32_t max_segments = burst_segments(e, mss);
   std::uint32_t sent_segments = 0;
   bool cwnd_limited = false;
   while (e.has_unsent()) {
@@ -522,8 +524,14 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
       if (!urgent_mode(e)) limit = split_point(*this, e, *head, mss, quota, last, nagle);
     }
     if (head->length() == 0) break;
-    if (egress == Egress::kDropping) {
-      enter_cwr(e);  // what the device refused was not sent: it stays at the head
+
+    if (local_queue == LocalQueue::kDrops) {
+      // net_xmit_eval(): the piece stays unsent, and the congestion is as real as any on the path.
+      because(Rule::kLocalQueueDrops);
+      ++e.segs_out;
+      count(Mib::kOutSegs);
+      e.lsndtime = now;
+      enter_cwr(e);
       break;
     }
 
@@ -545,7 +553,6 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
     for (std::uint32_t i = 0; i < segments; ++i) {
       Piece piece = burst;
       piece.seq = burst.seq + i * mss;
-      piece.burst = burst.seq;
       if (i + 1 < segments) {
         piece.end = piece.seq + mss;
         piece.flags = static_cast<std::uint8_t>(piece.flags & ~(Flag::kFin | Flag::kPsh));
@@ -573,8 +580,8 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
 
 void Kernel::write_wakeup(Endpoint& e, Mib counter) {
   if (e.state == State::kClose) return;
-  if (egress == Egress::kDropping) return;
   if (e.has_unsent() && before(e.unsent[e.unsent_head].seq, window_end(e))) {
+    if (local_queue == LocalQueue::kDrops) return because(Rule::kLocalQueueDrops);
     // Silly window avoidance held it back; now as much goes as fits.
     Piece& head = e.unsent[e.unsent_head];
     const std::uint32_t mss = current_mss(e);

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::array<std::uint16_t, 8> kCookieMss2632 = {64, 256, 512, 536, 1024, 1440, 1460, 4312};
 constexpr std::array<std::uint16_t, 8> kCookieMss310 = {64, 512, 536, 1024, 1440, 1460, 4312, 8960};
-constexpr std::array<std::string_view, 10> kNames = {"2.6.32", "el6",  "3.10", "el7", "4.4",
-                                                     "4.9",    "4.19", "5.15", "6.1", "6.18"};
+constexpr std::array<std::string_view, 13> kNames = {"2.6.32", "el6",  "3.10.28", "3.10", "el7", "4.4",
+                                                     "4.9",    "4.19", "5.15", "6.1", "6.18", "windows", "macos"};
 
 /// 6.18 is what the fields' own defaults say; each older kernel is the next younger one with what it lacks.
 KernelProfile v6_18() { return {}; }
@@ -105,7 +105,7 @@ KernelProfile el7() {
 
 KernelProfile v3_10() {
   KernelProfile k = el7();
-  k.name = "3.10";
+  k.name = "3.10.28";
   k.cookies_always = CookiesAlways::kUnknown;
   k.cookie_age_minutes = 4;
   k.cookie_mss = kCookieMss310;
@@ -158,6 +158,30 @@ KernelProfile v2_6_32() {
   return k;
 }
 
+// Not Linux at all, and measured by nobody here: what vendors write about retries, TTL and options, on a Linux body.
+KernelProfile windows() {
+  KernelProfile k = v6_1();
+  k.name = "windows";
+  k.initial_rto = std::chrono::milliseconds{3000};
+  k.syn_retries = 2;
+  k.syn_give_up = SynGiveUp::kCount;
+  k.data_give_up = DataGiveUp::kByCountWithReset;
+  k.data_retries = 5;  // TcpMaxDataRetransmissions
+  k.timestamps_default = 0;
+  k.default_ttl = 128;
+  k.rmem_max = 8388608;  // window scale 8
+  return k;
+}
+
+KernelProfile macos() {
+  KernelProfile k = v6_1();
+  k.name = "macos";
+  k.syn_linear_timeouts = 4;
+  k.timestamp_offset = TimestampOffset::kNone;
+  k.rmem_max = 2097152;  // window scale 6
+  return k;
+}
+
 }  // namespace
 
 std::span<const std::string_view> profile_names() { return kNames; }
@@ -170,9 +194,17 @@ std::optional<KernelProfile> profile(std::string_view name) {
   if (name == "4.9") return v4_9();
   if (name == "4.4") return v4_4();
   if (name == "el7") return el7();
-  if (name == "3.10") return v3_10();
+  if (name == "3.10") {
+    // Who says 3.10 means RHEL 7: the kernel of that number people still meet.
+    KernelProfile k = el7();
+    k.name = "3.10";
+    return k;
+  }
+  if (name == "3.10.28") return v3_10();
   if (name == "el6") return el6();
   if (name == "2.6.32") return v2_6_32();
+  if (name == "windows") return windows();
+  if (name == "macos") return macos();
   return std::nullopt;
 }
 

@@ -61,6 +61,8 @@ enum class TimeWaitCounted : std::uint8_t { kAtEnd, kAtStart };
 enum class SynAgain : std::uint8_t { kResends, kRestartsTimer };  ///< the SYN of a known request
 enum class MiniReset : std::uint8_t { kKeeps, kDeletes };  ///< a FIN_WAIT2 mini-socket that sent a RST
 enum class ReuseMini : std::uint8_t { kTaken, kRefused };   ///< of a FIN_WAIT2 mini-socket by tcp_tw_reuse
+/// Data nobody acknowledges: Linux counts time and ends silently; Windows counts repeats and sends a RST.
+enum class DataGiveUp : std::uint8_t { kByTime, kByCountWithReset };
 enum class ResetTos : std::uint8_t { kCopied, kWithoutEcn };  ///< of a stateless RST
 enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
 enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
@@ -116,6 +118,10 @@ struct KernelProfile {
   SynAgain syn_again = SynAgain::kRestartsTimer;
   MiniReset mini_reset = MiniReset::kDeletes;
   ReuseMini reuse_mini = ReuseMini::kRefused;
+  DataGiveUp data_give_up = DataGiveUp::kByTime;
+  int data_retries = 0;  ///< of kByCountWithReset
+  int default_ttl = 64;
+  int timestamps_default = 1;
   ResetTos reset_tos = ResetTos::kWithoutEcn;
   ZeroWindowLimit zero_window_limit = ZeroWindowLimit::kTwice;
   ProbesGiveUp probes_give_up = ProbesGiveUp::kAtRetries;
@@ -135,7 +141,8 @@ struct KernelProfile {
   int rmem_max = 33554432;  ///< tcp_rmem[2]: decides the window scale we offer
 };
 
-/// By name: "2.6.32", "el6", "3.10", "el7", "4.4", "4.19", "5.15", "6.1", "6.18".
+/// By name. "windows" and "macos" are peers as captures need them, from literature: schedules, limits, TTL, options.
+/// "2.6.32", "el6", "3.10.28", "3.10" (RHEL 7's, as "el7"), "4.4", "4.19", "5.15", "6.1", "6.18".
 [[nodiscard]] std::optional<KernelProfile> profile(std::string_view name);
 [[nodiscard]] std::span<const std::string_view> profile_names();
 

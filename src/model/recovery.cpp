@@ -185,31 +185,29 @@ bool Kernel::resend(Endpoint& e, std::size_t at) {
 /// Linux tcp_xmit_retransmit_queue().
 void Kernel::retransmit_lost(Endpoint& e) {
   bool rearm = false;
-  // What left as one burst is sent again as one: its last segment carries PSH, as every burst's does.
-  struct {
-    std::size_t next = 0;
-    SeqNum burst;
-    int segments = 0;
-  } run;
-  const auto end_run = [&] {
-    if (run.segments > 1) step->sent.back().flags |= wire::Flag::kPsh;
-    run.segments = 0;
+  std::size_t burst_end = 0;
+  const auto missing = [&](std::size_t at) {
+    return e.sent[at].lost && !e.sent[at].sacked && !e.sent[at].retransmitted;
   };
   for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
     if (in_flight(e) >= e.cwnd || e.retrans_out >= e.lost_out) break;
-    const Piece& piece = e.sent[i];
-    if (!piece.lost || piece.sacked || piece.retransmitted) continue;
+    if (!missing(i)) continue;
+    if (i >= burst_end) {
+      // What left as one burst leaves as one again, and PSH ends it.
+      const std::size_t most = i + std::min(e.cwnd - in_flight(e), burst_segments(e, current_mss(e)));
+      burst_end = i + 1;
+      while (burst_end < std::min(most, e.sent.size()) && missing(burst_end) && !(e.sent[burst_end - 1].flags & Flag::kPsh) &&
+             e.sent[burst_end].sent_at == e.sent[i].sent_at)
+        ++burst_end;
+      if (burst_end > i + 1) e.sent[burst_end - 1].flags |= Flag::kPsh;
+    }
     const bool slow = e.ca == CaState::kLoss;
     because(slow ? Rule::kRto : Rule::kFastRetransmit);
-    if (run.segments != 0 && (run.next != i || !(run.burst == piece.burst))) end_run();
-    const SeqNum burst = piece.burst;
     if (!resend(e, i)) break;
-    run = {i + 1, burst, run.segments + 1};
     count(slow ? Mib::kTCPSlowStartRetrans : Mib::kTCPFastRetrans);
     if (reduces(e)) ++e.prr_out;
     if (i == e.sent_head && e.xmit != XmitTimer::kReorder) rearm = true;
   }
-  end_run();
   if (rearm) arm_xmit(e, XmitTimer::kRetransmit, e.rto);
 }
 

@@ -275,13 +275,14 @@ void Kernel::take_third_ack(std::uint32_t index, const Packet& p) {
   const std::uint32_t child = make_child(r, p);
   Endpoint& e = endpoints[child];
   if (e.neg.timestamps && p.has(Opt::kTimestamps) && !after(p.seq, r.irs + 1)) e.ts_recent = p.tsval;
-  // tcp_synack_rtt_meas(): RFC 6298 3, no sample from what was repeated.
-  if (r.retransmitted == 0) {
-    AckWork work;
-    work.syn_acked = true;
-    const std::int64_t round_trip = us_between(r.synack_sent_at, now);
-    update_rtt(e, round_trip, -1, round_trip, work);
-  }
+  // tcp_synack_rtt_meas(): RFC 6298 3, no sample from what was repeated, unless the echoed timestamp tells
+  // which of them was meant (RFC 7323 4).
+  AckWork work;
+  work.syn_acked = true;
+  e.saw_ts = e.neg.timestamps && p.has(Opt::kTimestamps);
+  if (e.saw_ts && p.tsecr != 0) e.last_tsecr = p.tsecr - e.ts_offset;
+  const std::int64_t round_trip = r.retransmitted == 0 ? us_between(r.synack_sent_at, now) : -1;
+  update_rtt(e, round_trip, -1, round_trip, work);
   remove_request(index);
   accept_now(owner, child);
   on_endpoint(child, p);
@@ -295,7 +296,6 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.tuple = r.tuple;
   e.opt = l.opt;
   e.neg = r.neg;
-  e.blocking = l.blocking;
   e.bound = true;
   e.state = State::kSynRecv;
   e.iss = r.iss;

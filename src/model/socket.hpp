@@ -14,6 +14,8 @@
 
 namespace tcpwhy::model {
 
+using FastOpenKeys = std::vector<std::array<std::uint8_t, 16>>;
+
 /// What a program may set; a listener's children inherit it.
 struct Options {
   Family family = Family::kInet;
@@ -28,6 +30,7 @@ struct Options {
   std::uint8_t keep_count = 0, tos = 0, ttl = 0;
   std::uint16_t user_mss = 0;
   std::uint16_t fastopen_queue = 0;
+  std::shared_ptr<const FastOpenKeys> fastopen_keys;  ///< TCP_FASTOPEN_KEY; none: the host's
   std::int32_t linger_s = 0, linger2_s = 0;  ///< linger2: 0 the sysctl, -1 no FIN_WAIT2 at all
   std::int32_t keep_idle_s = 0, keep_interval_s = 0;
   std::uint32_t user_timeout_ms = 0, window_clamp = 0;
@@ -61,7 +64,6 @@ struct Piece {
   SeqNum seq, end;
   std::uint8_t flags = 0;     ///< wire::Flag: FIN, SYN, PSH
   bool sacked = false, lost = false, retransmitted = false, ever_retransmitted = false, eor = false;
-  SeqNum burst;  ///< pieces of one number left as one, and are sent again as one where they can
   ModelTime sent_at{}, first_sent{};
   [[nodiscard]] std::uint32_t length() const { return distance(seq, end); }
 };
@@ -142,6 +144,8 @@ struct Endpoint {
   std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
   bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
   bool syn_fastopen_experimental = false;
+  bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
+  std::uint32_t fastopen_taken = 0;      ///< of that data, what the SYN took
   bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
   std::uint32_t fastopen_request = 0xffffffff;  ///< of a child in SYN_RECV: what its SYN-ACK is made of
   bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
@@ -188,6 +192,7 @@ struct Endpoint {
   SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;
   std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
+  std::uint32_t rehash = 0;
   std::uint32_t segs_out = 0, segs_in = 0, data_segs_in = 0, data_segs_out = 0;
 
   XmitTimer xmit = XmitTimer::kNone;

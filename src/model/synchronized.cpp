@@ -298,6 +298,15 @@ Next Kernel::check_state(Endpoint& e, std::uint32_t index, const Packet& p) {
     case State::kSynRecv: {
       because(Rule::kSynRecvEstablished);
       ++e.delivered;
+      if (e.srtt8 == 0) {
+        // tcp_synack_rtt_meas(): of a Fast Open SYN-ACK, or what the echoed timestamp says.
+        AckWork work;
+        work.syn_acked = true;
+        std::int64_t round_trip = -1;
+        if (e.fastopen_child && e.fastopen_request != 0xffffffff && requests[e.fastopen_request].retransmitted == 0)
+          round_trip = us_between(requests[e.fastopen_request].synack_sent_at, now);
+        update_rtt(e, round_trip, -1, round_trip, work);
+      }
       if (e.neg.timestamps) e.advmss -= kTimestampBytes;
       if (e.fastopen_child) {
         fastopen_established(e);

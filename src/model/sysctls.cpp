@@ -68,6 +68,8 @@ Sysctls Sysctls::of(const KernelProfile& kernel) {
   s.tcp_tw_reuse = kernel.tw_reuse_default;
   s.tcp_challenge_ack_limit = kernel.challenge_ack_limit;
   s.somaxconn = kernel.somaxconn;
+  s.ip_default_ttl = kernel.default_ttl;
+  s.tcp_timestamps = kernel.timestamps_default;
   s.tcp_rmem_default = kernel.rmem_default;
   s.tcp_rmem_max = kernel.rmem_max;
   return s;

@@ -295,6 +295,12 @@ bool Kernel::gave_up(Endpoint& e, std::uint32_t index) {
     write_error(e, index, why);
     return true;
   }
+  if (config.kernel.data_give_up == DataGiveUp::kByCountWithReset) {
+    if (e.retransmits < config.kernel.data_retries) return false;
+    send_active_reset(e, Rule::kWriteTimeout);
+    write_error(e, index, Rule::kWriteTimeout);
+    return true;
+  }
   auto retries = static_cast<int>(s.tcp_retries2);
   if (e.orphan) {
     const bool alive = e.rto < rto_max();
@@ -331,6 +337,11 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     const bool counted = config.kernel.timeouts_counted == TimeoutsCounted::kEvery;
     if (counted) count(Mib::kTCPTimeouts);
     if (gave_up(e, index)) return;
+    if (counted) {
+      // sk_rethink_txhash(): another path may be taken from here on.
+      ++e.rehash;
+      count(Mib::kTcpTimeoutRehash);
+    }
     if (!counted && e.retransmits == 0) count(Mib::kTCPTimeouts);
     if (counted && e.retransmits == 0) {
       if (e.ca == CaState::kRecovery)
@@ -344,7 +355,8 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     enter_loss(e);
     if (e.retransmits < 255) ++e.retransmits;
     if (e.total_rto < 255) ++e.total_rto;
-    resend(e, e.sent_head);
+    if (!resend(e, e.sent_head) && local_queue == LocalQueue::kDrops)
+      return arm_xmit(e, XmitTimer::kRetransmit, kProbeInterval);
   }
   const bool thin = e.packets_out() < 4 && !(e.ssthresh >= kInfiniteSsthresh);
   if (e.state == State::kEstablished && config.sysctls.tcp_thin_linear_timeouts && thin && e.retransmits <= 6) {
@@ -398,6 +410,18 @@ void Kernel::fire_loss_probe(Endpoint& e) {
 // ---------------------------------------------------------------------------------------------------------
 // A closed window, a silent peer, an ACK that waited
 
+namespace {
+
+/// Linux tcp_clamp_probe0_to_user_timeout().
+Duration before_user_timeout(const Kernel& k, const Endpoint& e, Duration when) {
+  if (e.opt.user_timeout_ms == 0 || e.probe_stamp == ModelTime{}) return when;
+  const Duration left = k.ticks_of_us(std::int64_t{e.opt.user_timeout_ms} * 1000) -
+                        k.tick() * (k.jiffies(k.now) - k.jiffies(e.probe_stamp));
+  return std::min(when, std::max<Duration>(left, 2 * k.tick()));
+}
+
+}  // namespace
+
 /// RFC 9293 3.8.6.1; Linux tcp_probe_timer(), tcp_send_probe0().
 void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
   if (e.packets_out() != 0 || !e.has_unsent()) {
@@ -438,28 +462,18 @@ void Kernel::fire_probe0(Endpoint& e, std::uint32_t index) {
     return;
   }
   ++e.probes_out;
-  if (egress == Egress::kDropping) {
-    // Linux TCP_RESOURCE_PROBE_INTERVAL: senders compete for what this host lacks.
-    arm_xmit(e, XmitTimer::kProbe0, clamp_probe0(e, std::chrono::milliseconds{500}));
-    return;
-  }
+  if (local_queue == LocalQueue::kDrops)
+    return arm_xmit(e, XmitTimer::kProbe0, before_user_timeout(*this, e, kProbeInterval));
   if (e.backoff < config.sysctls.tcp_retries2) ++e.backoff;
   arm_xmit(e, XmitTimer::kProbe0, probe_delay(e));
 }
 
-/// The next zero-window probe: doubling, and not later than TCP_USER_TIMEOUT. Linux tcp_probe0_when(),
-/// tcp_clamp_probe0_to_user_timeout().
+/// The next zero-window probe: doubling, and not later than TCP_USER_TIMEOUT. Linux tcp_probe0_when().
 Duration Kernel::probe_delay(const Endpoint& e) const {
   constexpr int kMostDoublings = 10;  // of TCP_RTO_MIN within TCP_RTO_MAX, and one more
   Duration when = std::max<Duration>(e.rto, kRtoMin) * (1 << std::min<int>(e.backoff, kMostDoublings));
-  return clamp_probe0(e, std::min(when, rto_max()));
-}
-
-Duration Kernel::clamp_probe0(const Endpoint& e, Duration when) const {
-  if (e.opt.user_timeout_ms == 0 || e.probe_stamp == ModelTime{}) return when;
-  const Duration left =
-      ticks_of_us(std::int64_t{e.opt.user_timeout_ms} * 1000) - tick() * (jiffies(now) - jiffies(e.probe_stamp));
-  return std::min(when, std::max<Duration>(left, 2 * tick()));
+  when = std::min(when, rto_max());
+  return before_user_timeout(*this, e, when);
 }
 
 void Kernel::start_keepalive(Endpoint& e, Duration d) {

@@ -87,7 +87,7 @@ class Runner {
     for (const model::Rule rule : step_.because) tell("  rule " + std::string{model::row(rule).id});
     for (model::Packet& packet : step_.sent) {
       tell("> " + format_packet({Direction::kOut, TosCheck::kNone, 0, 0, as_written(packet)}));
-      if (egress_ == model::Egress::kOpen) outgoing_.push_back({now_, std::move(packet)});
+      if (egress_ == Egress::kOpen) outgoing_.push_back({now_, std::move(packet)});
     }
     step_.clear();
   }
@@ -453,9 +453,11 @@ class Runner {
         else if (!host_.sysctls().set(set->name, set->value))
           throw Complaint{line, "the model has no such sysctl: " + set->name};
       } else if (std::holds_alternative<DropEgress>(effect)) {
-        set_egress(model::Egress::kDropping);
+        egress_ = Egress::kDropping;
+        host_.set_local_queue(model::LocalQueue::kDrops);
       } else if (std::holds_alternative<RestoreEgress>(effect)) {
-        set_egress(model::Egress::kOpen);
+        egress_ = Egress::kOpen;
+        host_.set_local_queue(model::LocalQueue::kTakes);
       } else if (std::holds_alternative<FlushMetrics>(effect)) {
         host_.set_fastopen_cookie(settings_.remote, {}, 0);
       } else if (const auto* listener = std::get_if<ExpectListener>(&effect)) {
@@ -470,11 +472,6 @@ class Runner {
         throw Complaint{line, "the command fails: " + std::get<Fails>(effect).why};
       }
     }
-  }
-
-  void set_egress(model::Egress egress) {
-    egress_ = egress;
-    host_.set_egress(egress);
   }
 
   struct Reading {
@@ -514,7 +511,7 @@ class Runner {
   Moment now_at_;
   std::optional<Duration> last_time_;
   int done_ = 0;
-  model::Egress egress_ = model::Egress::kOpen;
+  enum class Egress : std::uint8_t { kOpen, kDropping } egress_ = Egress::kOpen;
   std::deque<Sent> outgoing_;
   std::list<Connection> connections_;  ///< the newest first
   Connection* under_test_ = nullptr;

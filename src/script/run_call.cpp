@@ -26,8 +26,7 @@ class Attempt {
   std::optional<Outcome> run() {
     const CallResult result = call();
     if (result.blocked) {
-      const bool connecting = call_.name == CallName::kWrite && host_.state(under_way_.fd) == State::kSynSent;
-      under_way_.progress = connecting ? CallUnderWay::Progress::kConnecting : CallUnderWay::Progress::kAsleep;
+      under_way_.progress = CallUnderWay::Progress::kAsleep;
       return std::nullopt;
     }
     if (result.error != Errno::kNone) {
@@ -40,7 +39,7 @@ class Attempt {
   }
 
  private:
-  [[nodiscard]] bool asleep() const { return under_way_.progress != CallUnderWay::Progress::kNotBegun; }
+  [[nodiscard]] bool asleep() const { return under_way_.progress == CallUnderWay::Progress::kAsleep; }
 
   CallResult call() {
     const int fd = under_way_.fd;
@@ -96,12 +95,10 @@ class Attempt {
   }
 
   /// A call that moves octets may be woken several times; once some are moved, an error is no longer its result.
-  /// What went with a SYN counts only when the connection comes about: Linux tcp_sendmsg_fastopen().
   template <class Move>
   CallResult whole(Move move) {
     CallResult result = move(static_cast<std::uint64_t>(std::max<std::int64_t>(call_.number - under_way_.bytes_done, 0)));
-    const bool connecting = under_way_.progress == CallUnderWay::Progress::kConnecting;
-    if (result.error != Errno::kNone && under_way_.bytes_done > 0 && !connecting) return CallResult{under_way_.bytes_done, Errno::kNone, false};
+    if (result.error != Errno::kNone && under_way_.bytes_done > 0) return CallResult{under_way_.bytes_done, Errno::kNone, false};
     if (result.error == Errno::kNone) {
       under_way_.bytes_done += std::max<std::int64_t>(result.value, 0);
       result.value = under_way_.bytes_done;
@@ -159,7 +156,8 @@ class Attempt {
         const std::string& key = std::get<std::string>(call_.value);
         if ((call_.value_bytes != 16 && call_.value_bytes != 32) || key.size() < static_cast<std::size_t>(call_.value_bytes))
           return fails(Errno::kEINVAL);
-        return host_.set_fastopen_key(fd, {reinterpret_cast<const std::uint8_t*>(key.data()), static_cast<std::size_t>(call_.value_bytes)});
+        return host_.set_fastopen_key(fd, {reinterpret_cast<const std::uint8_t*>(key.data()),
+                                           static_cast<std::size_t>(call_.value_bytes)});
       }
       case OptionKind::kInteger: break;
     }

@@ -16,7 +16,7 @@ struct CallUnderWay {
   int fd = -1;             ///< the host's number of its descriptor
   std::vector<int> polled; ///< likewise, of poll
   ModelTime began;
-  enum class Progress : std::uint8_t { kNotBegun, kAsleep, kConnecting } progress = Progress::kNotBegun;
+  enum class Progress : std::uint8_t { kNotBegun, kAsleep } progress = Progress::kNotBegun;
   std::int64_t bytes_done = 0;
   model::SocketAddress peer;  ///< whom accept() found
 };
