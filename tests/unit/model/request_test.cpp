@@ -184,6 +184,28 @@ TEST(Request, Of618BelievesOnlyAnExactRst) {
   EXPECT_EQ(older.count(Mib::kEmbryonicRsts), 1u);
 }
 
+// Recorded from a running 6.18.44.
+TEST(Request, Of618LooksOnlyAtTheNumberOfARst) {
+  struct Row {
+    std::uint8_t flags;
+    std::uint32_t seq, bytes;
+    bool deleted, challenged;
+  };
+  for (const Row row : {Row{kRA, 1, 0, true, false}, Row{kRA, 11, 0, false, true}, Row{kR, 11, 2, false, true},
+                        Row{kR, 90'000, 0, false, false}, Row{kR, 0, 0, false, false}, Row{std::uint8_t{kR | kS}, 0, 0, false, false},
+                        Row{std::uint8_t{kR | kS}, 1, 0, true, false}, Row{std::uint8_t{kR | kS}, 21, 0, false, true}}) {
+    Peer peer;
+    peer.listen(5);
+    const SeqNum isn = peer.open(4001);
+    for (int i = 0; i < 3; ++i) peer.arrives(4001, row.flags, Peer::kIsn + row.seq, isn + 501, row.bytes);
+    EXPECT_EQ(peer.count(Mib::kEmbryonicRsts), row.deleted ? 1u : 0u) << int{row.flags} << ' ' << row.seq;
+    EXPECT_EQ(peer.count(Mib::kAttemptFails), row.deleted ? 1u : 0u);
+    EXPECT_EQ(peer.count(Mib::kTCPChallengeACK), row.challenged ? 1u : 0u);
+    EXPECT_EQ(peer.count(Mib::kTCPACKSkippedChallenge), row.challenged ? 2u : 0u);
+    EXPECT_EQ(peer.count(Mib::kOutRsts), 0u);
+  }
+}
+
 // M10
 TEST(Request, IsResetByAnotherSynInsideItsWindow) {
   Peer peer;
