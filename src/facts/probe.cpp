@@ -94,6 +94,7 @@ const Hop* Trace::end() const {
 }
 
 bool ProbeAddress::connected() const {
+  if (trace && trace->end() != nullptr && trace->end()->best().came == Came::kSynAck) return true;
   return std::any_of(connects.begin(), connects.end(), [](const Question& q) { return q.came == Came::kSynAck; });
 }
 

@@ -154,6 +154,7 @@ struct ProbeAddress {
   IdleTest idle;
   HalfOpenTest half_open;
   std::uint32_t packets = 0;       ///< that left for it, as the tap counted; else the bound that was reserved
+  /// Was any SYN to this port answered by SYN-ACK, be it one of the trace?
   [[nodiscard]] bool connected() const;
 };
 

@@ -53,10 +53,8 @@ void ask_connects(Session& s, ProbeAddress& a) {
   a.connects = ask_by_connect(s, {&one, 1}, s.options.timeout_s);
   const Question first = a.connects.front();
   if (first.came == Came::kLocal || first.came == Came::kNotAsked || s.options.connects < 2) return;
-  // An address that said nothing at all is asked twice more; one that answered, from several ports.
-  const std::uint32_t repeats = unanswered(first)            ? std::min(3u, s.options.connects)
-                                : first.came == Came::kIcmp ? std::min(2u, s.options.connects)
-                                                            : s.options.connects;
+  // From several ports: a balancer may send only some of them to a sick backend. An ICMP error needs no more than a second.
+  const std::uint32_t repeats = first.came == Came::kIcmp ? std::min(2u, s.options.connects) : s.options.connects;
   const std::vector<ConnectPlan> plans(repeats - 1, one);
   // After an answer, one that takes four times as long is a repeat of the SYN: it is told by its own time.
   const auto more = ask_by_connect(s, plans, first.came == Came::kSynAck ? std::min(s.options.timeout_s, 2.5) : kShort);
