@@ -22,7 +22,7 @@ _tcpwhy() {
     elif [[ $prev == run ]]; then COMPREPLY=($(compgen -W "$(tcpwhy lab list 2>/dev/null | awk '{print $1}')" -- "$cur"))
     else COMPREPLY=($(compgen -W "--kernel --set --param --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then
-    COMPREPLY=($(compgen -W "--interface --filter --from --to --connection --format --only --ring --vantages
+    COMPREPLY=($(compgen -W "--interface --with-kernel --filter --from --to --connection --format --only --ring --vantages
       --threads --max-connections --verify-checksums --help --version" -- "$cur"))
   else
     [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host lab probe watch why" -- "$cur"))
