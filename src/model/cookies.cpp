@@ -35,7 +35,8 @@ std::uint32_t Kernel::cookie_minute() const {
   return static_cast<std::uint32_t>((now.time_since_epoch() + config.tick_phase) / 60s);
 }
 
-// Linux net/ipv4/syncookies.c secure_tcp_syn_cookie(). `mss` becomes the largest of the table that is not larger.
+// Linux net/ipv4/syncookies.c secure_tcp_syn_cookie(). `mss` becomes the largest of the table that is not
+// larger.
 SeqNum Kernel::cookie_isn(const Packet& syn, std::uint16_t& mss) const {
   const auto table_of = mss_table(config.kernel, syn.source.version);
   std::size_t i = table_of.size() - 1;
@@ -64,7 +65,8 @@ std::optional<std::uint16_t> Kernel::cookie_mss(const Packet& ack) const {
   return table_of[i];
 }
 
-// Linux net/ipv4/syncookies.c cookie_init_timestamp(): the options replace the low bits, never into the future.
+// Linux net/ipv4/syncookies.c cookie_init_timestamp(): the options replace the low bits, never into the
+// future.
 std::uint32_t Kernel::cookie_tsval(const Request& r) const {
   const Negotiated& n = r.neg;
   const auto bits = static_cast<std::uint32_t>(config.kernel.cookie_timestamp_bits);
@@ -106,7 +108,8 @@ std::optional<Negotiated> Kernel::cookie_options(const Packet& ack, std::uint32_
   return n;
 }
 
-// Linux net/ipv4/syncookies.c cookie_v4_check(), tcp_get_cookie_sock(). kGoOn: to the listener it is a stray ACK.
+// Linux net/ipv4/syncookies.c cookie_v4_check(), tcp_get_cookie_sock(). kGoOn: to the listener it is a stray
+// ACK.
 Next Kernel::try_cookie(std::uint32_t listener, const Packet& p) {
   Listener& l = listeners[listener];
   if (config.sysctls.tcp_syncookies == 0) return Next::kGoOn;

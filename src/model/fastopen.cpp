@@ -1,9 +1,11 @@
-// TCP Fast Open, RFC 7413. A server hands a client a cookie that proves its address; with it, data in the client's
-// next SYN is given to the program before the handshake ends. The child such a SYN makes is a full socket in
-// SYN_RECV that keeps its request, because its SYN-ACK may have to be repeated.
+// TCP Fast Open, RFC 7413. A server hands a client a cookie that proves its address; with it, data in the
+// client's next SYN is given to the program before the handshake ends. The child such a SYN makes is a full
+// socket in SYN_RECV that keeps its request, because its SYN-ACK may have to be repeated.
 //
-//   client:  no cookie ── SYN asks ──▶ SYN-ACK brings one        cookie ── SYN with cookie and data
-//   server:  cookie good ──▶ child at once, accept() returns it  else an ordinary request, a cookie in the SYN-ACK
+//   client:  no cookie ── SYN asks ──▶ SYN-ACK brings one
+//            cookie ── SYN with cookie and data
+//   server:  cookie good ──▶ child at once, accept() returns it
+//            else an ordinary request, and a cookie in the SYN-ACK
 
 #include <algorithm>
 #include <bit>
@@ -34,7 +36,8 @@ class SipHash {
  public:
   explicit SipHash(const std::array<std::uint8_t, 16>& key) {
     const std::uint64_t k0 = load(key.data()), k1 = load(key.data() + 8);
-    v_ = {k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL, k1 ^ 0x7465646279746573ULL};
+    v_ = {k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL,
+          k1 ^ 0x7465646279746573ULL};
   }
   std::uint64_t of(const std::uint8_t* data, std::size_t n) {
     std::size_t at = 0;
@@ -75,7 +78,8 @@ class SipHash {
   std::array<std::uint64_t, 4> v_{};
 };
 
-/// The length a Fast Open option counts as: -1 where there is none, or one of a length that RFC 7413 4.1.1 forbids.
+/// The length a Fast Open option counts as: -1 where there is none, or one of a length that RFC 7413 4.1.1
+/// forbids.
 int cookie_length(const Packet& p) {
   if (!p.has(Opt::kFastOpen)) return -1;
   if (p.cookie_bytes == 0) return 0;
@@ -125,7 +129,8 @@ bool Kernel::fastopen_room(Listener& l) {
   return true;
 }
 
-// Linux tcp_try_fastopen(), tcp_fastopen_create_child(). True: the SYN has become a connection, and `r` belongs to it.
+// Linux tcp_try_fastopen(), tcp_fastopen_create_child(). True: the SYN has become a connection, and `r`
+// belongs to it.
 bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, std::uint32_t request_index) {
   const int length = cookie_length(p);
   const bool data = carries_syn_data(p);
@@ -145,7 +150,8 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   if (!free_for_all && length > 0) {
     const FastOpenKeys& keys = l.opt.fastopen_keys ? *l.opt.fastopen_keys : fastopen_keys;
     for (std::size_t key = 0; key < std::max<std::size_t>(1, keys.size()) && matched == 0; ++key)
-      if (length == kCookieBytes && make_cookie(r.tuple, l.opt, key) == p.cookie) matched = static_cast<int>(key) + 1;
+      if (length == kCookieBytes && make_cookie(r.tuple, l.opt, key) == p.cookie)
+        matched = static_cast<int>(key) + 1;
   }
   if (matched == 0) {
     if (length < 0) return false;
@@ -399,8 +405,8 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   return n;
 }
 
-// Linux tcp_sendmsg_fastopen() and the part of __inet_stream_connect() it uses. A blocking call waits for the handshake
-// with what the SYN took already counted: if the handshake fails, all of it has failed.
+// Linux tcp_sendmsg_fastopen() and the part of __inet_stream_connect() it uses. A blocking call waits for the
+// handshake with what the SYN took already counted: if the handshake fails, all of it has failed.
 CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                                  std::span<const std::uint8_t> data) {
   Endpoint& e = *endpoint_of(fd);
@@ -412,7 +418,8 @@ CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flag
     if (e.defer_connect) {
       e.defer_connect = false;
     } else {
-      if (e.connected || e.state != State::kClose) return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
+      if (e.connected || e.state != State::kClose)
+        return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
       const CallResult started = start_connect(e, index, to);
       if (!started.ok()) return started;
     }
@@ -430,7 +437,8 @@ CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flag
   e.fastopen_waits = e.write_pending = false;
   const CallResult connected = connect_result(fd);
   if (!connected.ok()) return connected;
-  if (taken == bytes) return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};
+  if (taken == bytes)
+    return {.value = static_cast<std::int64_t>(taken), .error = Errno::kNone, .blocked = false};
   CallResult rest = send(fd, bytes - taken, plain, data.subspan(std::min<std::size_t>(taken, data.size())));
   if (rest.error == Errno::kNone) rest.value += taken;
   return rest;

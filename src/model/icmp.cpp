@@ -1,6 +1,6 @@
-// An ICMP error about a segment we sent. It is believed only if it quotes a number in flight. While a connection
-// is being made every error ends the attempt, "soft" ones of RFC 1122 too; afterwards an error is remembered, and
-// is what the program hears if the connection then dies of silence.
+// An ICMP error about a segment we sent. It is believed only if it quotes a number in flight. While a
+// connection is being made every error ends the attempt, "soft" ones of RFC 1122 too; afterwards an error is
+// remembered, and is what the program hears if the connection then dies of silence.
 
 #include <algorithm>
 #include <array>
@@ -28,9 +28,9 @@ constexpr std::array<Errno, 16> kUnreachable4 = {
     Errno::kEHOSTUNREACH, Errno::kEHOSTUNREACH, Errno::kEHOSTUNREACH, Errno::kEHOSTUNREACH};
 
 // Linux net/ipv6/icmp.c tab_unreach[], by code.
-constexpr std::array<Errno, 7> kUnreachable6 = {Errno::kENETUNREACH,  Errno::kEACCES,       Errno::kEHOSTUNREACH,
-                                                Errno::kEHOSTUNREACH, Errno::kECONNREFUSED, Errno::kEACCES,
-                                                Errno::kEACCES};
+constexpr std::array<Errno, 7> kUnreachable6 = {
+    Errno::kENETUNREACH,  Errno::kEACCES, Errno::kEHOSTUNREACH, Errno::kEHOSTUNREACH,
+    Errno::kECONNREFUSED, Errno::kEACCES, Errno::kEACCES};
 
 bool is_v6(const Packet& p) { return p.source.version == 6; }
 
@@ -62,8 +62,9 @@ Errno error_of(const Packet& p) {
 bool ends_request(const Packet& p) {
   if (is_v6(p)) {
     if (p.icmp_type == Type6::kParameter) return true;
-    return p.icmp_type == Type6::kUnreachable && (p.icmp_code == Type6::kProhibited || p.icmp_code == Type6::kPort ||
-                                                  p.icmp_code == Type6::kPolicy || p.icmp_code == Type6::kRejected);
+    return p.icmp_type == Type6::kUnreachable &&
+           (p.icmp_code == Type6::kProhibited || p.icmp_code == Type6::kPort ||
+            p.icmp_code == Type6::kPolicy || p.icmp_code == Type6::kRejected);
   }
   if (p.icmp_type == Type4::kTimeExceeded || p.icmp_type == Type4::kParameter) return true;
   return p.icmp_type == Type4::kUnreachable && (p.icmp_code == Type4::kNet || p.icmp_code == Type4::kHost);
@@ -85,7 +86,8 @@ std::uint32_t Kernel::path_mtu(const Address& remote) const {
   return found == learned_mtu.end() ? mtu : std::min(mtu, found->second);
 }
 
-// Linux net/ipv4/tcp_ipv4.c tcp_v4_err(), net/ipv6/tcp_ipv6.c tcp_v6_err(). `p` is the quoted segment, as we sent it.
+// Linux net/ipv4/tcp_ipv4.c tcp_v4_err(), net/ipv6/tcp_ipv6.c tcp_v6_err(). `p` is the quoted segment, as we
+// sent it.
 void Kernel::on_icmp(const Packet& p) {
   const Tuple4 t{p.source, p.destination, p.source_port, p.destination_port};
   const Handle h = find(t, hash(t, config.seed));
@@ -147,8 +149,8 @@ void Kernel::icmp_to_request(std::uint32_t index, const Packet& p) {
   if (config.kernel.syn_drops_counted == SynDropsCounted::kYes) count(Mib::kListenDrops);
 }
 
-// Linux tcp_v4_mtu_reduced(): RFC 1191 6.4, RFC 8201 4. A router that names no size, or an absurd one, is not believed
-// below min_pmtu.
+// Linux tcp_v4_mtu_reduced(): RFC 1191 6.4, RFC 8201 4. A router that names no size, or an absurd one, is not
+// believed below min_pmtu.
 void Kernel::lower_mtu(Endpoint& e, const Packet& p) {
   const auto least = is_v6(p) ? 1280u : static_cast<std::uint32_t>(config.sysctls.min_pmtu);
   const std::uint32_t mtu = std::max<std::uint32_t>(p.icmp_mtu, least);

@@ -20,7 +20,9 @@ ListenerQueues Kernel::queues_of(const Listener& l) const {
   return q;
 }
 
-bool Kernel::syn_queue_full(const Listener& l) const { return syn_queue_is_full(config.kernel, queues_of(l)); }
+bool Kernel::syn_queue_full(const Listener& l) const {
+  return syn_queue_is_full(config.kernel, queues_of(l));
+}
 
 // Linux tcp_v4_syn_recv_sock(): every kernel counts here, those too that count no SYN.
 void Kernel::overflowed() {
@@ -28,7 +30,8 @@ void Kernel::overflowed() {
   count(Mib::kListenDrops);
 }
 
-// Linux net/ipv4/tcp_input.c tcp_rcv_state_process() in LISTEN, after tcp_v4_cookie_check(); RFC 9293 3.10.7.2.
+// Linux net/ipv4/tcp_input.c tcp_rcv_state_process() in LISTEN, after tcp_v4_cookie_check(); RFC
+// 9293 3.10.7.2.
 void Kernel::on_listener(std::uint32_t index, const Packet& p) {
   if (p.rst()) return because(Rule::kListenIgnoresRst);
   if (p.has_ack()) {
@@ -51,9 +54,11 @@ void Kernel::on_listener_syn(std::uint32_t index, const Packet& p, std::optional
   const bool checked = recycles && (kernel.recycle == RecycleRule::kAlsoWithout || p.has(Opt::kTimestamps));
   const Proven proven = config.route_proves_peers || checked ? Proven::kYes : Proven::kNo;
   const std::size_t counted = step->counted.size();
-  const Admission admission = admit_syn(kernel, config.sysctls, queues_of(l),
-                                        tw_isn ? Displaces::kTimeWait : Displaces::kNothing, recycle, proven, *step);
-  for (std::size_t i = counted; i < step->counted.size(); ++i) ++counters[static_cast<std::size_t>(step->counted[i])];
+  const Admission admission =
+      admit_syn(kernel, config.sysctls, queues_of(l), tw_isn ? Displaces::kTimeWait : Displaces::kNothing,
+                recycle, proven, *step);
+  for (std::size_t i = counted; i < step->counted.size(); ++i)
+    ++counters[static_cast<std::size_t>(step->counted[i])];
   if (admission == Admission::kDropped) return;
 
   const auto begin = [&](Request& r) {
@@ -94,8 +99,8 @@ void Kernel::on_listener_syn(std::uint32_t index, const Packet& p, std::optional
   send_synack(r, l.opt);
 }
 
-// Linux 2.6.32 to 4.10 tcp_v4_conn_request(), tcp_peer_is_proven(): the last timestamp of this address, by whatever
-// port, less than a minute ago.
+// Linux 2.6.32 to 4.10 tcp_v4_conn_request(), tcp_peer_is_proven(): the last timestamp of this address, by
+// whatever port, less than a minute ago.
 bool Kernel::recycle_refuses(const Packet& syn) const {
   const auto found = stamps.find(hash(syn.source, config.seed));
   if (found == stamps.end() || second(now) - found->second.second >= kPawsMsl / 1s) return false;

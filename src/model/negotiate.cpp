@@ -21,8 +21,8 @@ constexpr std::uint32_t kTcpHeader = 20;
 
 constexpr std::uint32_t ip_header(std::uint8_t version) { return version == 4 ? 20 : 40; }
 
-/// How many segments a first window may hold; 0: as many as the buffer. Linux tcp_default_init_rwnd(), gone since
-/// a337531b942b ("tcp: up initial rmem to 128KB and SYN rwin to around 64KB").
+/// How many segments a first window may hold; 0: as many as the buffer. Linux tcp_default_init_rwnd(), gone
+/// since a337531b942b ("tcp: up initial rmem to 128KB and SYN rwin to around 64KB").
 std::uint32_t first_segments(const KernelProfile& kernel, std::uint32_t mss) {
   if (kernel.initial_window >= 65535) return 0;
   const std::uint32_t segments = kernel.initial_window / 1460;
@@ -49,8 +49,8 @@ std::uint16_t Kernel::advertised_mss(const Options& opt, const Address& remote) 
 
 // Linux net/ipv4/tcp_output.c tcp_select_initial_window().
 Kernel::Window Kernel::initial_window(const Options& opt, std::uint32_t mss, bool scaling) const {
-  const auto full =
-      static_cast<std::uint32_t>((std::uint64_t{rcvbuf_of(opt)} * static_cast<std::uint32_t>(config.kernel.window_share)) >> 8);
+  const auto full = static_cast<std::uint32_t>(
+      (std::uint64_t{rcvbuf_of(opt)} * static_cast<std::uint32_t>(config.kernel.window_share)) >> 8);
   std::uint32_t clamp = opt.window_clamp;
   if (opt.rcvbuf_locked && (clamp > full || clamp == 0)) clamp = full;
   if (clamp == 0) clamp = kUnlimitedWindow;
@@ -58,9 +58,11 @@ Kernel::Window Kernel::initial_window(const Options& opt, std::uint32_t mss, boo
   if (space > mss && mss > 0) space -= space % mss;
   Window w;
   w.rcv_wnd = space;
-  if (const std::uint32_t segments = first_segments(config.kernel, mss)) w.rcv_wnd = std::min(w.rcv_wnd, segments * mss);
+  if (const std::uint32_t segments = first_segments(config.kernel, mss))
+    w.rcv_wnd = std::min(w.rcv_wnd, segments * mss);
   if (scaling) {
-    const auto largest = static_cast<std::uint32_t>(std::max(config.sysctls.tcp_rmem_max, config.sysctls.rmem_max));
+    const auto largest =
+        static_cast<std::uint32_t>(std::max(config.sysctls.tcp_rmem_max, config.sysctls.rmem_max));
     space = std::min(std::max(space, largest), clamp);
     const int bits = static_cast<int>(std::bit_width(space)) - 1;
     w.wscale = static_cast<std::uint8_t>(std::clamp(bits - 15, 0, static_cast<int>(kMaxWindowScale)));
@@ -125,8 +127,8 @@ void Kernel::first_rcv_mss(Endpoint& e) const {
   e.ack.rcv_mss = std::max(hint, kMinMss);
 }
 
-// Up to 4.12 the timestamp clock is jiffies; since then milliseconds, which have nothing to do with where between two
-// ticks we are, but with how long the host has been up.
+// Up to 4.12 the timestamp clock is jiffies; since then milliseconds, which have nothing to do with where
+// between two ticks we are, but with how long the host has been up.
 std::uint32_t Kernel::clock_tsval(std::uint32_t offset) const {
   const bool ticks = config.kernel.timestamp_hz == config.kernel.hz;
   const Duration ahead = ticks ? config.tick_phase : config.tick_phase / tick() * tick();
@@ -149,10 +151,12 @@ void Kernel::bound_window(Endpoint& e) {
   if (app != 0 && e.window_clamp > 2 * e.advmss && e.window_clamp + e.advmss > most)
     e.window_clamp = std::max(2 * e.advmss, most > e.advmss ? most - e.advmss : 0u);
   e.rcv_ssthresh = std::min(e.rcv_ssthresh, e.window_clamp);
-  e.rcv_space = std::min({e.rcv_ssthresh, e.rcv_wnd, static_cast<std::uint32_t>(config.kernel.initial_cwnd) * e.advmss});
+  e.rcv_space = std::min(
+      {e.rcv_ssthresh, e.rcv_wnd, static_cast<std::uint32_t>(config.kernel.initial_cwnd) * e.advmss});
 }
 
-// Linux net/ipv4/tcp_input.c tcp_init_transfer(), net/ipv4/tcp_metrics.c tcp_init_metrics() with nothing remembered.
+// Linux net/ipv4/tcp_input.c tcp_init_transfer(), net/ipv4/tcp_metrics.c tcp_init_metrics() with nothing
+// remembered.
 void Kernel::enter_established(Endpoint& e) {
   e.ssthresh = kInfiniteSsthresh;
   if (e.srtt8 == 0) {

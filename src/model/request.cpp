@@ -1,6 +1,6 @@
 // A request is what a listener remembers of a SYN it has answered, until the third ACK makes it a connection.
-// It has a timer, repeats its SYN-ACK, and believes few segments. Kernels up to 3.16 keep requests in a table of
-// the listener and walk some of it every 200 ms; later ones give each request its own timer.
+// It has a timer, repeats its SYN-ACK, and believes few segments. Kernels up to 3.16 keep requests in a table
+// of the listener and walk some of it every 200 ms; later ones give each request its own timer.
 //
 //   SYN ──▶ request ──third ACK──▶ connection in the accept queue
 //              │ ├─ accept queue full, or TCP_DEFER_ACCEPT: stays, "acked"
@@ -160,7 +160,8 @@ void Kernel::repeat_synack(Request& r, const Options& opt) {
   count(Mib::kRetransSegs);
 }
 
-// Linux net/ipv4/tcp_ipv4.c tcp_v4_reqsk_send_ack(). RFC 7323: the window is scaled here, unlike in the SYN-ACK.
+// Linux net/ipv4/tcp_ipv4.c tcp_v4_reqsk_send_ack(). RFC 7323: the window is scaled here, unlike in the
+// SYN-ACK.
 void Kernel::send_request_ack(Request& r, const Packet& offender) {
   Packet& out = answer(offender);
   out.seq = r.iss + 1;
@@ -191,8 +192,9 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
   // TCP_PAWS_MSL: a RST is believed once a minute has passed, which is guessed from the back-off.
   const bool paws = stamped && r.ts_recent != 0 && static_cast<std::int32_t>(p.tsval - r.ts_recent) < 0 &&
                     !(p.rst() && request_timeout(kernel, r.timeouts) >= kPawsMsl);
-  const bool tsecr = stamped && kernel.paws_counters == PawsCounters::kSplit && r.neg.timestamps && p.tsecr != 0 &&
-                     (before(SeqNum{p.tsecr}, SeqNum{r.sent_tsval}) || after(SeqNum{p.tsecr}, SeqNum{r.last_tsval}));
+  const bool tsecr =
+      stamped && kernel.paws_counters == PawsCounters::kSplit && r.neg.timestamps && p.tsecr != 0 &&
+      (before(SeqNum{p.tsecr}, SeqNum{r.sent_tsval}) || after(SeqNum{p.tsecr}, SeqNum{r.last_tsval}));
   const auto answer_allowed = [&] { return ack_allowed(r.answered_at, Mib::kTCPACKSkippedSynRecv, p); };
 
   const std::uint8_t kinds = p.flags & (Flag::kRst | Flag::kSyn | Flag::kAck);
@@ -206,7 +208,8 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
     return;
   }
 
-  // The ACK is looked at before the sequence number; the listener answers, and the request knows nothing of it.
+  // The ACK is looked at before the sequence number; the listener answers, and the request knows nothing of
+  // it.
   const bool rst_by_seq = p.rst() && kernel.request_rst == RequestRst::kExact;
   if (p.has_ack() && !rst_by_seq && p.ack != r.iss + 1) {
     because(Rule::kRequestWrongAck);
@@ -219,7 +222,8 @@ void Kernel::on_request(std::uint32_t index, const Packet& p) {
   const SeqNum rcv_nxt = r.rcv_nxt;
   if (paws || tsecr || !inside(p, rcv_nxt, rcv_nxt + offered(r))) {
     because(paws ? Rule::kRequestPaws : tsecr ? Rule::kRequestTsecr : Rule::kRequestOutOfWindow);
-    if (!p.rst() && (kernel.request_ack_limit != RequestAckLimit::kAll || answer_allowed())) send_request_ack(r, p);
+    if (!p.rst() && (kernel.request_ack_limit != RequestAckLimit::kAll || answer_allowed()))
+      send_request_ack(r, p);
     if (paws)
       count(Mib::kPAWSEstab);
     else if (tsecr)
@@ -344,7 +348,8 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
 }
 
 int Kernel::synack_limit(const Listener& l) const {
-  const int retries = l.opt.syn_retries ? l.opt.syn_retries : static_cast<int>(config.sysctls.tcp_synack_retries);
+  const int retries =
+      l.opt.syn_retries ? l.opt.syn_retries : static_cast<int>(config.sysctls.tcp_synack_retries);
   return synack_timeouts_allowed(config.kernel, queues_of(l), retries);
 }
 
@@ -358,7 +363,8 @@ bool Kernel::time_out(std::uint32_t index, int allowed) {
   if (counts_events(kernel)) count(Mib::kTCPTimeouts);
   switch (what) {
     case RequestTimer::kRemoves: {
-      const int retries = l.opt.syn_retries ? l.opt.syn_retries : static_cast<int>(config.sysctls.tcp_synack_retries);
+      const int retries =
+          l.opt.syn_retries ? l.opt.syn_retries : static_cast<int>(config.sysctls.tcp_synack_retries);
       because(r.timeouts < retries ? Rule::kRequestAged : Rule::kRequestExpired);
       remove_request(index);
       return false;
@@ -384,8 +390,8 @@ void Kernel::fire_request(std::uint32_t index) {
   if (time_out(index, synack_limit(l))) requeue({Kind::kRequest, index});
 }
 
-// Linux up to 4.3 inet_csk_reqsk_queue_prune(): a hand goes round the table, some buckets at each tick, so that it
-// comes by twice in the time of the first timeout. What expired since waits for the hand.
+// Linux up to 4.3 inet_csk_reqsk_queue_prune(): a hand goes round the table, some buckets at each tick, so
+// that it comes by twice in the time of the first timeout. What expired since waits for the hand.
 void Kernel::fire_table(std::uint32_t listener) {
   Listener& l = listeners[listener];
   l.tick_at = kNever;

@@ -9,8 +9,8 @@ namespace tcpwhy::model {
 
 using Flag = wire::Flag;
 
-// Linux net/ipv4/ip_output.c ip_send_unicast_reply(): DF as a fresh socket has it. With DF the ID says nothing,
-// but kernels of 3.10 to 4.12 filled it in all the same.
+// Linux net/ipv4/ip_output.c ip_send_unicast_reply(): DF as a fresh socket has it. With DF the ID says
+// nothing, but kernels of 3.10 to 4.12 filled it in all the same.
 Packet& Kernel::answer(const Packet& offender) {
   Packet& out = step->sent.emplace_back();
   out.source = offender.destination;
@@ -23,7 +23,9 @@ Packet& Kernel::answer(const Packet& offender) {
   ++answers;
   switch (config.kernel.stateless_ip_id) {
     case StatelessIpId::kZero: break;
-    case StatelessIpId::kNonzero: out.ip_id = static_cast<std::uint16_t>(mix(config.seed + answers) | 1u); break;
+    case StatelessIpId::kNonzero:
+      out.ip_id = static_cast<std::uint16_t>(mix(config.seed + answers) | 1u);
+      break;
   }
   count(Mib::kOutSegs);
   return out;

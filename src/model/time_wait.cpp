@@ -1,6 +1,6 @@
-// What is left of a connection that this side closed first: a mini-socket that knows two sequence numbers, the
-// last timestamp and a deadline. In TIME_WAIT it repeats its last ACK; in FIN_WAIT2, once the program is gone, it
-// waits for the peer's FIN and refuses data. RFC 9293 3.6.1, RFC 1337, RFC 6191.
+// What is left of a connection that this side closed first: a mini-socket that knows two sequence numbers,
+// the last timestamp and a deadline. In TIME_WAIT it repeats its last ACK; in FIN_WAIT2, once the program is
+// gone, it waits for the peer's FIN and refuses data. RFC 9293 3.6.1, RFC 1337, RFC 6191.
 
 #include <algorithm>
 
@@ -28,7 +28,8 @@ Duration three_and_a_half(Duration rto) { return rto * 4 - rto / 2; }
 
 // Linux include/net/tcp.h tcp_fin_time(); RFC 1122 4.2.2.20.
 Duration Kernel::fin_time(const Endpoint& e) const {
-  const Duration wait = std::chrono::seconds{e.opt.linger2_s ? e.opt.linger2_s : config.sysctls.tcp_fin_timeout};
+  const Duration wait =
+      std::chrono::seconds{e.opt.linger2_s ? e.opt.linger2_s : config.sysctls.tcp_fin_timeout};
   return std::max(wait, three_and_a_half(e.rto));
 }
 
@@ -37,8 +38,8 @@ void Kernel::time_wait(std::uint32_t index, State substate, Duration length) {
   Endpoint& e = endpoints[index];
   const KernelProfile& kernel = config.kernel;
   bool recycles = false;
-  if (config.sysctls.tcp_tw_recycle != 0 && kernel.recycle != RecycleRule::kGone && substate == State::kTimeWait &&
-      e.neg.timestamps && e.ts_seen)
+  if (config.sysctls.tcp_tw_recycle != 0 && kernel.recycle != RecycleRule::kGone &&
+      substate == State::kTimeWait && e.neg.timestamps && e.ts_seen)
     recycles = remember_stamp(e.tuple.remote, e.ts_recent, second(e.ts_recent_at));
 
   if (static_cast<std::int64_t>(time_waits.used()) >= config.sysctls.tcp_max_tw_buckets) {
@@ -84,7 +85,8 @@ void Kernel::restart_time_wait(std::uint32_t index, Duration length) {
 void Kernel::end_time_wait(std::uint32_t index) {
   const TimeWait& tw = time_waits[index];
   because(tw.substate == State::kTimeWait ? Rule::kTimeWaitEnded : Rule::kFinWait2Expired);
-  if (config.kernel.time_wait_counted == TimeWaitCounted::kAtEnd) count(tw.killed ? Mib::kTWKilled : Mib::kTW);
+  if (config.kernel.time_wait_counted == TimeWaitCounted::kAtEnd)
+    count(tw.killed ? Mib::kTWKilled : Mib::kTW);
   forget_time_wait(index);
 }
 
@@ -122,9 +124,9 @@ void Kernel::on_time_wait(std::uint32_t index, const Packet& p) {
   const TimeWaitMemory memory{tw.rcv_nxt, tw.snd_nxt, stamped ? tw.ts_recent : 0,
                               std::chrono::seconds{second(now) - second(tw.ts_recent_at)}};
   const Handle listener = find_listener(p.destination, p.destination_port);
-  const TimeWaitVerdict verdict =
-      model::on_time_wait(config.kernel, memory, config.sysctls.tcp_rfc1337 != 0 ? Rfc1337::kOn : Rfc1337::kOff,
-                          listener ? ListenerThere::kYes : ListenerThere::kNo, p);
+  const TimeWaitVerdict verdict = model::on_time_wait(
+      config.kernel, memory, config.sysctls.tcp_rfc1337 != 0 ? Rfc1337::kOn : Rfc1337::kOff,
+      listener ? ListenerThere::kYes : ListenerThere::kNo, p);
   because(verdict.because);
   if (verdict.paws_failed && verdict.act != TimeWaitAct::kDelete)
     count(config.kernel.paws_counters == PawsCounters::kSplit ? Mib::kPAWSTimewait : Mib::kPAWSEstab);
@@ -145,7 +147,8 @@ void Kernel::on_time_wait(std::uint32_t index, const Packet& p) {
   }
   if (verdict.restarts) restart_time_wait(index, tw.length);
   if (verdict.act != TimeWaitAct::kAck) return;
-  if (ack_allowed(tw.answered_at, Mib::kTCPACKSkippedTimeWait, p)) send_time_wait_ack(tw, p, TwAck::kOutOfWindow);
+  if (ack_allowed(tw.answered_at, Mib::kTCPACKSkippedTimeWait, p))
+    send_time_wait_ack(tw, p, TwAck::kOutOfWindow);
 }
 
 // The first half of tcp_timewait_state_process(): the tests of FIN_WAIT2 once more, with less to know.
@@ -207,13 +210,15 @@ bool Kernel::tw_reusable(const TimeWait& tw, bool program_chose_port) const {
   const KernelProfile& kernel = config.kernel;
   if (tw.substate == State::kFinWait2 && kernel.reuse_mini == ReuseMini::kRefused) return false;
   const std::int64_t reuse = config.sysctls.tcp_tw_reuse;
-  if (reuse == 0 || (reuse == 2 && !tw.tuple.local.is_loopback() && !tw.tuple.remote.is_loopback())) return false;
+  if (reuse == 0 || (reuse == 2 && !tw.tuple.local.is_loopback() && !tw.tuple.remote.is_loopback()))
+    return false;
   const std::int64_t stamp = second(tw.ts_recent_at);
   switch (kernel.reuse_age) {
     case ReuseAge::kTwoSeconds: return second(now) - stamp > 1;
     case ReuseAge::kSecondChanged: return second(now) > stamp;
     case ReuseAge::kDelaySysctl:
-      return now.time_since_epoch() / 1ms > tw.entered.time_since_epoch() / 1ms + config.sysctls.tcp_tw_reuse_delay;
+      return now.time_since_epoch() / 1ms >
+             tw.entered.time_since_epoch() / 1ms + config.sysctls.tcp_tw_reuse_delay;
   }
   return false;
 }

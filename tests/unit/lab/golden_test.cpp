@@ -34,7 +34,8 @@ class Floods : public testing::TestWithParam<Flood> {};
 
 TEST_P(Floods, MoveTheCountersOfTheArticle) {
   const Flood f = GetParam();
-  const auto run = run_it("syn-queue-overflow", with(f.kernel, {{"net.ipv4.tcp_syncookies", f.syncookies}}, {{"syns", f.syns}}));
+  const auto run = run_it("syn-queue-overflow",
+                          with(f.kernel, {{"net.ipv4.tcp_syncookies", f.syncookies}}, {{"syns", f.syns}}));
   const HostRun& server = *run.host("server");
   EXPECT_EQ(server.moved("ListenDrops"), f.drops);
   EXPECT_EQ(server.moved("TCPReqQFullDrop"), f.full_drops);
@@ -44,11 +45,12 @@ TEST_P(Floods, MoveTheCountersOfTheArticle) {
   EXPECT_EQ(server.moved("OutRsts"), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Floods,
-                         testing::Values(Flood{"3.10", "0", "542", 526, 526, 0, 16}, Flood{"3.10", "1", "282", 266, 0, 266, 282},
-                                         Flood{"3.10", "1", "455", 439, 0, 439, 455}, Flood{"3.10", "0", "358", 342, 342, 0, 16},
-                                         Flood{"2.6.32", "0", "542", 0, 0, 0, 16}, Flood{"4.4", "0", "542", 541, 541, 0, 1},
-                                         Flood{"6.18", "0", "542", 540, 540, 0, 2}, Flood{"6.18", "1", "282", 0, 0, 280, 282}));
+INSTANTIATE_TEST_SUITE_P(
+    Golden, Floods,
+    testing::Values(Flood{"3.10", "0", "542", 526, 526, 0, 16}, Flood{"3.10", "1", "282", 266, 0, 266, 282},
+                    Flood{"3.10", "1", "455", 439, 0, 439, 455}, Flood{"3.10", "0", "358", 342, 342, 0, 16},
+                    Flood{"2.6.32", "0", "542", 0, 0, 0, 16}, Flood{"4.4", "0", "542", 541, 541, 0, 1},
+                    Flood{"6.18", "0", "542", 540, 540, 0, 2}, Flood{"6.18", "1", "282", 0, 0, 280, 282}));
 
 /// Of the server's packets, when those with these letters left or came, in seconds after the first SYN.
 std::vector<double> times(const Run& run, std::string_view letters) {

@@ -1,5 +1,5 @@
-// Every state, every set of flags, every place of SEQ and ACK: nothing happens without a rule, no RST answers a RST,
-// no counter moves without the rule that moves it, and what left is counted. RFC 9293 3.10.7.
+// Every state, every set of flags, every place of SEQ and ACK: nothing happens without a rule, no RST answers
+// a RST, no counter moves without the rule that moves it, and what left is counted. RFC 9293 3.10.7.
 
 #include <gtest/gtest.h>
 
@@ -12,12 +12,24 @@ namespace tcpwhy::model {
 namespace {
 
 enum class Where : std::uint8_t {
-  kNowhere, kListen, kRequest, kSynSent, kSynRecv, kEstablished, kFinWait1, kFinWait2, kFinWait2Mini, kTimeWait,
-  kCloseWait, kClosing, kLastAck,
+  kNowhere,
+  kListen,
+  kRequest,
+  kSynSent,
+  kSynRecv,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kFinWait2Mini,
+  kTimeWait,
+  kCloseWait,
+  kClosing,
+  kLastAck,
 };
-constexpr Where kAll[] = {Where::kNowhere,      Where::kListen,    Where::kRequest,   Where::kSynSent,  Where::kSynRecv,
-                          Where::kEstablished,  Where::kFinWait1,  Where::kFinWait2,  Where::kFinWait2Mini,
-                          Where::kTimeWait,     Where::kCloseWait, Where::kClosing,   Where::kLastAck};
+constexpr Where kAll[] = {Where::kNowhere,      Where::kListen,      Where::kRequest,   Where::kSynSent,
+                          Where::kSynRecv,      Where::kEstablished, Where::kFinWait1,  Where::kFinWait2,
+                          Where::kFinWait2Mini, Where::kTimeWait,    Where::kCloseWait, Where::kClosing,
+                          Where::kLastAck};
 
 /// A socket in a state, as its peer knows it.
 struct Target {
@@ -44,7 +56,8 @@ class Stage {
         return t;
       case Where::kSynSent:
       case Where::kSynRecv: {
-        const int fd = static_cast<int>(peer.host.socket(peer.now, Family::kInet, Blocking::kNo, peer.step).value);
+        const int fd =
+            static_cast<int>(peer.host.socket(peer.now, Family::kInet, Blocking::kNo, peer.step).value);
         peer.step.clear();
         peer.host.connect(peer.now, fd, {Peer::kPeer, from}, peer.step);
         const Packet syn = peer.step.sent.at(0);
@@ -101,7 +114,8 @@ class Stage {
     return t;
   }
 
-  std::vector<Packet> arrives(const Target& t, std::uint8_t flags, SeqNum seq, SeqNum ack = SeqNum{}, std::uint32_t bytes = 0) {
+  std::vector<Packet> arrives(const Target& t, std::uint8_t flags, SeqNum seq, SeqNum ack = SeqNum{},
+                              std::uint32_t bytes = 0) {
     Packet p = Peer::segment(t.from, flags, seq, ack, bytes);
     p.destination_port = t.to;
     peer.step.clear();
@@ -121,18 +135,23 @@ class Stage {
 
 /// Which rules may move a counter when a segment arrives. What is not here moves with any.
 const std::map<Mib, std::set<Rule>> kMovers = {
-    {Mib::kOutRsts, {Rule::kNoSocket, Rule::kListenRefusesAck, Rule::kRequestSynReset, Rule::kSynSentBadAck, Rule::kSynSentBadTsecr,
-                     Rule::kSynRecvBadAck, Rule::kDataAfterClose, Rule::kFinWait2MiniReset, Rule::kLingerReset, Rule::kSynAborts,
-                     Rule::kAbortOnOverflow}},
-    {Mib::kAttemptFails, {Rule::kRequestReset, Rule::kRequestSynReset, Rule::kRstAccepted, Rule::kRstInWindow, Rule::kSynSentRefused,
-                          Rule::kSynAborts}},
+    {Mib::kOutRsts,
+     {Rule::kNoSocket, Rule::kListenRefusesAck, Rule::kRequestSynReset, Rule::kSynSentBadAck,
+      Rule::kSynSentBadTsecr, Rule::kSynRecvBadAck, Rule::kDataAfterClose, Rule::kFinWait2MiniReset,
+      Rule::kLingerReset, Rule::kSynAborts, Rule::kAbortOnOverflow}},
+    {Mib::kAttemptFails,
+     {Rule::kRequestReset, Rule::kRequestSynReset, Rule::kRstAccepted, Rule::kRstInWindow,
+      Rule::kSynSentRefused, Rule::kSynAborts}},
     {Mib::kEmbryonicRsts, {Rule::kRequestReset, Rule::kRequestSynReset, Rule::kAbortOnOverflow}},
     {Mib::kEstabResets, {Rule::kRstAccepted, Rule::kRstInWindow, Rule::kSynAborts, Rule::kDataAfterClose}},
     {Mib::kPassiveOpens, {Rule::kRequestBecomesChild, Rule::kCookieValid}},
     {Mib::kActiveOpens, {}},
     {Mib::kListenOverflows, {Rule::kAcceptQueueFull, Rule::kThirdAckIgnored, Rule::kAbortOnOverflow}},
-    {Mib::kListenDrops, {Rule::kAcceptQueueFull, Rule::kThirdAckIgnored, Rule::kAbortOnOverflow, Rule::kLastQuarter, Rule::kSynCookiesOff}},
-    {Mib::kTCPChallengeACK, {Rule::kRstChallenged, Rule::kSynChallenged, Rule::kAckTooOld, Rule::kAckOfUnsent}},
+    {Mib::kListenDrops,
+     {Rule::kAcceptQueueFull, Rule::kThirdAckIgnored, Rule::kAbortOnOverflow, Rule::kLastQuarter,
+      Rule::kSynCookiesOff}},
+    {Mib::kTCPChallengeACK,
+     {Rule::kRstChallenged, Rule::kSynChallenged, Rule::kAckTooOld, Rule::kAckOfUnsent}},
     {Mib::kTCPSYNChallenge, {Rule::kSynChallenged}},
     {Mib::kInErrs, {Rule::kSynChallenged, Rule::kSynAborts}},
     {Mib::kTCPAbortOnData, {Rule::kDataAfterClose, Rule::kLingerReset}},
@@ -165,20 +184,26 @@ TEST_P(EveryState, GivesEverySegmentARuleAndNoRstToARst) {
           for (const std::uint32_t bytes : {0u, 13u}) {
             const Target t = stage.make(where, ++from);
             Counters before = stage.peer.host.counters();
-            const auto sent = stage.arrives(t, static_cast<std::uint8_t>(flags), t.rcv_nxt + static_cast<std::uint32_t>(seq),
+            const auto sent = stage.arrives(t, static_cast<std::uint8_t>(flags),
+                                            t.rcv_nxt + static_cast<std::uint32_t>(seq),
                                             t.snd_nxt + static_cast<std::uint32_t>(ack), bytes);
-            const std::string place = "state " + std::to_string(static_cast<int>(where)) + " flags " + std::to_string(flags) +
-                                      " seq " + std::to_string(seq) + " ack " + std::to_string(ack) + " bytes " +
-                                      std::to_string(bytes) + (stage.rules.empty() ? "" : std::string{" rule "} + std::string{row(stage.rules.front()).id});
+            const std::string place =
+                "state " + std::to_string(static_cast<int>(where)) + " flags " + std::to_string(flags) +
+                " seq " + std::to_string(seq) + " ack " + std::to_string(ack) + " bytes " +
+                std::to_string(bytes) +
+                (stage.rules.empty() ? "" : std::string{" rule "} + std::string{row(stage.rules.front()).id});
             ASSERT_FALSE(stage.rules.empty()) << place;
             ASSERT_LE(sent.size(), 1u) << place;
             const bool reset = !sent.empty() && sent[0].rst();
             ASSERT_FALSE(reset && (flags & kR)) << place;
-            ASSERT_EQ(reset, std::count(stage.counted.begin(), stage.counted.end(), Mib::kOutRsts) == 1) << place;
+            ASSERT_EQ(reset, std::count(stage.counted.begin(), stage.counted.end(), Mib::kOutRsts) == 1)
+                << place;
             const auto out = std::count(stage.counted.begin(), stage.counted.end(), Mib::kOutSegs) +
                              std::count(stage.counted.begin(), stage.counted.end(), Mib::kRetransSegs);
-            // Linux counts the SYN-ACK of crossed SYNs neither as new nor as a repeat: its number left before.
-            const bool crossed = std::count(stage.rules.begin(), stage.rules.end(), Rule::kSimultaneousOpen) != 0;
+            // Linux counts the SYN-ACK of crossed SYNs neither as new nor as a repeat: its number left
+            // before.
+            const bool crossed =
+                std::count(stage.rules.begin(), stage.rules.end(), Rule::kSimultaneousOpen) != 0;
             ASSERT_TRUE(crossed || out >= static_cast<std::ptrdiff_t>(sent.size())) << place;
             for (const Mib m : stage.counted) {
               ++before[static_cast<std::size_t>(m)];
@@ -195,14 +220,17 @@ TEST_P(EveryState, GivesEverySegmentARuleAndNoRstToARst) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, EveryState, testing::Values("2.6.32", "el6", "3.10", "el7", "4.4", "4.19", "5.15", "6.1", "6.18"));
+INSTANTIATE_TEST_SUITE_P(Kernels, EveryState,
+                         testing::Values("2.6.32", "el6", "3.10", "el7", "4.4", "4.19", "5.15", "6.1",
+                                         "6.18"));
 
 TEST(Conservation, AMadeUpStateIsTheStateItClaims) {
-  const std::pair<Where, State> rows[] = {{Where::kSynSent, State::kSynSent},     {Where::kSynRecv, State::kSynRecv},
-                                          {Where::kEstablished, State::kEstablished}, {Where::kFinWait1, State::kFinWait1},
-                                          {Where::kFinWait2, State::kFinWait2},   {Where::kFinWait2Mini, State::kFinWait2},
-                                          {Where::kTimeWait, State::kTimeWait},   {Where::kCloseWait, State::kCloseWait},
-                                          {Where::kClosing, State::kClosing},     {Where::kLastAck, State::kLastAck}};
+  const std::pair<Where, State> rows[] = {
+      {Where::kSynSent, State::kSynSent},         {Where::kSynRecv, State::kSynRecv},
+      {Where::kEstablished, State::kEstablished}, {Where::kFinWait1, State::kFinWait1},
+      {Where::kFinWait2, State::kFinWait2},       {Where::kFinWait2Mini, State::kFinWait2},
+      {Where::kTimeWait, State::kTimeWait},       {Where::kCloseWait, State::kCloseWait},
+      {Where::kClosing, State::kClosing},         {Where::kLastAck, State::kLastAck}};
   for (const auto& [where, state] : rows) {
     Stage stage{"6.18"};
     stage.make(where, 10'007);

@@ -17,7 +17,8 @@ Peer flooded(std::string_view kernel, int syncookies, int syns) {
             }};
   peer.listen(1);
   for (int i = 0; i < syns; ++i) {
-    Packet syn = Peer::segment(static_cast<std::uint16_t>(1024 + i), kS, Peer::kIsn + static_cast<std::uint32_t>(i));
+    Packet syn =
+        Peer::segment(static_cast<std::uint16_t>(1024 + i), kS, Peer::kIsn + static_cast<std::uint32_t>(i));
     syn.window = 512;
     peer.arrives(syn);
     peer.wait(1ms);
@@ -48,19 +49,19 @@ TEST_P(FloodedListener, CountsWhatTheArticlesCounted) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, FloodedListener,
-                         testing::Values(Flood{"el7", 0, 542, 16, 526, 0, 0, 526, 0},       // 003-A
-                                         Flood{"el7", 1, 282, 282, 266, 0, 266, 0, 266},    // 003-B
-                                         Flood{"el7", 1, 455, 455, 439, 0, 439, 0, 439},    // 003-C1
-                                         Flood{"el7", 0, 358, 16, 342, 0, 0, 342, 0},       // 003-C2
-                                         Flood{"2.6.32", 0, 542, 16, 0, 0, 0, 0, 0},        // nothing is counted
-                                         Flood{"el6", 1, 282, 282, 0, 0, 0, 0, 266},        //
-                                         Flood{"3.10", 0, 542, 16, 526, 0, 0, 526, 0},      //
-                                         Flood{"4.4", 0, 542, 1, 541, 0, 0, 541, 0},        //
-                                         Flood{"4.4", 1, 282, 282, 281, 0, 281, 0, 281},    //
-                                         Flood{"4.19", 1, 282, 282, 0, 0, 281, 0, 281},     //
-                                         Flood{"6.18", 0, 542, 2, 540, 0, 0, 540, 0},       // M33
-                                         Flood{"6.18", 1, 282, 282, 0, 0, 280, 0, 280},     //
-                                         Flood{"6.18", 1, 455, 455, 0, 0, 453, 0, 453},     //
+                         testing::Values(Flood{"el7", 0, 542, 16, 526, 0, 0, 526, 0},     // 003-A
+                                         Flood{"el7", 1, 282, 282, 266, 0, 266, 0, 266},  // 003-B
+                                         Flood{"el7", 1, 455, 455, 439, 0, 439, 0, 439},  // 003-C1
+                                         Flood{"el7", 0, 358, 16, 342, 0, 0, 342, 0},     // 003-C2
+                                         Flood{"2.6.32", 0, 542, 16, 0, 0, 0, 0, 0},    // nothing is counted
+                                         Flood{"el6", 1, 282, 282, 0, 0, 0, 0, 266},    //
+                                         Flood{"3.10", 0, 542, 16, 526, 0, 0, 526, 0},  //
+                                         Flood{"4.4", 0, 542, 1, 541, 0, 0, 541, 0},    //
+                                         Flood{"4.4", 1, 282, 282, 281, 0, 281, 0, 281},  //
+                                         Flood{"4.19", 1, 282, 282, 0, 0, 281, 0, 281},   //
+                                         Flood{"6.18", 0, 542, 2, 540, 0, 0, 540, 0},     // M33
+                                         Flood{"6.18", 1, 282, 282, 0, 0, 280, 0, 280},   //
+                                         Flood{"6.18", 1, 455, 455, 0, 0, 453, 0, 453},   //
                                          Flood{"6.18", 0, 358, 2, 356, 0, 0, 356, 0}));
 
 TEST(Listener, AnsweredByCookieASynWithoutTimestampsGetsMssOnly) {
@@ -133,7 +134,8 @@ TEST(Listener, OfBacklogZeroOn618AdmitsOneRequestAtATime) {
 TEST(Listener, AnswersAnAckByRstAndIgnoresWhateverElseIsNoSyn) {
   Peer peer;
   peer.listen(5);
-  for (const std::uint8_t flags : {std::uint8_t{0}, kF, kR, kRA, std::uint8_t{kS | kF}, std::uint8_t{kF | kP | Flag::kUrg}})
+  for (const std::uint8_t flags :
+       {std::uint8_t{0}, kF, kR, kRA, std::uint8_t{kS | kF}, std::uint8_t{kF | kP | Flag::kUrg}})
     EXPECT_TRUE(peer.arrives(4007, flags, Peer::kIsn, SeqNum{77}).empty()) << int{flags};
   for (const std::uint8_t flags : {kA, kSA, kFA, kPA}) {
     const auto answers = peer.arrives(4007, flags, Peer::kIsn, SeqNum{77});
@@ -159,7 +161,8 @@ TEST(Listener, Of2632TakesSynWithFinAsASyn) {
 TEST(Listener, WithTwRecycleRefusesOlderTimestampsOfAnAddressForAMinute) {
   Peer peer{"el7", [](HostConfig& c) { c.sysctls.tcp_tw_recycle = 1; }};
   const int listener = peer.listen(100);
-  const auto stamped = [](std::uint16_t from, std::uint8_t flags, SeqNum seq, SeqNum ack, std::uint32_t tsval, std::uint32_t tsecr) {
+  const auto stamped = [](std::uint16_t from, std::uint8_t flags, SeqNum seq, SeqNum ack, std::uint32_t tsval,
+                          std::uint32_t tsecr) {
     Packet p = Peer::segment(from, flags, seq, ack);
     p.options = Opt::kTimestamps;
     p.tsval = tsval;

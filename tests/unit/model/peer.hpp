@@ -1,5 +1,6 @@
 #pragma once
-// A host of the model and the other end of its wire: the test says what arrives and when, and reads what left.
+// A host of the model and the other end of its wire: the test says what arrives and when, and reads what
+// left.
 
 #include <algorithm>
 #include <functional>
@@ -16,7 +17,8 @@ using Flag = wire::Flag;
 using Opt = wire::Opt;
 using namespace std::chrono_literals;
 
-inline constexpr std::uint8_t kS = Flag::kSyn, kA = Flag::kAck, kF = Flag::kFin, kR = Flag::kRst, kP = Flag::kPsh;
+inline constexpr std::uint8_t kS = Flag::kSyn, kA = Flag::kAck, kF = Flag::kFin, kR = Flag::kRst,
+                              kP = Flag::kPsh;
 inline constexpr std::uint8_t kSA = kS | kA, kFA = kF | kA, kRA = kR | kA, kPA = kP | kA;
 
 struct Sent {
@@ -50,7 +52,8 @@ class Peer {
     collect();
     return fd;
   }
-  static Packet segment(std::uint16_t from, std::uint8_t flags, SeqNum seq, SeqNum ack = SeqNum{}, std::uint32_t bytes = 0) {
+  static Packet segment(std::uint16_t from, std::uint8_t flags, SeqNum seq, SeqNum ack = SeqNum{},
+                        std::uint32_t bytes = 0) {
     Packet p;
     p.source = kPeer;
     p.destination = kHost;

@@ -53,7 +53,8 @@ TEST(Request, OfATableKernelWaitsForTheHandOf200Milliseconds) {
     ASSERT_EQ(at.size(), 4u);
     bool found = false;
     for (std::size_t r = 0; r < rows.size(); ++r)
-      if (std::abs(at[1] - rows[r][0]) < 0.01 && std::abs(at[2] - rows[r][1]) < 0.01 && std::abs(at[3] - rows[r][2]) < 0.01) {
+      if (std::abs(at[1] - rows[r][0]) < 0.01 && std::abs(at[2] - rows[r][1]) < 0.01 &&
+          std::abs(at[3] - rows[r][2]) < 0.01) {
         found = true;
         ++seen[r];
       }
@@ -67,7 +68,8 @@ TEST(Request, IsGivenUpEarlierInACrowdOfOldOnes) {
   peer.listen(8);
   for (std::uint16_t i = 0; i < 9; ++i) peer.open(static_cast<std::uint16_t>(4001 + i));
   peer.wait(60s);
-  // Measured on 6.18: five go after their third SYN-ACK; then the queue is crowded no more, and four stay to the end.
+  // Measured on 6.18: five go after their third SYN-ACK; then the queue is crowded no more, and four stay to
+  // the end.
   EXPECT_EQ(peer.sent.size(), 39u);
   EXPECT_TRUE(peer.fired(Rule::kRequestAged));
 
@@ -182,6 +184,30 @@ TEST(Request, Of618BelievesOnlyAnExactRst) {
   older.open(4001);
   EXPECT_TRUE(older.arrives(4001, kR, Peer::kIsn + 11).empty());
   EXPECT_EQ(older.count(Mib::kEmbryonicRsts), 1u);
+}
+
+// Recorded from a running 6.18.44.
+TEST(Request, Of618LooksOnlyAtTheNumberOfARst) {
+  struct Row {
+    std::uint8_t flags;
+    std::uint32_t seq, bytes;
+    bool deleted, challenged;
+  };
+  for (const Row row :
+       {Row{kRA, 1, 0, true, false}, Row{kRA, 11, 0, false, true}, Row{kR, 11, 2, false, true},
+        Row{kR, 90'000, 0, false, false}, Row{kR, 0, 0, false, false},
+        Row{std::uint8_t{kR | kS}, 0, 0, false, false}, Row{std::uint8_t{kR | kS}, 1, 0, true, false},
+        Row{std::uint8_t{kR | kS}, 21, 0, false, true}}) {
+    Peer peer;
+    peer.listen(5);
+    const SeqNum isn = peer.open(4001);
+    for (int i = 0; i < 3; ++i) peer.arrives(4001, row.flags, Peer::kIsn + row.seq, isn + 501, row.bytes);
+    EXPECT_EQ(peer.count(Mib::kEmbryonicRsts), row.deleted ? 1u : 0u) << int{row.flags} << ' ' << row.seq;
+    EXPECT_EQ(peer.count(Mib::kAttemptFails), row.deleted ? 1u : 0u);
+    EXPECT_EQ(peer.count(Mib::kTCPChallengeACK), row.challenged ? 1u : 0u);
+    EXPECT_EQ(peer.count(Mib::kTCPACKSkippedChallenge), row.challenged ? 2u : 0u);
+    EXPECT_EQ(peer.count(Mib::kOutRsts), 0u);
+  }
 }
 
 // M10
@@ -333,8 +359,8 @@ TEST(Request, IsDeletedByTheIcmpErrorsItsKernelBelieves) {
     std::uint8_t type, code;
     bool deleted;
   };
-  for (const Row row : {Row{"6.18", 3, 1, true}, Row{"6.18", 3, 3, false}, Row{"6.18", 3, 13, false}, Row{"6.18", 11, 0, true},
-                        Row{"el7", 3, 3, true}, Row{"el7", 3, 13, true}}) {
+  for (const Row row : {Row{"6.18", 3, 1, true}, Row{"6.18", 3, 3, false}, Row{"6.18", 3, 13, false},
+                        Row{"6.18", 11, 0, true}, Row{"el7", 3, 3, true}, Row{"el7", 3, 13, true}}) {
     Peer peer{row.kernel};
     peer.listen(5);
     Packet quoted = (peer.open(4001), peer.sent.back().packet);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "peer.hpp"
 
 namespace tcpwhy::model {
@@ -15,7 +18,8 @@ struct Closed {
   int listener = -1;
   SeqNum theirs, mine;  ///< next numbers: of the peer, and of the host
 
-  explicit Closed(std::string_view kernel = "6.18", const std::function<void(HostConfig&)>& change = {}, int lingers = 0)
+  explicit Closed(std::string_view kernel = "6.18", const std::function<void(HostConfig&)>& change = {},
+                  int lingers = 0)
       : peer{kernel, change} {
     listener = peer.listen(5);
     SeqNum isn;
@@ -177,6 +181,85 @@ TEST(TimeWait, WithARefusedSynIsEndedByTheClientsOwnRst) {
   c.peer.arrives(kFrom, kR, answers[0].ack);
   EXPECT_EQ(c.state(), std::nullopt);
   EXPECT_EQ(c.peer.arrives(kFrom, kS, c.theirs - 1000).at(0).flags, kSA);
+}
+
+// Recorded from a running 6.18.44: the same segments in the same order, all within half a second; every
+// counter of Tcp and TcpExt but InSegs.
+struct Recorded {
+  const char* what;
+  std::uint8_t flags;  ///< of the segment; 0 with close: close()
+  std::int32_t seq;    ///< from the peer's ISN
+  std::uint32_t ack;   ///< from the host's ISN
+  std::uint32_t bytes;
+  std::optional<std::pair<std::uint8_t, std::uint32_t>>
+      answer;  ///< flags, and its ACK number from the peer's ISN
+  std::map<std::string, std::int64_t> moved;
+};
+
+void expect_recorded(Peer& peer, int fd, SeqNum isn, const std::vector<Recorded>& rows) {
+  for (const Recorded& r : rows) {
+    const Counters before = peer.host.counters();
+    std::vector<Packet> answers;
+    if (std::string_view{r.what} == "close") {
+      peer.host.close(peer.now, fd, peer.step);
+      answers = peer.step.sent;
+      peer.collect();
+    } else {
+      answers =
+          peer.arrives(kFrom, r.flags, Peer::kIsn + static_cast<std::uint32_t>(r.seq), isn + r.ack, r.bytes);
+    }
+    ASSERT_EQ(answers.size(), r.answer ? 1u : 0u) << r.what;
+    if (r.answer) {
+      EXPECT_EQ(answers[0].flags, r.answer->first) << r.what;
+      EXPECT_TRUE(!(r.answer->first & kA) || answers[0].ack == Peer::kIsn + r.answer->second) << r.what;
+    }
+    std::map<std::string, std::int64_t> moved;
+    for (std::size_t i = 0; i < kMibs; ++i) {
+      const auto by = static_cast<std::int64_t>(peer.host.counters()[i] - before[i]);
+      if (by != 0 && static_cast<Mib>(i) != Mib::kInSegs)
+        moved[std::string{row(static_cast<Mib>(i)).name}] = by;
+    }
+    EXPECT_EQ(moved, r.moved) << r.what;
+  }
+}
+
+TEST(TimeWait, SaysAndCountsAsRecordedOn618) {
+  Peer peer;
+  const int listener = peer.listen(5);
+  SeqNum isn;
+  const int fd = peer.connect(kFrom, listener, &isn);
+  const std::pair<std::uint8_t, std::uint32_t> old_ack{kA, 2};
+  expect_recorded(
+      peer, fd, isn,
+      {{"close", 0, 0, 0, 0, {{kFA, 1}}, {{"TCPOrigDataSent", 1}, {"CurrEstab", -1}, {"OutSegs", 1}}},
+       {"ACK of the FIN", kA, 1, 2, 0, {}, {{"TW", 1}, {"TCPPureAcks", 1}, {"TCPDelivered", 1}}},
+       {"FIN", kFA, 1, 2, 0, old_ack, {{"OutSegs", 1}}},
+       {"old ACK", kA, -10, 2, 0, old_ack, {{"OutSegs", 1}}},
+       {"old ACK", kA, -10, 2, 0, {}, {{"TCPACKSkippedTimeWait", 1}}},
+       {"old data", kPA, -10, 2, 3, old_ack, {{"OutSegs", 1}}},
+       {"low SYN", kS, -100, 0, 0, {}, {{"TCPACKSkippedTimeWait", 1}}},
+       {"exact ACK", kA, 2, 2, 0, {}, {}},
+       {"no ACK flag", kP, 100, 0, 0, {}, {{"TCPACKSkippedTimeWait", 1}}},
+       {"high SYN-ACK", kSA, 4000, 2, 0, {}, {{"TCPACKSkippedTimeWait", 1}}},
+       // Handed to the listener, who drops it: TIME_WAIT is gone all the same.
+       {"high SYN with FIN", kS | kF, 4000, 0, 0, {}, {}},
+       {"high SYN", kS, 4000, 0, 0, {{kSA, 4001}}, {{"OutSegs", 1}}}});
+}
+
+TEST(FinWait2, MiniSocketSaysAndCountsAsRecordedOn618) {
+  Peer peer{"6.18", [](HostConfig& c) { c.sysctls.tcp_fin_timeout = 3; }};
+  const int listener = peer.listen(5);
+  SeqNum isn;
+  const int fd = peer.connect(kFrom, listener, &isn);
+  expect_recorded(
+      peer, fd, isn,
+      {{"close", 0, 0, 0, 0, {{kFA, 1}}, {{"TCPOrigDataSent", 1}, {"CurrEstab", -1}, {"OutSegs", 1}}},
+       {"ACK of the FIN", kA, 1, 2, 0, {}, {{"TWKilled", 1}, {"TCPPureAcks", 1}, {"TCPDelivered", 1}}},
+       {"old ACK", kA, -10, 2, 0, {{kA, 1}}, {{"OutSegs", 1}}},
+       {"old ACK", kA, -10, 2, 0, {}, {{"TCPACKSkippedFinWait2", 1}}},
+       {"no ACK flag", kP, 1, 0, 1, {}, {}},
+       {"bare ACK", kA, 1, 2, 0, {}, {}},
+       {"data", kPA, 1, 2, 1, {{kR, 0}}, {{"OutSegs", 1}, {"OutRsts", 1}}}});
 }
 
 }  // namespace
