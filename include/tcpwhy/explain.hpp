@@ -52,6 +52,14 @@ struct Diagnosis {
   std::vector<Rival> rivals;
 };
 
+/// What the kernel of this host said of a connection (live, with kernel events).
+struct KernelWord {
+  std::uint32_t pid = 0;              ///< of the process it belongs to, 0 unknown
+  std::string comm;
+  std::uint32_t signal = 0;           ///< that ended the process, 0 none
+  std::string reset_reason, drop_reason;  ///< the kernel's names, empty when it gave none
+};
+
 /// The answer for one connection. `diagnoses` is ordered: the first is the one
 /// that made the connection fail; empty means nothing to say (healthy) or
 /// unexplained (see `first_unexplained_frame`).
@@ -59,6 +67,7 @@ struct Answer {
   std::vector<Diagnosis> diagnoses;
   bool healthy = true;
   std::uint32_t first_unexplained_frame = 0;  ///< 0 none
+  std::optional<KernelWord> kernel;
 };
 
 /// One thing that holds for many connections.

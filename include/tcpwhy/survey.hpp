@@ -29,7 +29,7 @@ struct Sample {
         values.resize(kept);
         stride *= 2;
       }
-      if (values.capacity() == 0) values.reserve(kCapacity < 8 ? kCapacity : 8);
+      if (values.capacity() == 0) values.reserve(kCapacity / 4 < 8 ? kCapacity / 4 : 8);
       values.push_back(v);
     }
   }
@@ -165,7 +165,7 @@ struct Survey {
 
   std::unordered_map<Address, HostFacts, AddressHash> hosts;
   std::unordered_map<Endpoint, ServiceFacts, EndpointHash> services;
-  std::unordered_map<PairKey, PairFacts, PairHash> pairs;
+  std::unordered_map<PairKey, PairFacts, PairHash> pairs;  ///< of at least two connections
   std::vector<NeighbourFacts> neighbours;
   std::uint64_t table_entries_refused = 0;     ///< hosts, services or pairs beyond the bound
 

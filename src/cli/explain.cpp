@@ -12,6 +12,11 @@
 #include <numeric>
 #include <thread>
 
+#include "cli/heap.hpp"
+#ifdef TCPWHY_HOST
+#include "cli/kernel_words.hpp"
+#include "diagnose/kernel/join.hpp"
+#endif
 #include "cli/options.hpp"
 #include "tcpwhy/capture.hpp"
 #include "tcpwhy/explain.hpp"
@@ -205,6 +210,8 @@ int explain_files(Run& run, flow::Options tracking) {
   for (const Group& files : *groups) {
     auto source = open(o, files, *opening);
     if (!source) return fail(source.error());
+    constexpr std::uint64_t kLong = 64u << 20;
+    if ((*source)->size() >= kLong) expect_a_long_capture();
     tracking.first_id = run.totals.connections;
     flow::Tracker tracker{tracking};
     {
@@ -228,6 +235,75 @@ int explain_files(Run& run, flow::Options tracking) {
   return Exit::kNothingFailed;
 }
 
+#ifdef TCPWHY_HOST
+/// Answers of a live capture, kept back until the kernel has had the time to say its word.
+class WithKernel {
+ public:
+  WithKernel(Run& run, diagnose::Populations& populations) : run_{run}, populations_{populations} {}
+
+  /// Where kernel events cannot be had, the capture alone must do.
+  void start() {
+    auto words = KernelWords::start();
+    if (words)
+      reader_ = std::move(*words);
+    else
+      run_.troubles.push_back("no kernel events: " + words.error().message);
+    for (const std::string& trouble : run_.troubles) fmt::print(stderr, "tcpwhy: {}\n", trouble);
+  }
+
+  void tell(const flow::Told& told, const facts::Survey& survey) {
+    Held held{*told.connection, diagnose::explain(*told.connection, survey, diagnose::Detail::kSentences), told.alike,
+              {told.ids.begin(), told.ids.end()}, monotonic_ns() + kPatience};
+    held_.push_back(std::move(held));
+  }
+
+  void tell_due() {
+    listen();
+    const std::uint64_t now = monotonic_ns();
+    std::size_t n = 0;
+    while (n < held_.size() && held_[n].due_ns <= now) out(held_[n++]);
+    held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(n));
+    words_.forget(now - std::min(now, kMemory));
+  }
+
+  void finish() {
+    if (reader_) reader_->stop();
+    listen();
+    for (Held& held : held_) out(held);
+    held_.clear();
+    if (reader_)
+      for (std::string& trouble : reader_->shortcomings()) run_.troubles.push_back(std::move(trouble));
+  }
+
+ private:
+  // A case of the kernel's events is judged after 1.2 s at the latest (diagnose/kernel/judge.cpp).
+  static constexpr std::uint64_t kPatience = 1'500'000'000, kMemory = 300'000'000'000;
+  struct Held {
+    facts::Connection connection;
+    diagnose::Answer answer;
+    std::uint64_t alike;
+    std::vector<std::uint64_t> ids;
+    std::uint64_t due_ns;
+  };
+
+  void listen() {
+    if (!reader_) return;
+    for (auto& failure : reader_->take()) words_.add(std::move(failure));
+  }
+  void out(Held& held) {
+    if (const auto* word = words_.about(held.connection)) diagnose::kernel::join(*word, held.answer);
+    populations_.add(held.connection, held.answer, held.alike);
+    run_.reporter->connection({held.connection, held.alike, held.ids}, held.answer);
+  }
+
+  Run& run_;
+  diagnose::Populations& populations_;
+  std::unique_ptr<KernelWords> reader_;
+  diagnose::kernel::Words words_{wall_offset()};
+  std::vector<Held> held_;
+};
+#endif
+
 int explain_live(Run& run, flow::Options tracking) {
   const ExplainOptions& o = run.options;
   std::signal(SIGINT, on_signal);
@@ -238,18 +314,34 @@ int explain_live(Run& run, flow::Options tracking) {
   tracking.threads = 1;
   flow::Tracker tracker{tracking};
   diagnose::Populations populations;
+#ifdef TCPWHY_HOST
+  WithKernel with_kernel{run, populations};
+  const bool kernel = o.with_kernel && !run.choice;
+  if (kernel) with_kernel.start();
+#endif
   auto tell = [&] {
-    tracker.tell(flow::Grouping::kEach, [&](const flow::Told& told) { run.tell(told, tracker.survey(), populations); });
+    tracker.tell(flow::Grouping::kEach, [&](const flow::Told& told) {
+#ifdef TCPWHY_HOST
+      if (kernel) return with_kernel.tell(told, tracker.survey());
+#endif
+      run.tell(told, tracker.survey(), populations);
+    });
+#ifdef TCPWHY_HOST
+    if (kernel) with_kernel.tell_due();
+#endif
     std::fflush(stdout);
   };
-  if (o.format == Format::kText && isatty(STDERR_FILENO))
-    fmt::print(stderr, "tcpwhy: capturing on {}; Ctrl-C ends and explains\n", o.interface);
+  if (isatty(STDERR_FILENO) || o.with_kernel)
+    fmt::print(stderr, "tcpwhy: capturing on {}{}; Ctrl-C ends and explains\n", o.interface, o.with_kernel ? ", with kernel events" : "");
   for (auto frames = (*source)->next(); !frames.empty(); frames = (*source)->next()) {
     tracker.observe(frames);
     tell();
   }
   tracker.finish((*source)->losses());
   tell();
+#ifdef TCPWHY_HOST
+  if (kernel) with_kernel.finish();
+#endif
   for (const diagnose::Finding& f : populations.findings(tracker.survey())) run.reporter->finding(f);
   run.add(tracker.survey(), (*source)->losses(), o.files);
   return Exit::kNothingFailed;

@@ -124,7 +124,12 @@ int host_command(const std::vector<std::string>& arguments) {
   app.add_option("--save", c.save, "write the snapshot as well, for FILE here or `tcpwhy CAPTURE --host FILE`")->type_name("FILE");
   app.add_option("--max-sockets", c.read.max_sockets, "sockets kept in memory; more are only counted (default 2000000)")
       ->type_name("N")->check(CLI::PositiveNumber);
-  app.add_flag("--no-processes", c.no_processes, "do not look for the owners of sockets");
+  auto* none = app.add_flag("--no-processes", c.no_processes, "do not look for the owners of sockets");
+  app.add_option("--owners", c.read.owners, "how to find the owners of sockets: auto (BPF, or /proc without the right to), proc, none")
+      ->type_name("HOW")
+      ->excludes(none)
+      ->transform(CLI::Transformer(std::map<std::string, host::Owners>{
+          {"auto", host::Owners::kYes}, {"proc", host::Owners::kProc}, {"none", host::Owners::kNo}}));
   app.footer("Exit status: 0 nothing wrong, 1 a finding is likely or proven, 2 the command could not do its work.");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {

@@ -43,12 +43,16 @@ int run_explain(const std::vector<std::string>& arguments) {
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
                "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
+               "  tcpwhy probe HOST:PORT     can I connect, and if not, who says no, and where on the path\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
   app.set_version_flag("--version", TCPWHY_VERSION);
   app.get_formatter()->column_width(34);
   app.add_option("FILE", o.files, "captures to explain")->type_name("");
   app.add_option("-i,--interface", o.interface, "capture live from this interface")->type_name("IFACE");
+#ifdef TCPWHY_HOST
+  app.add_flag("--with-kernel", o.with_kernel, "live: also what this kernel says of each connection (eBPF, root)");
+#endif
   app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
   app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
   app.add_option("--to", o.to, "end here, in the same forms")->type_name("TIME");
@@ -80,6 +84,10 @@ int run_explain(const std::vector<std::string>& arguments) {
   }
   if (!o.files.empty() && !o.interface.empty()) {
     std::fputs("tcpwhy: give either files or --interface, not both\n", stderr);
+    return Exit::kCouldNotWork;
+  }
+  if (o.with_kernel && o.interface.empty()) {
+    std::fputs("tcpwhy: --with-kernel needs a live capture (-i IFACE): the kernel does not remember\n", stderr);
     return Exit::kCouldNotWork;
   }
   return explain(o);
@@ -122,6 +130,7 @@ int main(int argc, char** argv) {
   const std::string command = arguments.empty() ? "" : arguments.front();
 #ifdef TCPWHY_HOST
   if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
+  if (command == "probe") return tcpwhy::cli::probe_command({arguments.begin() + 1, arguments.end()});
   if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
 #endif
   if (command == "lab") return tcpwhy::cli::lab_command({arguments.begin() + 1, arguments.end()});

@@ -18,6 +18,7 @@ enum class Files : std::uint8_t { kGuess, kRing, kVantages };
 struct ExplainOptions {
   std::vector<std::string> files;
   std::string interface;           ///< live capture when not empty
+  bool with_kernel = false;        ///< live: the kernel's own word on each connection as evidence
   std::string filter;              ///< libpcap syntax
   std::string from, to;            ///< time window as given
   std::string connection;          ///< id or A:P-B:P; empty: all
@@ -34,6 +35,7 @@ enum Exit : int { kNothingFailed = 0, kSomethingFailed = 1, kCouldNotWork = 2 };
 
 int explain(const ExplainOptions& options);
 int host_command(const std::vector<std::string>& arguments);  ///< `tcpwhy host …`; only on Linux
+int probe_command(const std::vector<std::string>& arguments);  ///< `tcpwhy probe HOST:PORT …`; only on Linux
 int why(const std::vector<std::string>& words);
 int lab_command(const std::vector<std::string>& arguments);
 

@@ -4,17 +4,12 @@
 #include "cli/watch.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 #include <map>
 
-#include "diagnose/kernel/judge.hpp"
-#include "host/bpf/events.hpp"
-#include "host/namespaces.hpp"
-#include "host/proc.hpp"
+#include "cli/follower.hpp"
 #include "report/kernel.hpp"
 
 namespace tcpwhy::cli {
@@ -25,40 +20,17 @@ using Json = nlohmann::ordered_json;
 volatile std::sig_atomic_t g_stop = 0;
 void on_signal(int) { g_stop = 1; }
 
-std::uint64_t clock_ns(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
-}
-std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
-
-diagnose::kernel::Owner owner(const facts::Process* p) {
-  return p == nullptr ? diagnose::kernel::Owner{} : diagnose::kernel::Owner{static_cast<std::uint32_t>(p->pid), p->comm, 0};
-}
-/// By looking through /proc; expensive.
-diagnose::kernel::Owner owner_of(std::uint64_t inode) {
-  facts::HostSnapshot all;
-  host::read_owners(all);
-  facts::Socket socket;
-  socket.inode = static_cast<std::uint32_t>(inode);
-  return owner(all.process(socket));
-}
-
 struct Watcher {
   const WatchOptions& options;
-  host::Namespaces namespaces;
-  facts::ReasonNames no_names;
-  std::unique_ptr<host::KernelEvents> events;
+  Follower follower;
   std::vector<std::string> shortcomings;
   std::map<diagnose::CauseId, std::uint64_t> causes;
-  report::WallClock wall{Duration{static_cast<std::int64_t>(clock_ns(CLOCK_REALTIME) - monotonic_ns())}};
+  report::WallClock wall{wall_offset()};
   std::uint64_t said = 0, findings = 0;
   bool broken_pipe = false;
 
-  explicit Watcher(const WatchOptions& o, bool polling)
-      : options{o},
-        namespaces{o.all ? host::Namespaces::Reach::kAll : host::Namespaces::Reach::kOwn,
-                   polling ? host::Namespaces::Stuck::kRead : host::Namespaces::Stuck::kSkip} {}
+  Watcher(const WatchOptions& o, std::unique_ptr<host::KernelEvents> events)
+      : options{o}, follower{std::move(events), o.all ? host::Namespaces::Reach::kAll : host::Namespaces::Reach::kOwn, o.netns} {}
 
   void write(const diagnose::kernel::Failure& v) {
     const bool finding = v.kind == diagnose::kernel::Failure::Kind::kFinding;
@@ -76,77 +48,19 @@ struct Watcher {
     broken_pipe |= std::fflush(stdout) != 0;
   }
 
-  /// What sock_diag shows of sockets whose retransmission timer runs; for hosts without events.
-  void say_stuck(const facts::NamespaceSample& s, std::uint64_t now) {
-    for (const facts::Socket& k : s.stuck) {
-      tw_event e{};
-      e.kind = TW_RETRANSMIT;
-      e.time_ns = now;
-      e.netns = s.netns;
-      e.family = k.local.address.version;
-      std::copy_n(k.local.address.bytes.begin(), 16, e.local);
-      std::copy_n(k.remote.address.bytes.begin(), 16, e.remote);
-      e.local_port = k.local.port;
-      e.remote_port = k.remote.port;
-      e.state = static_cast<std::uint8_t>(k.state);
-      e.tries = k.retries;
-      e.inode = k.inode;
-      e.flags = TW_HAS_SOCKET;
-      judge->observe(e);
-    }
-  }
-
-  std::unique_ptr<diagnose::kernel::Judge> judge;
-
   int run() {
-    judge = std::make_unique<diagnose::kernel::Judge>(
-        events ? events->names() : no_names,
-        [this](std::uint32_t netns, const facts::Address& a) { return namespaces.is_local(netns, a); },
-        owner_of);
-    look_around();
     const std::uint64_t began = monotonic_ns();
-    std::uint64_t looked = began;
     while (g_stop == 0 && !broken_pipe) {
-      if (events)
-        (void)events->poll(100, [this](const tw_event& e) { judge->observe(e); });
-      else
-        usleep(100'000);
-      const std::uint64_t now = monotonic_ns();
-      if (now - looked >= 1'000'000'000u) {
-        looked = now;
-        look_around();
-      }
-      write(judge->due(monotonic_ns()));
-      if (options.duration_s > 0 && static_cast<double>(now - began) * 1e-9 >= options.duration_s) break;
+      follower.step(100);
+      write(follower.due());
+      if (options.duration_s > 0 && static_cast<double>(monotonic_ns() - began) * 1e-9 >= options.duration_s) break;
     }
-    if (events) (void)events->poll(0, [this](const tw_event& e) { judge->observe(e); });
-    look_around();
-    write(judge->rest(monotonic_ns()));
+    write(follower.rest());
     return finish();
   }
 
-  bool first_look = true;
-  void look_around() {
-    const auto samples = namespaces.sample();
-    const std::uint64_t now = monotonic_ns();
-    if (first_look) {
-      facts::HostSnapshot all;
-      host::read_owners(all);
-      for (const auto& s : samples)
-        for (const auto& l : s.listeners) {
-          facts::Socket socket;
-          socket.inode = l.inode;
-          if (const facts::Process* p = all.process(socket)) judge->know_listener(s.netns, l.at.port, owner(p));
-        }
-    }
-    first_look = false;
-    for (const auto& s : samples) {
-      judge->observe(s, now);
-      if (!events) say_stuck(s, now);
-    }
-  }
-
   int finish() {
+    const host::KernelEvents* events = follower.events();
     const host::EventTotals totals = events ? events->totals() : host::EventTotals{};
     if (totals.lost > 0)
       shortcomings.push_back(fmt::format("{} events were lost: what is missing above may have happened", totals.lost));
@@ -194,7 +108,6 @@ int watch(const WatchOptions& options) {
   host::EventOptions how;
   how.cost = options.cost ? host::EventOptions::Cost::kMeasure : host::EventOptions::Cost::kDoNotMeasure;
   // The namespace must be known before the programs are loaded.
-  std::vector<std::uint32_t> chosen;
   {
     host::Namespaces look{host::Namespaces::Reach::kOwn, host::Namespaces::Stuck::kSkip};
     how.netns = options.all || options.netns.size() > 1 ? 0 : look.own();
@@ -204,7 +117,6 @@ int watch(const WatchOptions& options) {
         fmt::print(stderr, "tcpwhy: {}\n", inode.error().message);
         return Exit::kCouldNotWork;
       }
-      chosen.push_back(*inode);
       if (options.netns.size() == 1) how.netns = *inode;
     }
   }
@@ -212,16 +124,13 @@ int watch(const WatchOptions& options) {
   std::signal(SIGTERM, on_signal);
   std::signal(SIGPIPE, SIG_IGN);
   auto events = host::open_kernel_events(how);
-  Watcher watcher{options, !events};
-  for (const std::string& which : options.netns) (void)watcher.namespaces.only(which);
-  if (events) {
-    watcher.events = std::move(*events);
-    watcher.shortcomings = watcher.events->shortcomings();
-  } else {
+  const std::string refused = events ? std::string{} : events.error().message;
+  Watcher watcher{options, events ? std::move(*events) : nullptr};
+  if (watcher.follower.events() != nullptr)
+    watcher.shortcomings = watcher.follower.events()->shortcomings();
+  else
     watcher.shortcomings.push_back(fmt::format(
-        "no kernel events: {}. Polling instead: resets, refused connects and short failures are not seen, owners only of sockets still open",
-        events.error().message));
-  }
+        "no kernel events: {}. Polling instead: resets, refused connects and short failures are not seen, owners only of sockets still open", refused));
   for (const std::string& s : watcher.shortcomings) fmt::print(stderr, "tcpwhy: {}\n", s);
   fmt::print(stderr, "tcpwhy: watching {}; Ctrl-C ends and sums up\n",
              options.all ? "every network namespace" : options.netns.empty() ? "this network namespace" : "the given network namespaces");

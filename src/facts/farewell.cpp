@@ -31,9 +31,11 @@ bool is_new(const Connection& c, std::int32_t i) {
 }  // namespace
 
 bool is_farewell(const SegmentFact& s) {
-  constexpr std::uint32_t kLongest = 48;
-  // Where the snap length left nothing of it, its size is all there is to go by.
-  return s.app == App::kTlsAlert || ((s.app == App::kTlsData || s.app == App::kNone) && s.payload_bytes <= kLongest && s.payload_bytes > 0);
+  constexpr std::uint32_t kLongest = 48, kDigested = 16;
+  if (s.payload_bytes == 0 || s.payload_bytes > kLongest) return s.app == App::kTlsAlert;
+  // Where the snap length left nothing of it, its size is all there is to go by; what was read and is no alert is data.
+  const bool unread = s.app == App::kNone && s.payload_bytes >= kDigested && s.payload_digest() == 0;
+  return s.app == App::kTlsAlert || s.app == App::kTlsData || unread;
 }
 
 bool left_at_rest(const Connection& c, std::int32_t rst) {

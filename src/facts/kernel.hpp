@@ -28,6 +28,7 @@ struct ReasonNames {
 struct ListenerSample {
   Endpoint at;
   std::uint32_t queue = 0, limit = 0, drops = 0;
+  std::uint32_t requests = 0;         ///< half-open ones of its SYN queue
   std::uint32_t inode = 0;
 };
 

@@ -22,7 +22,8 @@ enum tw_kind {
   TW_KILLED,           /* a signal took the owner of an open connection */
   TW_RETRANSMIT,       /* tcp:tcp_retransmit_skb, only where the timer repeats itself */
   TW_SYNACK_REPEATED,  /* tcp:tcp_retransmit_synack */
-  TW_DROPPED           /* skb:kfree_skb with a reason that was asked for */
+  TW_DROPPED,          /* skb:kfree_skb with a reason that was asked for */
+  TW_ICMP              /* an ICMP error came for a segment of ours: `reason` is type * 256 + code, `icmp_from` its sender */
 };
 
 enum tw_flag {
@@ -75,7 +76,10 @@ struct tw_event {
   uint8_t local[16] __attribute__((aligned(8)));
   uint8_t remote[16];
   char comm[16];
-  char closed_comm[16];
+  union {
+    char closed_comm[16];
+    uint8_t icmp_from[16];
+  };
 };
 
 /* Per CPU. */

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
@@ -19,38 +20,60 @@ namespace tcpwhy::flow {
 namespace memory {
 inline constexpr std::size_t kChunk = 2u << 20;
 
-struct Free {
-  void operator()(void* p) const { std::free(p); }  // NOLINT: pairs with aligned_alloc
+/// Memory straight from the kernel: nothing of it is touched before it is used,
+/// and all of it goes back when it is let go. `bytes` is a multiple of a chunk.
+struct Mapping {
+  std::size_t bytes = 0;
+  void operator()(void* p) const {
+#ifdef __linux__
+    ::munmap(p, bytes);
+#else
+    std::free(p);  // NOLINT: pairs with aligned_alloc
+#endif
+  }
 };
-using Chunk = std::unique_ptr<std::byte, Free>;
+template <class T>
+using Mapped = std::unique_ptr<T, Mapping>;
+using Chunk = Mapped<std::byte>;
 
 enum class Pages : std::uint8_t { kOrdinary, kHuge };
 
-/// A chunk of untouched memory. Huge pages are asked for only where the whole
-/// chunk will be used: the first touch then clears two megabytes at once.
-inline Chunk allocate(Pages pages) {
-  void* p = std::aligned_alloc(kChunk, kChunk);
-  if (p == nullptr) throw std::bad_alloc{};
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (pages == Pages::kHuge) ::madvise(p, kChunk, MADV_HUGEPAGE);
+/// Zeros, from Linux; anything, elsewhere. Huge pages are asked for only where
+/// all of it will be used: the first touch then clears two megabytes at once.
+inline void* map(std::size_t bytes, Pages pages) {
+#ifdef __linux__
+  // A chunk more of addresses holds a piece that is aligned.
+  void* const room = ::mmap(nullptr, bytes + kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc{};
+  std::byte* const begin = static_cast<std::byte*>(room);
+  const std::size_t before = (kChunk - reinterpret_cast<std::uintptr_t>(room) % kChunk) % kChunk;
+  if (before != 0) ::munmap(begin, before);
+  ::munmap(begin + before + bytes, kChunk - before);
+#ifdef MADV_HUGEPAGE
+  if (pages == Pages::kHuge) ::madvise(begin + before, bytes, MADV_HUGEPAGE);
+#endif
+  return begin + before;
 #else
   (void)pages;
+  void* const p = std::aligned_alloc(kChunk, bytes);
+  if (p == nullptr) throw std::bad_alloc{};
+  return p;
 #endif
-  return Chunk{static_cast<std::byte*>(p)};
 }
 
-/// An array of zeros. Large ones come straight from the kernel, which zeroes
-/// them when they are first touched, two megabytes at a time where it can.
+inline Chunk allocate(Pages pages) { return {static_cast<std::byte*>(map(kChunk, pages)), Mapping{kChunk}}; }
+
+/// An array of zeros.
 template <class T>
 class Zeroed {
  public:
   Zeroed() = default;
-  explicit Zeroed(std::size_t n) : data_{static_cast<T*>(std::calloc(n, sizeof(T)))}, size_{n} {
-    if (data_ == nullptr) throw std::bad_alloc{};
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const auto begin = (reinterpret_cast<std::uintptr_t>(data_.get()) + 4095) & ~std::uintptr_t{4095};
-    const auto end = reinterpret_cast<std::uintptr_t>(data_.get() + n) & ~std::uintptr_t{4095};
-    if (n * sizeof(T) >= 2 * kChunk) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  explicit Zeroed(std::size_t n) : size_{n} {
+    const std::size_t bytes = (n * sizeof(T) + kChunk - 1) / kChunk * kChunk;
+    const Pages pages = n * sizeof(T) >= 2 * kChunk ? Pages::kHuge : Pages::kOrdinary;
+    data_ = {static_cast<T*>(map(bytes, pages)), Mapping{bytes}};
+#ifndef __linux__
+    std::memset(static_cast<void*>(data_.get()), 0, bytes);
 #endif
   }
   [[nodiscard]] T& operator[](std::size_t i) { return data_.get()[i]; }
@@ -58,7 +81,7 @@ class Zeroed {
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  std::unique_ptr<T, Free> data_;
+  Mapped<T> data_;
   std::size_t size_ = 0;
 };
 }  // namespace memory
@@ -84,19 +107,21 @@ class Arena {
       return i;
     }
     if (used_ == chunks_.size() * kPerChunk)
-      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+      chunks_.push_back(memory::allocate(chunks_.empty() ? first_ : memory::Pages::kHuge));
     return used_++;
   }
   /// Consecutive records, never from the free list; `n` divides kPerChunk.
   std::uint32_t take_run(std::uint32_t n) {
     if (used_ % kPerChunk + n > kPerChunk) used_ += kPerChunk - used_ % kPerChunk;
     if (used_ == chunks_.size() * kPerChunk)
-      chunks_.push_back(memory::allocate(chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+      chunks_.push_back(memory::allocate(chunks_.empty() ? first_ : memory::Pages::kHuge));
     const std::uint32_t first = used_;
     used_ += n;
     return first;
   }
   void give_back(std::uint32_t i) { free_.push_back(i); }
+  /// The first chunk will be filled, too: of a small capture it will not.
+  void expect_many() { first_ = memory::Pages::kHuge; }
 
   /// One past the highest record ever handed out.
   [[nodiscard]] std::uint32_t high_water() const { return used_; }
@@ -107,6 +132,7 @@ class Arena {
   std::vector<memory::Chunk> chunks_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
+  memory::Pages first_ = memory::Pages::kOrdinary;
 };
 
 }  // namespace tcpwhy::flow

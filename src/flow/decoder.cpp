@@ -17,6 +17,8 @@ std::uint32_t big32(const std::uint8_t* p) {
          static_cast<std::uint32_t>(p[2]) << 8 | p[3];
 }
 
+std::uint64_t big64(const std::uint8_t* p) { return static_cast<std::uint64_t>(big32(p)) << 32 | big32(p + 4); }
+
 /// The high half of a 128-bit product folded onto the low one: every bit of
 /// both operands reaches every bit of the result.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
@@ -49,8 +51,13 @@ void set_wide_key(Packet& out, const wire::Segment& s) {
   key.high_port = s.destination_port;
   key.tunnel = s.tunnel;
   key.version = s.ip_version;
-  const int order = std::memcmp(key.low.data(), key.high.data(), 16);
-  const bool high = order > 0 || (order == 0 && key.low_port > key.high_port);
+  // The order of the octets, eight at a time.
+  std::uint64_t low = big64(key.low.data()), high_one = big64(key.high.data());
+  if (low == high_one) {
+    low = big64(key.low.data() + 8);
+    high_one = big64(key.high.data() + 8);
+  }
+  const bool high = low > high_one || (low == high_one && key.low_port > key.high_port);
   if (high) {
     std::swap(key.low, key.high);
     std::swap(key.low_port, key.high_port);

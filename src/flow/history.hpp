@@ -27,7 +27,7 @@ class History {
     if (place / kPerChunk >= chunks_.size()) chunks_.resize(place / kPerChunk + 1);
     memory::Chunk& chunk = chunks_[place / kPerChunk];
     // A small capture never leaves the first chunk; a large one will fill the others.
-    if (!chunk) chunk = memory::allocate(place < kPerChunk ? memory::Pages::kOrdinary : memory::Pages::kHuge);
+    if (!chunk) chunk = memory::allocate(place < kPerChunk ? first_ : memory::Pages::kHuge);
     facts::SegmentFact& kept = at(place);
     kept = fact;
     kept.link = before;
@@ -42,6 +42,8 @@ class History {
     return const_cast<History*>(this)->at(number & mask_);
   }
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
+  /// The first chunk will be filled, too.
+  void expect_many() { first_ = memory::Pages::kHuge; }
 
  private:
   static constexpr std::uint32_t kPerChunk = memory::kChunk / sizeof(facts::SegmentFact);
@@ -53,6 +55,7 @@ class History {
   std::vector<memory::Chunk> chunks_;
   std::uint32_t mask_;
   std::uint32_t newest_ = 0;
+  memory::Pages first_ = memory::Pages::kOrdinary;
 };
 
 }  // namespace tcpwhy::flow

@@ -34,7 +34,13 @@ struct WideKey {
   std::uint16_t low_port = 0, high_port = 0;
   std::uint32_t tunnel = 0;
   std::uint32_t version = 0;
-  friend bool operator==(const WideKey& a, const WideKey& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+  /// In words, without a call.
+  friend bool operator==(const WideKey& a, const WideKey& b) {
+    std::uint64_t x[5], y[5];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0 && a.version == b.version;
+  }
 };
 static_assert(sizeof(WideKey) == 44);
 

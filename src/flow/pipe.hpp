@@ -1,17 +1,17 @@
 #pragma once
-// Blocks of packets on their way from the thread that reads to the thread that
-// tracks. Both sides sleep and wake many blocks at a time, so that a wake-up is
-// paid for thousands of packets.
+// Blocks of work on their way from one thread to one other: packets from the
+// thread that reads to the one that tracks, events from there to the survey.
+// Both sides sleep and wake many blocks at a time, so that a wake-up is paid for
+// thousands of packets.
 
 #include <array>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
 
-#include "flow/packet.hpp"
-
 namespace tcpwhy::flow {
 
+template <class Block>
 class Pipe {
  public:
   /// An empty block to fill; waits while the reader of the pipe lags behind.

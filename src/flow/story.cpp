@@ -6,9 +6,9 @@ namespace tcpwhy::flow {
 
 /// Stories get shorter as the room runs out, so that many short ones are still
 /// whole when a few long ones have eaten most of it.
-std::uint32_t Stories::limit() const {
-  constexpr std::uint32_t kShortest = 64;
-  std::uint32_t n = bounds_.segments;
+std::uint32_t Stories::limit(Interest interest) const {
+  constexpr std::uint32_t kShortest = 64, kCalm = 256;
+  std::uint32_t n = interest == Interest::kCalm ? std::min(bounds_.segments, kCalm) : bounds_.segments;
   if (live_bytes_ > bounds_.bytes / 2) n /= 8;
   if (live_bytes_ > bounds_.bytes / 4 * 3) n /= 8;
   return std::max(n, kShortest);
@@ -27,14 +27,14 @@ std::uint32_t Stories::take(std::uint32_t kind) {
   return cell + 1;
 }
 
-facts::SegmentFact* Stories::append(Story& story, const facts::SegmentFact& fact) {
+facts::SegmentFact* Stories::append(Story& story, const facts::SegmentFact& fact, Interest interest) {
   if (story.refused) {
     ++story.dropped;
     return nullptr;
   }
   if (story.chunks == 0 || story.in_last == kSizes[kind_of(story.chunks - 1)]) {
     std::uint32_t chunk = 0;
-    const std::uint32_t most = limit();
+    const std::uint32_t most = limit(interest);
     if (story.turning == 0 && story.chunks > 2 && story.stored >= most / 2) {
       story.turning = story.last;
       story.stored_beginning = story.stored;

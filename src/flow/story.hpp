@@ -67,8 +67,18 @@ class Stories {
   };
   explicit Stories(Bounds bounds) : bounds_{bounds} {}
 
+  /// How much of a connection is worth keeping.
+  enum class Interest : std::uint8_t {
+    kCalm,   ///< losses that are being repaired: how it began and how it ended
+    kWhole,
+  };
   /// Appends a segment and returns where it was kept; null when there is no room.
-  facts::SegmentFact* append(Story& story, const facts::SegmentFact& fact);
+  facts::SegmentFact* append(Story& story, const facts::SegmentFact& fact, Interest interest);
+  void expect_many() { cells_.expect_many(); }
+  /// Fetches the place of the next segment ahead.
+  void prefetch(const Story& story) const {
+    if (story.last != 0) __builtin_prefetch(&cells_[story.last - 1 + story.in_last - 1] + 1, 1);
+  }
   void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
   /// The newest segment of a story that has one.
   [[nodiscard]] facts::SegmentFact& newest(const Story& story) { return cells_[story.last - 1 + story.in_last - 1]; }
@@ -89,7 +99,7 @@ class Stories {
   static std::uint32_t kind_of(std::uint32_t ordinal) { return ordinal < 2 ? ordinal : 2; }
 
   std::uint32_t take(std::uint32_t kind);  ///< cell + 1, 0 when there is no room
-  [[nodiscard]] std::uint32_t limit() const;
+  [[nodiscard]] std::uint32_t limit(Interest interest) const;
 
   Bounds bounds_;
   Arena<facts::SegmentFact> cells_;

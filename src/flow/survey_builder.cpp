@@ -4,6 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
+#include <thread>
+
+#include "flow/pipe.hpp"
 
 namespace tcpwhy::flow {
 namespace {
@@ -76,11 +79,50 @@ void HostEntry::saw_ttl(std::uint8_t ttl) {
   if (other_ttls < 255) ++other_ttls;
 }
 
+/// The thread that applies events, and what it is given.
+struct SurveyBuilder::Beside {
+  Pipe<Queue> pipe;
+  std::thread thread;
+};
+
 SurveyBuilder::SurveyBuilder() : hosts_{kMostHosts}, services_{kMostServices}, pairs_{kMostPairs} {}
+SurveyBuilder::~SurveyBuilder() { drain(); }
+
+void SurveyBuilder::apply_beside() {
+  drain();
+  beside_ = std::make_unique<Beside>();
+  queue_ = &beside_->pipe.empty();
+  beside_->thread = std::thread{[this] {
+    while (Queue* queue = beside_->pipe.filled()) {
+      apply(*queue);
+      beside_->pipe.done();
+    }
+  }};
+}
+
+void SurveyBuilder::pass_on() {
+  if (beside_ == nullptr) {
+    apply(*queue_);
+    return;
+  }
+  beside_->pipe.send();
+  queue_ = &beside_->pipe.empty();
+}
+
+void SurveyBuilder::drain() {
+  if (beside_ != nullptr) {
+    beside_->pipe.send();
+    beside_->pipe.close();
+    beside_->thread.join();
+    queue_ = &own_;
+    beside_.reset();
+  }
+  apply(*queue_);
+}
 
 SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server) {
-  if (queued_ == kQueue) drain();
-  Event& e = queue_[queued_++];
+  if (queue_->used == Queue::kEvents) pass_on();
+  Event& e = queue_->events[queue_->used++];
   e.kind = kind;
   e.end.client = client;
   e.end.server = server;
@@ -89,8 +131,6 @@ SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& clien
 
 void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact& f) {
   Event& e = add(Kind::kSyn, client, {});
-  e.host_hash = hosts_.hash(client.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = f.ttl;
   e.window = f.window;
   e.options = f.options;
@@ -102,8 +142,6 @@ void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact&
 void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& f,
                             Duration after_syn) {
   Event& e = add(Kind::kSynAck, client, server);
-  e.host_hash = hosts_.hash(server.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = f.ttl;
   e.window = f.window;
   e.options = f.options;
@@ -112,39 +150,57 @@ void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint
 
 void SurveyBuilder::first_segment(const facts::Endpoint& sender, std::uint8_t ttl) {
   Event& e = add(Kind::kFirst, sender, {});
-  e.host_hash = hosts_.hash(sender.address);
-  hosts_.prefetch(e.host_hash);
   e.ttl = ttl;
 }
 
 void SurveyBuilder::opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime when) {
   Event& e = add(Kind::kOpened, client, server);
-  e.pair_hash = pairs_.hash({client.address, server});
-  pairs_.prefetch(e.pair_hash);
   e.end.start = when;
 }
 
 void SurveyBuilder::reused(const facts::Endpoint& client, const facts::Endpoint& server, Duration after_end) {
   Event& e = add(Kind::kReused, client, server);
-  e.pair_hash = pairs_.hash({client.address, server});
-  pairs_.prefetch(e.pair_hash);
   e.span = after_end;
 }
 
 void SurveyBuilder::ended(const Ended& end) {
   Event& e = add(Kind::kEnded, end.client, end.server);
   e.end = end;
-  e.pair_hash = pairs_.hash({end.client.address, end.server});
-  e.host_hash = hosts_.hash(end.client.address);
-  e.service_hash = services_.hash(end.server);
-  pairs_.prefetch(e.pair_hash);
-  hosts_.prefetch(e.host_hash);
-  services_.prefetch(e.service_hash);
 }
 
-void SurveyBuilder::drain() {
-  for (std::size_t i = 0; i < queued_; ++i) {
-    const Event& e = queue_[i];
+/// The places in the tables that an event will touch.
+void SurveyBuilder::fetch_ahead(Event& e) {
+  switch (e.kind) {
+    case Kind::kSyn:
+    case Kind::kFirst:
+      e.host_hash = hosts_.hash(e.end.client.address);
+      hosts_.prefetch(e.host_hash);
+      break;
+    case Kind::kSynAck:
+      e.host_hash = hosts_.hash(e.end.server.address);
+      hosts_.prefetch(e.host_hash);
+      break;
+    case Kind::kOpened:
+    case Kind::kReused:
+      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
+      pairs_.prefetch(e.pair_hash);
+      break;
+    case Kind::kEnded:
+      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
+      e.host_hash = hosts_.hash(e.end.client.address);
+      e.service_hash = services_.hash(e.end.server);
+      pairs_.prefetch(e.pair_hash);
+      hosts_.prefetch(e.host_hash);
+      services_.prefetch(e.service_hash);
+      break;
+  }
+}
+
+/// Three times over the queue: its slots, the entries they name, the change.
+void SurveyBuilder::apply(Queue& queue) {
+  for (std::size_t i = 0; i < queue.used; ++i) fetch_ahead(queue.events[i]);
+  for (std::size_t i = 0; i < queue.used; ++i) {
+    const Event& e = queue.events[i];
     switch (e.kind) {
       case Kind::kSyn:
       case Kind::kSynAck:
@@ -157,8 +213,8 @@ void SurveyBuilder::drain() {
         break;
     }
   }
-  for (std::size_t i = 0; i < queued_; ++i) apply(queue_[i]);
-  queued_ = 0;
+  for (std::size_t i = 0; i < queue.used; ++i) apply(queue.events[i]);
+  queue.used = 0;
 }
 
 void SurveyBuilder::apply(const Event& e) {
@@ -171,7 +227,7 @@ void SurveyBuilder::apply(const Event& e) {
       h->syn_options |= e.options;
       const bool stamps = e.options & wire::Opt::kTimestamps;
       h->uses_timestamps |= stamps;
-      h->syns.add({e.end.start, e.end.tsval, e.shape, e.ttl, stamps});
+      h->syns.add({e.end.start, e.end.tsval, e.shape & 0x7f'ffff, e.ttl, stamps});
       return;
     }
     case Kind::kSynAck: {
@@ -277,6 +333,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
 }
 
 void SurveyBuilder::lone_syn(const Ended& e) {
+  if (beside_ != nullptr) drain();  // it looks into a table
   if (last_service_ == nullptr || !(last_service_->key == e.server))
     last_service_ = services_.find_or_add(e.server, services_.hash(e.server));
   if (last_service_ == nullptr || last_service_->facts.lone_syns < kFlooded) {
@@ -312,14 +369,24 @@ void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const f
 void SurveyBuilder::finish() {
   drain();
   survey.table_entries_refused += hosts_.refused() + services_.refused() + pairs_.refused();
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    const PairEntry& pair = pairs_[i];
+    HostEntry* caller = hosts_.find(pair.key.client, hosts_.hash(pair.key.client));
+    if (caller == nullptr) continue;
+    ++caller->services_called;
+    if (pair.failed == pair.connections) ++caller->services_refusing;
+  }
 
   std::vector<std::uint32_t> order(hosts_.size());
   std::iota(order.begin(), order.end(), 0u);
   if (order.size() > kMostHostsTold) {
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return hosts_[a].weight() > hosts_[b].weight(); });
+    const auto busier = [&](std::uint32_t a, std::uint32_t b) {
+      return std::pair{hosts_[b].weight(), a} < std::pair{hosts_[a].weight(), b};
+    };
+    std::nth_element(order.begin(), order.begin() + kMostHostsTold, order.end(), busier);
     survey.table_entries_refused += order.size() - kMostHostsTold;
     order.resize(kMostHostsTold);
+    std::sort(order.begin(), order.end(), busier);
   }
   survey.hosts.reserve(order.size());
   for (std::uint32_t i : order) {
@@ -330,6 +397,8 @@ void SurveyBuilder::finish() {
     h.connections_as_client = from.as_client;
     h.connections_as_server = from.as_server;
     h.syn_acks = from.syn_acks;
+    h.services_called = from.services_called;
+    h.services_refusing = from.services_refusing;
     h.stray_syn_acks = from.stray_syn_acks;
     h.stray_rsts = from.stray_rsts;
     h.syn_window = from.syn_window;
@@ -339,11 +408,11 @@ void SurveyBuilder::finish() {
     h.fastest_syn_ack = from.fastest_syn_ack;
     h.uses_timestamps = from.uses_timestamps;
     constexpr auto kAll = [](const SynSample&) { return true; };
-    fill<std::uint8_t>(h.syn_ttls, from.syns, [](const SynSample& s) { return s.ttl; }, kAll);
-    fill<std::uint32_t>(h.syn_shapes, from.syns, [](const SynSample& s) { return s.shape; }, kAll);
+    fill<std::uint8_t>(h.syn_ttls, from.syns, [](const SynSample& s) { return static_cast<std::uint8_t>(s.ttl); }, kAll);
+    fill<std::uint32_t>(h.syn_shapes, from.syns, [](const SynSample& s) { return static_cast<std::uint32_t>(s.shape); }, kAll);
     fill<std::pair<CaptureTime, std::uint32_t>>(
         h.syn_tsvals, from.syns, [](const SynSample& s) { return std::pair{s.time, s.tsval}; },
-        [](const SynSample& s) { return s.has_timestamps; });
+        [](const SynSample& s) { return s.has_timestamps != 0; });
   }
   survey.services.reserve(services_.size());
   for (std::size_t i = 0; i < services_.size(); ++i) {
@@ -352,9 +421,9 @@ void SurveyBuilder::finish() {
     from.facts.clients = from.clients.count();
     survey.services.emplace(from.key, std::move(from.facts));
   }
-  survey.pairs.reserve(pairs_.size());
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     const PairEntry& from = pairs_[i];
+    if (from.connections < 2) continue;  // nothing can be said of a single one that the connection does not say
     facts::PairFacts p;
     p.client = from.key.client;
     p.server = from.key.server;
@@ -369,10 +438,6 @@ void SurveyBuilder::finish() {
     p.distinct_ports_low = from.lowest_port;
     p.distinct_ports_high = from.highest_port;
     survey.pairs.emplace(from.key, p);
-    if (auto caller = survey.hosts.find(p.client); caller != survey.hosts.end()) {
-      ++caller->second.services_called;
-      if (p.failed == p.connections) ++caller->second.services_refusing;
-    }
   }
 }
 

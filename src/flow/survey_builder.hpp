@@ -1,10 +1,11 @@
 #pragma once
 // Builds the survey from what happens to connections, not from packets: a SYN,
 // its answer, an end. Events wait in a short queue, so that the places they
-// touch are fetched ahead.
+// touch are fetched ahead, or are handed to a thread beside the tracker.
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "flow/survey_tables.hpp"
 #include "tcpwhy/survey.hpp"
@@ -38,6 +39,13 @@ struct Ended {
 class SurveyBuilder {
  public:
   SurveyBuilder();
+  ~SurveyBuilder();
+  SurveyBuilder(const SurveyBuilder&) = delete;
+  SurveyBuilder& operator=(const SurveyBuilder&) = delete;
+
+  /// From here to the end of the input a thread of its own applies the events, in
+  /// their order. Meanwhile nobody may look at what they change.
+  void apply_beside();
 
   void syn(const facts::Endpoint& client, const facts::SegmentFact& syn);
   void syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& syn_ack,
@@ -65,16 +73,25 @@ class SurveyBuilder {
     Duration span{};
     Ended end;                                 ///< of other kinds only the ends, `start` and `tsval`
   };
-  static constexpr std::size_t kQueue = 64;
+  struct Queue {
+    static constexpr std::size_t kEvents = 64;
+    std::array<Event, kEvents> events;
+    std::size_t used = 0;
+  };
+  struct Beside;
 
   Event& add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server);
-  void drain();
+  void pass_on();                            ///< the queue is full
+  void drain();                              ///< everything has been applied when it returns
+  void apply(Queue& queue);
+  void fetch_ahead(Event& e);
   void apply(const Event& e);
   void apply_end(const Event& e);
   void count_attempt(ServiceEntry& s, const Ended& e);
 
-  std::array<Event, kQueue> queue_;
-  std::size_t queued_ = 0;
+  Queue own_;
+  Queue* queue_ = &own_;
+  std::unique_ptr<Beside> beside_;
   SurveyTable<facts::Address, HostEntry> hosts_;
   SurveyTable<facts::Endpoint, ServiceEntry> services_;
   SurveyTable<facts::PairKey, PairEntry> pairs_;

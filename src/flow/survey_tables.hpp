@@ -25,11 +25,11 @@ class SurveyTable {
   void prefetch(std::uint32_t h) const { __builtin_prefetch(&slots_[h & (slots_.size() - 1)]); }
   /// Fetches the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h) const {
-    const std::uint64_t slot = slots_[h & (slots_.size() - 1)];
-    if (slot == 0 || static_cast<std::uint32_t>(slot >> 32) != h) return;
-    const char* at = reinterpret_cast<const char*>(&entry(slot));
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + 64);
+    std::size_t i = h & (slots_.size() - 1);
+    while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & (slots_.size() - 1);
+    if (slots_[i] == 0) return;
+    const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
+    for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) __builtin_prefetch(at + line);
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
@@ -118,10 +118,12 @@ class Distinct {
 
 struct SynSample {
   CaptureTime time{};
-  std::uint32_t tsval = 0, shape = 0;
-  std::uint8_t ttl = 0;
-  bool has_timestamps = false;
+  std::uint32_t tsval = 0;
+  std::uint32_t shape : 23 = 0;
+  std::uint32_t ttl : 8 = 0;
+  std::uint32_t has_timestamps : 1 = 0;
 };
+static_assert(sizeof(SynSample) == 16);
 
 struct HostEntry {
   /// As many as tell several hosts behind one address apart.
@@ -132,6 +134,7 @@ struct HostEntry {
   std::array<std::uint32_t, 4> ttl_counts{};
   std::uint32_t as_client = 0, as_server = 0, syn_acks = 0;
   std::uint32_t stray_syn_acks = 0, stray_rsts = 0;
+  std::uint32_t services_called = 0, services_refusing = 0;
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();

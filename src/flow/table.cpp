@@ -70,6 +70,15 @@ Table::Table(const Options& options)
       stories_{{options.story_bytes, options.story_segments}},
       servers_seen_(kServerCounts) {}
 
+void Table::expect_many() {
+  narrow_.records.expect_many();
+  narrow_.embryos.expect_many();
+  wide_.records.expect_many();
+  sides_.expect_many();
+  history_.expect_many();
+  stories_.expect_many();
+}
+
 bool Table::matches(Ref ref, const Packet& p) const {
   if (is_wide(ref) != p.is_wide) return false;
   const std::uint32_t n = number(ref);
@@ -100,9 +109,23 @@ void Table::prefetch(Ref ref) const {
   __builtin_prefetch(at + 64, 1);
 }
 
+/// The record has been fetched; what an unusual connection has beside it follows.
+void Table::prefetch_side(Ref found) const {
+  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
+  const char* at = reinterpret_cast<const char*>(&sides_[hot(found).side - 1]);
+  __builtin_prefetch(at, 1);
+  __builtin_prefetch(at + 64, 1);
+  __builtin_prefetch(at + 128, 1);
+}
+
+void Table::prefetch_story(Ref found) const {
+  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
+  stories_.prefetch(sides_[hot(found).side - 1].story);
+}
+
 void Table::observe(Block& block) {
   if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
-  constexpr std::size_t kTogether = 64;
+  constexpr std::size_t kTogether = 64, kSideAhead = 4;
   for (std::size_t base = 0; base < block.used; base += kTogether) {
     const std::size_t end = std::min(base + kTogether, block.used);
     for (std::size_t i = base; i < end; ++i)
@@ -113,6 +136,8 @@ void Table::observe(Block& block) {
       if (p.found != 0) prefetch(p.found);
     }
     for (std::size_t i = base; i < end; ++i) {
+      if (i + 2 * kSideAhead < end) prefetch_side(block.packets[i + 2 * kSideAhead].found);
+      if (i + kSideAhead < end) prefetch_story(block.packets[i + kSideAhead].found);
       Packet& p = block.packets[i];
       switch (p.kind) {
         case PacketKind::kSegment: {

@@ -61,6 +61,8 @@ class Table {
   /// No more packets: decides what the open ones amount to.
   void finish();
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }
+  /// A long input follows.
+  void expect_many();
 
   /// Live: what has ended and can be told, in order of ending. Not told again.
   [[nodiscard]] Telling ended_so_far();
@@ -85,6 +87,10 @@ class Table {
   static constexpr std::uint64_t kUntold = facts::Signal::kOpenAtEnd | facts::Signal::kMidStream |
                                            facts::Signal::kReuse | facts::Signal::kOneDirection |
                                            facts::Signal::kFastOpen;
+  /// What a long transfer over a lossy path shows while it is well.
+  static constexpr std::uint64_t kCalm = kUntold | facts::Signal::kRepeat | facts::Signal::kOutOfOrder |
+                                         facts::Signal::kDuplicate | facts::Signal::kDsack |
+                                         facts::Signal::kCaptureGap | facts::Signal::kImpossibleAck;
 
   // table.cpp: whose packet is it
   Ref segment(Packet& p);
@@ -92,6 +98,8 @@ class Table {
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
   void prefetch(Ref ref) const;
+  void prefetch_side(Ref found) const;
+  void prefetch_story(Ref found) const;
   enum class As : std::uint8_t { kWhatFits, kRecord };
   Ref born(Packet& p, As as);                 ///< the new record, or 0 when it became an embryo
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
@@ -136,7 +144,8 @@ class Table {
   void remember(Hot& h, const Packet& p);
   void raise(Hot& h, std::uint64_t signals);
   Side& side(Hot& h);
-  void begin_story(Hot& h, Story& story);
+  void begin_story(Hot& h, Side& s);
+  [[nodiscard]] Stories::Interest interest(const Side& s) const;
   [[nodiscard]] bool is_copy(const Hot& h, const facts::SegmentFact& f) const;
   void settle(Ref ref, Hot& h);               ///< the signals that show only at the end
   void count_end(Ref ref, Hot& h);

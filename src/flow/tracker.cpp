@@ -17,6 +17,8 @@ namespace {
 
 /// Input read before the number of connections in all of it is guessed.
 constexpr std::uint64_t kGuessAfter = 4u << 20;
+/// Input of which the tables will fill whole huge pages.
+constexpr std::uint64_t kLong = 64u << 20;
 
 }  // namespace
 
@@ -73,7 +75,8 @@ struct Tracker::Impl {
   }
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
-    Pipe pipe;
+    Pipe<Block> pipe;
+    table.survey().apply_beside();
     std::thread tracking{[&] {
       while (Block* b = pipe.filled()) {
         track(*b);
@@ -199,6 +202,7 @@ Tracker& Tracker::operator=(Tracker&&) noexcept = default;
 void Tracker::observe(std::span<const Frame> frames) { impl_->take(frames); }
 
 void Tracker::run(capture::Source& source, const Reopen&, const std::function<void()>& progress) {
+  if (source.size() >= kLong) impl_->table.expect_many();
   if (impl_->options.threads > 1) impl_->run_in_two(source, progress);
   else impl_->run_alone(source, progress);
 }

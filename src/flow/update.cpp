@@ -34,7 +34,13 @@ Side& Table::side(Hot& h) {
   return sides_[h.side - 1];
 }
 
-void Table::begin_story(Hot& h, Story& story) {
+Stories::Interest Table::interest(const Side& s) const {
+  const bool calm = (s.signals & ~kCalm) == 0 && !options_.tell_all;
+  return calm ? Stories::Interest::kCalm : Stories::Interest::kWhole;
+}
+
+void Table::begin_story(Hot& h, Side& s) {
+  Story& story = s.story;
   story.begun = true;
   chain_.clear();
   std::uint32_t at = h.head;
@@ -45,20 +51,20 @@ void Table::begin_story(Hot& h, Story& story) {
     at = history_[at].link;
   }
   story.lacks_beginning = at != 0;
-  for (std::size_t i = chain_.size(); i-- > 0;) stories_.append(story, history_[chain_[i]]);
+  for (std::size_t i = chain_.size(); i-- > 0;) stories_.append(story, history_[chain_[i]], interest(s));
 }
 
 void Table::raise(Hot& h, std::uint64_t signals) {
   Side& s = side(h);
   s.signals |= signals;
-  if (!s.story.begun && ((signals & ~kUntold) || options_.tell_all)) begin_story(h, s.story);
+  if (!s.story.begun && ((signals & ~kUntold) || options_.tell_all)) begin_story(h, s);
 }
 
 void Table::remember(Hot& h, const Packet& p) {
   if (h.side != 0) {
-    Story& story = sides_[h.side - 1].story;
-    if (story.begun) {
-      stories_.append(story, p.fact);
+    Side& s = sides_[h.side - 1];
+    if (s.story.begun) {
+      stories_.append(s.story, p.fact, interest(s));
       return;
     }
   }

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <map>
 
+#include "host/icmp_errors.hpp"
 #include "host/proc.hpp"
 #include "host/sock_diag.hpp"
 
@@ -38,6 +39,8 @@ struct Namespaces::Impl {
     int fd = -1;
     bool from_birth = false, seen = true;
     std::vector<facts::Address> addresses;
+    IcmpErrors icmp;
+    bool listens = false;
   };
   Reach reach;
   Stuck stuck;
@@ -96,7 +99,14 @@ struct Namespaces::Impl {
     for (const int family : {AF_INET, AF_INET6}) {
       // A host may live without IPv6; what cannot be read is not told of.
       (void)diag.dump(family, bit(State::kListen), SockDiag::Detail::kDrops, [&](const facts::Socket& l, const facts::SocketInfo* info) {
-        s.listeners.push_back({l.local, l.receive_queue, l.send_queue, info != nullptr ? info->drops : 0, l.inode});
+        s.listeners.push_back({l.local, l.receive_queue, l.send_queue, info != nullptr ? info->drops : 0, 0, l.inode});
+      });
+      (void)diag.dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& request, const facts::SocketInfo*) {
+        for (facts::ListenerSample& l : s.listeners)
+          if (l.at.port == request.local.port) {
+            ++l.requests;
+            break;
+          }
       });
       if (stuck == Stuck::kRead)
         (void)diag.dump(family, bit(State::kEstablished) | bit(State::kSynSent), SockDiag::Detail::kHeader,
@@ -157,6 +167,8 @@ std::vector<facts::NamespaceSample> Namespaces::sample() {
     s.from_birth = place.from_birth;
     const bool entered = me.inside(inode, place, [&] {
       s.counters = read_counters();
+      if (!place.listens) place.icmp = IcmpErrors::open();
+      place.listens = true;
       if (auto diag = SockDiag::open()) me.read_sockets(*diag, s);
       if (place.addresses.empty() || me.rounds % 5 == 0) place.addresses = addresses_here();
     });
@@ -173,6 +185,14 @@ std::vector<facts::NamespaceSample> Namespaces::sample() {
   me.first_round = false;
   ++me.rounds;
   return out;
+}
+
+void Namespaces::icmp_errors(std::uint64_t now_ns, const std::function<void(const tw_event&)>& each) {
+  for (const auto& [inode, place] : impl_->places)
+    place.icmp.read(now_ns, [&](tw_event& e) {
+      e.netns = inode;
+      each(e);
+    });
 }
 
 bool Namespaces::is_local(std::uint32_t netns, const facts::Address& address) {

@@ -3,6 +3,7 @@
 // listeners with their queues and drops, and the addresses that are ours.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ class Namespaces {
 
   /// One round. Namespaces that are gone get their last sample and are let go.
   std::vector<facts::NamespaceSample> sample();
+  /// The ICMP errors about TCP segments that have come since the last call.
+  void icmp_errors(std::uint64_t now_ns, const std::function<void(const tw_event&)>& each);
   /// Is this address (network order) one of the namespace's own? True where that is not known.
   bool is_local(std::uint32_t netns, const facts::Address& address);
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "host/bpf/descriptors.hpp"
 #include "host/proc.hpp"
 
 namespace tcpwhy::host {
@@ -62,7 +63,10 @@ void describe_process(facts::Process& p) {
   }
 }
 
-void read_owners(facts::HostSnapshot& out) {
+namespace {
+
+/// One walk over /proc/*/fd.
+void walk_proc(facts::HostSnapshot& out) {
   Entries processes, descriptors;
   processes.fd = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (processes.fd < 0) {
@@ -100,10 +104,49 @@ void read_owners(facts::HostSnapshot& out) {
     out.processes.push_back(p);
   });
   ::close(processes.fd);
-  for (facts::Process& p : out.processes) describe_process(p);
   if (refused > 0)
     out.quality.push_back(fmt::format(
         "the sockets of {} processes cannot be assigned without CAP_SYS_PTRACE: run as root to see every owner", refused));
+}
+
+/// The kernel's own walk. False where it may not be had.
+bool walk_kernel(facts::HostSnapshot& out) {
+  facts::Process current;
+  std::uint64_t sockets = 0;
+  const auto finish = [&] {
+    if (sockets > 0) out.processes.push_back(current);
+  };
+  const auto walked = each_descriptor([&](std::uint32_t process, std::uint32_t inode) {
+    if (process != static_cast<std::uint32_t>(current.pid)) {
+      finish();
+      current = {};
+      current.pid = process;
+      sockets = 0;
+    }
+    ++current.descriptors;
+    if (inode == 0) return;
+    ++sockets;
+    out.owner.emplace(inode, static_cast<std::uint32_t>(out.processes.size()));
+  });
+  if (walked) finish();
+  return walked && *walked > 0;
+}
+
+}  // namespace
+
+void read_owners(facts::HostSnapshot& out, Owners how) {
+  // The bound the dump has: what is not kept needs no owner.
+  std::size_t sockets = 0;
+  for (const facts::Namespace& ns : out.namespaces) sockets += ns.sockets.size();
+  out.owner.reserve(sockets);
+  if (how != Owners::kProc && walk_kernel(out)) {
+    for (facts::Process& p : out.processes) describe_process(p);
+    return;
+  }
+  out.owner.clear();
+  out.processes.clear();
+  walk_proc(out);
+  for (facts::Process& p : out.processes) describe_process(p);
 }
 
 }  // namespace tcpwhy::host

@@ -1,6 +1,7 @@
 #pragma once
 // What /proc tells of the calling thread's network namespace, and of processes.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,9 @@ void parse_sockstat(std::string_view text, facts::Counters& out);
 void read_sysctls(facts::Namespace& out);
 void read_addresses(facts::Namespace& out);
 
-/// Which process holds which socket: one walk over /proc/*/fd.
-void read_owners(facts::HostSnapshot& out);
+/// How the owners of sockets are found: kYes walks the kernel's tables where BPF may be used, and /proc elsewhere.
+enum class Owners : std::uint8_t { kNo, kYes, kProc };
+void read_owners(facts::HostSnapshot& out, Owners how);
 /// State and descriptor limit of the processes that hold one of `inodes`.
 void describe_process(facts::Process& process);
 

@@ -245,7 +245,7 @@ Result<facts::HostSnapshot> snapshot(const ReadOptions& o) {
     out.namespaces.push_back(std::move(*ns));
   }
   if (out.namespaces.empty()) return *error;
-  if (o.owners == Owners::kYes) read_owners(out);
+  if (o.owners != Owners::kNo) read_owners(out, o.owners);
   out.time = wall_clock();
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/proc.hpp"
 #include "tcpwhy/host.hpp"
 #include "tcpwhy/result.hpp"
 
@@ -17,8 +18,6 @@ struct Where {
   std::vector<std::int64_t> pids;       ///< the namespaces of these processes
   bool all_namespaces = false;          ///< every namespace of a process or of /run/netns
 };
-
-enum class Owners : std::uint8_t { kNo, kYes };
 
 struct ReadOptions {
   Where where;

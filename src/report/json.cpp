@@ -99,6 +99,14 @@ Json connection_object(const facts::Connection& c, std::uint64_t id, const diagn
   const std::string filter = display_filter(c);
   for (const diagnose::Diagnosis& d : answer.diagnoses) out["diagnoses"].push_back(diagnosis(d, filter, files.size()));
   if (answer.first_unexplained_frame != 0) out["first_unexplained_frame"] = answer.first_unexplained_frame;
+  if (answer.kernel) {
+    const diagnose::KernelWord& k = *answer.kernel;
+    if (k.pid != 0) out["process"] = {{"pid", k.pid}, {"comm", k.comm}};
+    if (k.pid != 0 && k.signal != 0) out["process"]["signal"] = k.signal;
+    out["kernel"] = Json::object();
+    if (!k.reset_reason.empty()) out["kernel"]["reset_reason"] = k.reset_reason;
+    if (!k.drop_reason.empty()) out["kernel"]["drop_reason"] = k.drop_reason;
+  }
   return out;
 }
 

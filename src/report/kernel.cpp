@@ -38,6 +38,7 @@ Json finding(const Failure& v, WallClock wall) {
     out["listener"] = endpoint(l.at);
     out["listener"]["accept_queue"] = l.queue;
     out["listener"]["limit"] = l.limit;
+    out["listener"]["requests"] = l.requests;
     out["listener"]["drops"] = l.drops;
   }
   out["counters"] = v.counters;

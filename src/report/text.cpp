@@ -112,6 +112,7 @@ class Text final : public Reporter {
                                   c.history.empty() ? "-" : c.history, facts::to_string(c.outcome),
                                   duration_words(c.end - c.start));
     out += fmt::format("  (connection {})", c.id);
+    if (answer.kernel && answer.kernel->pid != 0) out += fmt::format("  {}[{}]", answer.kernel->comm, answer.kernel->pid);
     if (answer.healthy && !answer.diagnoses.empty())
       out += fmt::format("  {}", diagnose::to_string(answer.diagnoses.front().cause));
     return out;

@@ -1,127 +1,28 @@
 #!/usr/bin/env python3
 """Makes failures happen on the running kernel and asks `tcpwhy host` while they do.
 
-    host.py PROGRAM [NAME...]     all cases, or those whose name holds a NAME
-    host.py PROGRAM healthy       only the busy healthy server (CONNECTIONS=100000)
+    host.py [--short] [--jobs N] PROGRAM [NAME...]     all cases, or those whose name holds a NAME
+    host.py PROGRAM healthy                            only the busy healthy server (CONNECTIONS=100000)
 
 Needs root, iproute2 and nftables: without root it says so and exits 77. Everything
-happens in two network namespaces that are removed at the end.
+happens in network namespaces that are removed at the end.
 """
-import ctypes
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 
-PROGRAM = ""
-SERVER, CLIENT = "198.51.100.7", "198.51.100.8"
-NS = {"server": "tw-live-s%d" % os.getpid(), "client": "tw-live-c%d" % os.getpid()}
-libc = ctypes.CDLL(None, use_errno=True)
-children = []
-
-
-def sh(*words, check=True):
-    return subprocess.run(words, check=check, capture_output=True, text=True)
-
-
-def in_ns(side, *words, check=True):
-    return sh("ip", "netns", "exec", NS[side], *words, check=check)
-
-
-def sysctl(side, **values):
-    for name, value in values.items():
-        in_ns(side, "sysctl", "-qw", "%s=%s" % (name.replace("__", "."), value))
-
-
-def drop(side, rule):
-    in_ns(side, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in " + rule)
-
-
-def up():
-    for ns in NS.values():
-        sh("ip", "netns", "add", ns)
-        sh("ip", "-n", ns, "link", "set", "lo", "up")
-    sh("ip", "link", "add", "v0", "netns", NS["server"], "type", "veth", "peer", "name", "v1", "netns", NS["client"])
-    for side, dev, address in (("server", "v0", SERVER), ("client", "v1", CLIENT)):
-        sh("ip", "-n", NS[side], "addr", "add", address + "/24", "dev", dev)
-        sh("ip", "-n", NS[side], "link", "set", dev, "up")
-    in_ns("client", "ip", "route", "add", "203.0.113.0/24", "via", SERVER)
-    in_ns("server", "ip", "route", "add", "203.0.113.0/24", "via", CLIENT)
-    for _ in range(50):  # duplicate address detection is for IPv6; ARP needs a link
-        if "state UP" in sh("ip", "-n", NS["client"], "link", "show", "v1").stdout:
-            return
-        time.sleep(0.02)
-
-
-def down():
-    for pid in children:
-        for sig in (signal.SIGCONT, signal.SIGKILL):
-            try:
-                os.kill(pid, sig)
-            except ProcessLookupError:
-                pass
-    for pid in children:
-        try:
-            os.waitpid(pid, 0)
-        except ChildProcessError:
-            pass
-    children.clear()
-    for ns in NS.values():
-        sh("ip", "netns", "del", ns, check=False)
-
-
-def actor(side, work, wait=True):
-    """Runs work(ready) in a process inside the namespace; returns its pid once it called ready()."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(reading)
-            fd = os.open("/run/netns/" + NS[side], os.O_RDONLY)
-            if libc.setns(fd, 0x40000000) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            work(lambda: os.write(writing, b"."))
-            while True:
-                signal.pause()
-        except BaseException as e:  # noqa: B902 - the child must never return into the parent's code
-            os.write(2, ("actor: %r\n" % e).encode())
-        os._exit(1)
-    os.close(writing)
-    children.append(pid)
-    if wait:
-        os.read(reading, 1)
-    os.close(reading)
-    return pid
-
-
-def listen(port=80, backlog=128, address=SERVER):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((address, port))
-    s.listen(backlog)
-    return s
-
-
-def connect(port=80, address=SERVER, block=True, source=None):
-    s = socket.socket()
-    if source:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(source)
-    if not block:
-        s.setblocking(False)
-    try:
-        s.connect((address, port))
-    except BlockingIOError:
-        pass
-    return s
+import stage
+from stage import CLIENT, NS, SERVER, actor, busy_client, busy_server, children, connect, drop, flood, FORGED, holding, in_ns, listen, serve, sh, sysctl
 
 
 def ask(side, *options, patience="2"):
-    done = in_ns(side, PROGRAM, "host", "--format", "jsonl", "--patience", patience, *options, check=False)
+    done = in_ns(side, stage.PROGRAM, "host", "--format", "jsonl", "--patience", patience, *options, check=False)
     if done.returncode == 2:
         raise AssertionError("tcpwhy could not work: " + done.stderr)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -145,52 +46,12 @@ def find(side, cause, pid=None, *, tries=6, also=None, options=(), verdicts=("pr
     raise AssertionError("%s not found; found %s" % (cause, [(f["cause"], f["verdict"], f.get("process", {}).get("pid")) for f in findings]))
 
 
-def serve(work=None, port=80, backlog=128, **kw):
-    """A server that accepts everything and then does `work` with each connection."""
-    def run(ready):
-        s = listen(port, backlog, **kw)
-        ready()
-        held = []
-        while True:
-            c, _ = s.accept()
-            held.append(c)
-            if work:
-                work(c)
-    return run
-
-
-def segment(source, sport, dport, flags, seq=1, bad=False, payload=b""):
-    """A raw TCP segment to the server, IP header included."""
-    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 64240, 0, 0) + payload
-    pseudo = socket.inet_aton(source) + socket.inet_aton(SERVER) + struct.pack("!BBH", 0, 6, len(tcp))
-    data = pseudo + tcp + (b"\0" if len(tcp) % 2 else b"")
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    total = (total >> 16) + (total & 0xffff)
-    total += total >> 16
-    check = (~total & 0xffff) ^ (0x5555 if bad else 0)
-    tcp = tcp[:16] + struct.pack("!H", check) + tcp[18:]
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0, socket.inet_aton(source),
-                       socket.inet_aton(SERVER)) + tcp
-
-
-def flood(sources, port=80, rounds=1000, pause=0.005, bad=False, flags=2):
-    def run(ready):
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        ready()
-        for n in range(rounds):
-            raw.sendto(segment(sources[n % len(sources)], 1024 + n % 60000, port, flags, 1000 + n, bad), (SERVER, 0))
-            time.sleep(pause)
-    return run
-
-
-FORGED = ["203.0.113.%d" % i for i in range(1, 250)]
-
 # --- the cases -----------------------------------------------------------------------------------------------
 
 
 def case_accept_queue_overflow():
-    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 2)), ready()))
-    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(8)]), ready()))
+    pid = actor("server", holding(lambda: listen(80, 2)))
+    actor("client", holding(lambda: [connect(block=False) for _ in range(8)]))
     f = find("server", "accept-queue-overflow", pid)
     assert f["listener"]["limit"] == 2 and f["listener"]["limit_from"] == "backlog", f["listener"]
     find("client", "syn-unanswered", also={"syn-sent-pile"})
@@ -198,15 +59,14 @@ def case_accept_queue_overflow():
 
 def case_accept_queue_overflow_somaxconn():
     sysctl("server", net__core__somaxconn=130)
-    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 4096)), ready()))
-    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(140)]), ready()))
+    pid = actor("server", holding(lambda: listen(80, 4096)))
+    actor("client", holding(lambda: [connect(block=False) for _ in range(140)]))
     f = find("server", "accept-queue-overflow", pid)
     assert f["listener"]["limit_from"] == "net.core.somaxconn", f["listener"]
 
 
 def case_accept_queue_out_of_descriptors():
     def work(ready):
-        import resource
         s = listen(80, 2)
         resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
         held = []
@@ -234,14 +94,14 @@ def case_accept_queue_out_of_descriptors():
 def case_accept_queue_stopped_process():
     pid = actor("server", serve(backlog=1))
     os.kill(pid, signal.SIGSTOP)
-    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(6)]), ready()))
+    actor("client", holding(lambda: [connect(block=False) for _ in range(6)]))
     f = find("server", "accept-queue-overflow", pid)
     assert any("stopped" in e for e in f["evidence"]), f["evidence"]
 
 
 def case_server_never_accepts():
-    pid = actor("server", lambda ready: (globals().__setitem__("s", listen(80, 64)), ready()))
-    actor("client", lambda ready: (globals().__setitem__("c", [connect() for _ in range(3)]), ready()))
+    pid = actor("server", holding(lambda: listen(80, 64)))
+    actor("client", holding(lambda: [connect() for _ in range(3)]))
     find("server", "server-never-accepts", pid)
 
 
@@ -281,27 +141,27 @@ def case_syn_recv_pile():
     # One client, whose SYN-ACKs are lost on the way back.
     drop("client", "tcp flags & (syn|ack) == syn|ack drop")
     pid = actor("server", serve(backlog=16))
-    actor("client", lambda ready: (globals().__setitem__("c", [connect(block=False) for _ in range(14)]), ready()))
+    actor("client", holding(lambda: [connect(block=False) for _ in range(14)]))
     find("server", "syn-recv-pile", pid)
 
 
 def case_syn_sent_pile():
     drop("server", "tcp dport 81 drop")
-    pid = actor("client", lambda ready: (globals().__setitem__("c", [connect(81, block=False) for _ in range(12)]), ready()))
+    pid = actor("client", holding(lambda: [connect(81, block=False) for _ in range(12)]))
     f = find("client", "syn-sent-pile", pid)
     assert "198.51.100.7:81" in f["summary"], f["summary"]
 
 
 def case_syn_unanswered():
     drop("server", "tcp dport 81 drop")
-    pid = actor("client", lambda ready: (globals().__setitem__("c", connect(81, block=False)), ready()))
+    pid = actor("client", holding(lambda: connect(81, block=False)))
     find("client", "syn-unanswered", pid)
 
 
 def case_scan():
     drop("server", "ip daddr 203.0.113.0/24 drop")
     in_ns("server", "nft", "add chain inet t fw { type filter hook forward priority 0; policy drop; }")
-    pid = actor("client", lambda ready: (globals().__setitem__("c", [connect(445, a, block=False) for a in FORGED[:60]]), ready()))
+    pid = actor("client", holding(lambda: [connect(445, a, block=False) for a in FORGED[:60]]))
     f = find("client", "syn-sent-pile", pid)
     assert "60 hosts" in f["summary"], f["summary"]
 
@@ -340,7 +200,6 @@ def case_fin_wait1_pile():
         for c in held:
             c.close()
         signal.pause()
-    import multiprocessing
     in_peer_gone = multiprocessing.Event()
     actor("server", work)
     actor("client", closers(20, lambda held: None))
@@ -351,7 +210,6 @@ def case_fin_wait1_pile():
 
 
 def case_last_ack_pile():
-    import multiprocessing
     gone = multiprocessing.Event()
 
     def work(ready):
@@ -371,7 +229,6 @@ def case_last_ack_pile():
 
 
 def case_closing_pile():
-    import multiprocessing
     gone = multiprocessing.Event()
 
     def work(ready):
@@ -519,97 +376,12 @@ def case_names_a_process_in_another_namespace():
     pid = actor("server", serve())
     actor("client", lambda ready: ([connect().close() for _ in range(3)], ready()))
     time.sleep(2.2)
-    done = sh(PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--pid", str(pid), check=False)
+    done = sh(stage.PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--pid", str(pid), check=False)
     findings = [json.loads(x) for x in done.stdout.splitlines()]
     assert findings[0]["cause"] == "close-wait-leak" and findings[0]["process"]["pid"] == pid, findings
-    done = sh(PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--all-netns", check=False)
+    done = sh(stage.PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--all-netns", check=False)
     hits = [f for f in map(json.loads, done.stdout.splitlines()) if f["type"] == "finding" and f.get("netns") == NS["server"]]
     assert [f["cause"] for f in hits] == ["close-wait-leak"], hits
-
-
-# --- the busy healthy server -----------------------------------------------------------------------------------
-
-PORTS = list(range(8000, 8016))
-
-
-def busy_server(ready):
-    """Closes as it is told: by the first octet of the request."""
-    import selectors
-    sel = selectors.DefaultSelector()
-    for port in PORTS:
-        s = listen(port, 1024)
-        s.setblocking(False)
-        sel.register(s, selectors.EVENT_READ, None)
-    ready()
-    while True:
-        for key, _ in sel.select():
-            s = key.fileobj
-            if key.data is None:
-                try:
-                    while True:
-                        c, _ = s.accept()
-                        c.setblocking(False)
-                        sel.register(c, selectors.EVENT_READ, "client")
-                except BlockingIOError:
-                    continue
-            try:
-                data = s.recv(4096)
-            except BlockingIOError:
-                continue
-            except ConnectionResetError:
-                data = b""
-            try:
-                if not data:
-                    sel.unregister(s)
-                    s.close()
-                elif data[:1] in (b"s", b"b"):      # the server closes first, or both at once
-                    s.send(b"x" * 1000)
-                    sel.unregister(s)
-                    s.close()
-                elif data[:1] == b"h":              # half-close: an answer, then FIN, the client follows
-                    s.send(b"x" * 1000)
-                    s.shutdown(socket.SHUT_WR)
-                else:
-                    s.send(b"x" * 1000)
-            except (BrokenPipeError, ConnectionResetError):
-                sel.unregister(s)
-                s.close()
-
-
-def busy_client(number, count):
-    def run(ready):
-        def whole(s):
-            got = 0
-            while got < 1000:
-                data = s.recv(4096)
-                if not data:
-                    break
-                got += len(data)
-        ready()
-        held = []
-        for n in range(count):
-            kind = "cshbrkp"[n % 7]
-            s = connect(PORTS[(n + number) % len(PORTS)])
-            s.sendall(kind.encode() + b" request")
-            if kind != "b":
-                whole(s)
-            if kind == "h":
-                s.shutdown(socket.SHUT_WR)
-                s.recv(10)
-            if kind == "r":                         # all is delivered: RST in place of the close
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if kind == "k":                         # several requests on one connection
-                for _ in range(3):
-                    s.sendall(b"k again")
-                    whole(s)
-            if kind == "p":                         # a pool: some stay open and idle
-                held.append(s)
-                if len(held) > 200:
-                    held.pop(0).close()
-                continue
-            s.close()
-        os._exit(0)
-    return run
 
 
 def case_healthy_busy_server():
@@ -635,31 +407,17 @@ def case_healthy_busy_server():
     assert not wrong, wrong
 
 
+# What CI has time for: one of each kind.
+SHORT = {"accept_queue_overflow", "accept_queue_out_of_descriptors", "server_never_accepts", "syn_queue_overflow", "syn_flood_with_cookies",
+         "syn_sent_pile", "close_wait_leak", "fin_wait1_pile", "time_wait_pile", "zero_window_of_the_peer", "keepalive_dead_peer", "risky_setting",
+         "names_a_process_in_another_namespace", "healthy_busy_server"}
+
+
 def main():
-    global PROGRAM
     if os.geteuid() != 0:
         print("skipped: tests/live/host.py needs root for network namespaces")
         return 77
-    PROGRAM = os.path.abspath(sys.argv[1])
-    wanted = [w.replace("-", "_") for w in sys.argv[2:]]
-    names = [n[5:] for n in globals() if n.startswith("case_") and (not wanted or any(w in n for w in wanted))]
-    failed = 0
-    for name in names:
-        started = time.time()
-        try:
-            up()
-            globals()["case_" + name]()
-            print("ok     %-40s %.1f s" % (name.replace("_", "-"), time.time() - started))
-        except (AssertionError, subprocess.CalledProcessError, OSError) as e:
-            failed += 1
-            print("FAILED %-40s %s" % (name.replace("_", "-"), e))
-            if isinstance(e, subprocess.CalledProcessError):
-                print(e.stderr)
-        finally:
-            down()
-        sys.stdout.flush()
-    print("%d of %d cases as they should be" % (len(names) - failed, len(names)))
-    return 1 if failed else 0
+    return stage.main(globals(), SHORT, short_connections=8000)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ _tcpwhy() {
     COMPREPLY=($(compgen -W "$(tcpwhy why 2>/dev/null | sed 's/^[a-z]*: //; s/,/ /g')" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == watch ]]; then
     COMPREPLY=($(compgen -W "--netns --all --duration --format --cost --help" -- "$cur"))
+  elif [[ ${COMP_WORDS[1]} == probe ]]; then
+    COMPREPLY=($(compgen -A hostname -W "--max-packets --timeout --connects --other-ports --max-hops --idle --half-open --no-raw --format --help -4 -6" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == host ]]; then
     COMPREPLY=($(compgen -W "--netns --pid --all-netns --interval --times --wait --patience --format --save --help" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == lab ]]; then
@@ -25,7 +27,7 @@ _tcpwhy() {
     COMPREPLY=($(compgen -W "--interface --filter --from --to --connection --format --only --ring --vantages
       --threads --max-connections --verify-checksums --help --version" -- "$cur"))
   else
-    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host lab watch why" -- "$cur"))
+    [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host lab probe watch why" -- "$cur"))
     COMPREPLY+=($(compgen -f -- "$cur"))
   fi
 }

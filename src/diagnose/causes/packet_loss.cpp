@@ -58,6 +58,15 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   std::size_t total = 0;
   for (Party sender : {Party::kClient, Party::kServer}) {
     const Repairs r = count(c, sender);
+    // Of a long transfer the middle may not have been kept, but it was counted; what follows it went well.
+    const std::size_t counted = r.all() == 0 && c.gap_after >= 0 ? c.stream(sender).repeats : 0;
+    if (counted > 0) {
+      total += counted;
+      out.note(Bearing::kSupports, {}, {}, [&] {
+        return fmt::format("{} sent {} segment{} again, in the stretch that was counted and not kept", name(sender), counted,
+                           counted == 1 ? "" : "s");
+      });
+    }
     if (r.all() == 0) continue;
     total += r.all();
     out.note(Bearing::kSupports, r.cited, {}, [&] {

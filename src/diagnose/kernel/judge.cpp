@@ -208,8 +208,14 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
       at = cases_.erase(at);
     }
   }
+  // Half-open requests beside a flood are its own.
+  std::erase_if(half_open, [&](const Failure& v) {
+    const auto flood = quiet_until_.find({v.netns, CauseId::kSynFlood});
+    return flood != quiet_until_.end() && now_ns < flood->second;
+  });
   // Many half-open requests at once are one story.
   if (half_open.size() > 20) {
+    quiet_until_[{half_open.front().netns, CauseId::kSynFlood}] = now_ns + 10 * kSecond;
     Failure v = half_open.front();
     v.kind = Failure::Kind::kFinding;
     v.connections = half_open.size();

@@ -44,6 +44,7 @@ class Judge {
   bool judge_reset_sent(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_passive(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_reset_received(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) const;
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_death(const tw_event& e, Failure& out) const;
   bool judge_silence(const tw_event& e, Failure& out) const;

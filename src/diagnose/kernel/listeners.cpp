@@ -16,9 +16,9 @@ void Judge::observe(const facts::NamespaceSample& s, std::uint64_t now_ns) {
     const std::uint32_t now = l.drops;
     l.drops = first && !s.from_birth ? 0 : now - std::min(last, now);
     last = now;
-    if (l.drops != 0 || l.queue > l.limit) touched.push_back(l);
+    if (l.drops != 0 || l.queue > l.limit || l.requests > l.limit / 2) touched.push_back(l);
   }
-  std::stable_sort(touched.begin(), touched.end(), [](const auto& a, const auto& b) { return a.drops > b.drops; });
+  std::stable_sort(touched.begin(), touched.end(), [](const auto& a, const auto& b) { return std::pair{a.drops, a.requests} > std::pair{b.drops, b.requests}; });
   Owner owner;
   if (!touched.empty()) {
     const auto known = listeners_.find({s.netns, touched.front().at.port});
@@ -49,7 +49,7 @@ void Judge::observe(const facts::NamespaceSample& s, std::uint64_t now_ns) {
     auto& d = add(v, cause, verdict, Side::kServer, summary);
     for (const std::string& counter : v.counters) note(d, counter);
     for (const facts::ListenerSample& l : touched)
-      note(d, fmt::format("listener {}: accept queue {} of {}, {} packets dropped for it", facts::to_string(l.at), l.queue, l.limit, l.drops));
+      note(d, fmt::format("listener {}: accept queue {} of {}, {} half-open requests, {} packets dropped for it", facts::to_string(l.at), l.queue, l.limit, l.requests, l.drops));
     findings_.push_back(std::move(v));
     return &findings_.back().diagnoses.front();
   };
@@ -65,10 +65,11 @@ void Judge::observe(const facts::NamespaceSample& s, std::uint64_t now_ns) {
   if (paws > 0)
     if (auto* d = finding(CauseId::kPerHostTimestampCheck, Verdict::kProven, "tcp_tw_recycle refuses SYNs from hosts that share an address.", {"PAWSPassive", "ListenDrops"}))
       d->fix = {"net.ipv4.tcp_tw_recycle=0"};
-  if (cookies > 0)
-    if (auto* d = finding(CauseId::kSynFlood, Verdict::kPossible, fmt::format("{} of {} has a full SYN queue; syncookies answer in its place.", name, who(owner)),
-                          {"TCPReqQFullDoCookies", "SyncookiesSent", "SyncookiesFailed"}))
-      d->settles = "whether the half-open peers exist: a flood never completes, a burst of real clients does";
+  // A cookie of a real client comes back within a round trip; a burst of them is no flood (docs/decisions/0007).
+  if (cookies >= 16 && moved("SyncookiesRecv") < moved("SyncookiesSent") / 2)
+    if (auto* d = finding(CauseId::kSynFlood, Verdict::kLikely, fmt::format("{} of {} has a full SYN queue, and few of the syncookies that answer in its place come back.", name, who(owner)),
+                          {"TCPReqQFullDoCookies", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed"}))
+      d->fix = {"keep net.ipv4.tcp_syncookies=1; a larger backlog does not help against a flood"};
   if (drops > 0 && overflows == 0 && full == 0 && paws == 0 && cookies == 0 && failed_cookies == 0)
     if (auto* d = finding(CauseId::kSynQueueOverflow, Verdict::kPossible, fmt::format("{} of {} drops SYNs for another reason than its queues.", name, who(owner)), {"ListenDrops"}))
       d->settles = "tcp_syncookies=0 with the last quarter of tcp_max_syn_backlog reserved for known peers, no memory, or no route back";

@@ -239,12 +239,12 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
   out.outcome = "reset";
   const Side me = out.vantage, peer = opposite(me);
   out.ended_by = peer;
-  find_process(c, e, out);
   const bool we_closed = is(e.state, State::kFinWait1) || is(e.state, State::kFinWait2) || is(e.state, State::kClosing) || is(e.state, State::kLastAck);
   if (we_closed && e.unacked <= 1) {
     out.healthy = true;  // all of ours was acknowledged but the FIN: a RST in place of the last formality
     return false;
   }
+  find_process(c, e, out);
   const double quiet = static_cast<double>(e.quiet_us) * 1e-6;
   const std::string numbers = fmt::format("RST received in {}: {} bytes received, {} sent, {} unacknowledged", state_name(e.state), e.bytes_in,
                                           e.bytes_sent, e.unacked);

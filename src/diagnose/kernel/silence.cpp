@@ -12,13 +12,64 @@ bool loopback(const facts::Address& a) {
   return std::all_of(a.bytes.begin(), a.bytes.end() - 1, [](std::uint8_t b) { return b == 0; }) && a.bytes[15] == 1;
 }
 
+
+/// The last ICMP error about the case.
+const tw_event* icmp_error(const std::vector<tw_event>& events) {
+  const tw_event* found = nullptr;
+  for (const tw_event& e : events)
+    if (e.kind == TW_ICMP) found = &e;
+  return found;
+}
+
+// RFC 792, RFC 1812 5.2.7.1, RFC 4443 3.1: the codes only a filter sends, and "port unreachable", which no TCP sends.
+enum class Unreachable : std::uint8_t { kPort, kProhibited, kNoRoute };
+Unreachable unreachable(const tw_event& e) {
+  const std::uint32_t code = e.reason & 255;
+  if (e.family == 6) return code == 4 ? Unreachable::kPort : code == 1 || code == 5 || code == 6 ? Unreachable::kProhibited : Unreachable::kNoRoute;
+  return code == 3 ? Unreachable::kPort : code == 9 || code == 10 || code == 13 ? Unreachable::kProhibited : Unreachable::kNoRoute;
+}
+
 }  // namespace
+
+/// An ICMP error ended the connect(), and the kernel showed it.
+bool Judge::judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) const {
+  facts::Address from;
+  from.version = icmp.family == 6 ? 6 : 4;
+  std::copy_n(icmp.icmp_from, from.version == 6 ? 16 : 4, from.bytes.begin());
+  const std::string target = facts::to_string(out.server), sender = facts::to_string(from);
+  const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
+  const std::string seen = fmt::format("ICMP type {} code {} came from {}; {} after {:.3g} s", icmp.reason >> 8, icmp.reason & 255, sender,
+                                       errno_word(e.error), waited);
+  if (icmp.reason >> 8 != (icmp.family == 6 ? 1u : 3u)) return false;
+  out.outcome = "refused";
+  out.ended_by = Side::kPath;
+  if (const Unreachable what = unreachable(icmp); what != Unreachable::kNoRoute) {
+    const bool host = from == out.server.address;
+    auto& d = add(out, CauseId::kRejectedByIcmp, what == Unreachable::kProhibited ? Verdict::kProven : Verdict::kLikely, host ? Side::kServer : Side::kPath,
+                  fmt::format("A filter {} rejected the connection to {}.", host ? "on the host, or one that speaks in its name," : "at " + sender, target));
+    note(d, seen);
+    d.fix = {"allow it in that filter (a REJECT rule), or ask who runs it"};
+    return true;
+  }
+  // The kernel tells itself "host unreachable" when nobody answers ARP or ND.
+  if (is_local_(e.netns, from)) {
+    auto& d = add(out, CauseId::kNeighbourUnresolved, Verdict::kProven, Side::kPath, fmt::format("The next hop towards {} did not answer ARP or ND.", facts::to_string(out.server.address)));
+    note(d, seen + ": this host's own word for it");
+    d.fix = {"ip neigh; is the next hop up, in this VLAN, with this address?"};
+    return true;
+  }
+  auto& d = add(out, CauseId::kHostUnreachable, Verdict::kProven, Side::kPath, fmt::format("The router {} reported {} unreachable.", sender, facts::to_string(out.server.address)));
+  note(d, seen);
+  d.fix = {"look at that router's routes and neighbours"};
+  return true;
+}
 
 bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const {
   out = frame(c, e);
   out.process = process_of(e);
   const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
   const std::string target = facts::to_string(out.server);
+  if (const tw_event* icmp = icmp_error(c.events); icmp != nullptr && e.error != 0 && judge_icmp(*icmp, e, out)) return true;
   out.outcome = "refused";
   switch (static_cast<Errno>(e.error)) {
     case Errno::kECONNREFUSED: {
@@ -128,11 +179,13 @@ bool Judge::judge_silence(const tw_event& e, Failure& out) const {
   out = frame(alone, e);
   out.process = process_of(e);
   if (is(e.state, State::kSynSent)) {
-    if (e.tries < 1) return false;
+    // A neighbour that does not answer is told of by ICMP after three seconds; until then nothing is said.
+    const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
+    if (e.tries < 1 || (waited < 3.5 && e.tries < 3)) return false;
     out.outcome = "unanswered";
     auto& d = add(out, CauseId::kSynUnanswered, Verdict::kLikely, Side::kUnknown,
                   fmt::format("{} SYNs to {} have not been answered so far.", e.tries + 2, facts::to_string(out.server)));
-    note(d, fmt::format("connecting for {:.3g} s", e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0));
+    note(d, fmt::format("connecting for {:.3g} s", waited));
     d.settles = "a capture at the server: whether the SYN arrives, and whether it is answered (tcpwhy probe shows the hop)";
     possible(out, {CauseId::kSynDroppedOnPath, CauseId::kSynDroppedByHostFilter, CauseId::kSynAckLost, CauseId::kAcceptQueueOverflow, CauseId::kSynQueueOverflow, CauseId::kPeerVanished},
              Side::kUnknown, "this end cannot tell who was silent");

@@ -38,7 +38,10 @@ struct sock_common {
   struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
   unsigned long skc_flags;
 } CORE;
-struct inode { unsigned long i_ino; } CORE;
+struct inode {
+  unsigned short i_mode;
+  unsigned long i_ino;
+} CORE;
 struct file { struct inode *f_inode; } CORE;
 struct socket { struct file *file; } CORE;
 struct sock {
@@ -84,7 +87,9 @@ struct sk_buff {
 struct task_struct {
   unsigned int flags;
   int exit_code;
+  int tgid;
 } CORE;
+enum sk_rst_reason { SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT = 15 };
 enum sock_flags { SOCK_DEAD = 0, SOCK_LINGER = 4 };
 
 // include/net/tcp_states.h

@@ -124,7 +124,7 @@ class Loaded final : public KernelEvents {
     if (auto error = out->configure(options)) return *error;
     if (options.cost == EventOptions::Cost::kMeasure) out->statistics_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
     if (const int status = bpf_object__load(out->object_.get()); status != 0) {
-      if (status == -EPERM || status == -EACCES)
+      if (status == -EPERM || (status == -EACCES && geteuid() != 0))  // to root, EACCES is the verifier's
         return Error{"watch.rights", "BPF needs root, or CAP_BPF and CAP_PERFMON"};
       return Error{"watch.load", fmt::format("the kernel refused the BPF programs ({}): {}", std::strerror(-status), g_last_words)};
     }
@@ -185,12 +185,14 @@ class Loaded final : public KernelEvents {
     };
     for (const Program& p : kPrograms) {
       const int arguments = tracepoint_arguments(kernel, p.tracepoint);
-      const bool plain = std::string_view{p.name} == "on_reset_sent" && arguments == 2;
-      const bool usable = arguments >= 1 && !plain && (std::string_view{p.name} != "on_drop" || arguments >= 3);
+      const std::string_view name = p.name;
+      const bool plain_reset = name == "on_reset_sent" && arguments == 2, plain_drop = name == "on_drop" && arguments == 3;
+      const bool usable = arguments >= 1 && !plain_reset && !plain_drop && (name != "on_drop" || arguments >= 4);
       load(p.name, usable);
-      if (std::string_view{p.name} == "on_reset_sent") load("on_reset_sent_plain", plain);
-      if (plain) shortcomings_.push_back("this kernel names no reason for the resets it sends (6.10 and later do)");
-      if (!usable && !plain)
+      if (name == "on_reset_sent") load("on_reset_sent_plain", plain_reset);
+      if (name == "on_drop") load("on_drop_plain", plain_drop);
+      if (plain_reset) shortcomings_.push_back("this kernel names no reason for the resets it sends (6.10 and later do)");
+      if (!usable && !plain_reset && !plain_drop)
         shortcomings_.push_back(fmt::format("this kernel cannot tell {} (no usable tracepoint {})", p.without, p.tracepoint));
     }
   }
@@ -227,7 +229,10 @@ class Loaded final : public KernelEvents {
       if (!bpf_program__autoload(program)) continue;
       bpf_link* link = bpf_program__attach(program);
       if (link == nullptr) {
-        shortcomings_.push_back(fmt::format("program {} could not be attached: {}", bpf_program__name(program), std::strerror(errno)));
+        const int why = errno;
+        for (const Program& p : kPrograms)
+          if (std::string_view{bpf_program__name(program)}.starts_with(p.name))
+            shortcomings_.push_back(fmt::format("this kernel cannot tell {} ({}: {})", p.without, p.tracepoint, std::strerror(why)));
         continue;
       }
       links_.emplace_back(link);

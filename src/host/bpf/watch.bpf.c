@@ -415,7 +415,10 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   e->netns = netns;
   // The packet knows the peer where the socket is a listener (its own remote end is empty).
   if (skb) put_packet(e, skb, true);
-  if (!skb) put_task(e);
+  // The keepalive timer interrupts whoever happens to run: that is nobody's doing.
+  if (!skb && !(bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
+                reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
+    put_task(e);
   remember(e);
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
@@ -473,30 +476,62 @@ int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
   return 0;
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(on_drop, const struct sk_buff *skb, void *where, __u32 reason) {
+// Is this packet on its way out of the socket that owns it? One that came in may belong to a socket, too (early demux).
+static __always_inline bool leaves(const struct tw_event *e, const struct sock *sk) {
+  __u16 port = __builtin_bswap16(sk->__sk_common.skc_dport);
+  return e->local_port == sk->__sk_common.skc_num && (port == 0 || port == e->remote_port) &&
+         (e->family == 6 || *(const __u32 *)e->local == sk->__sk_common.skc_rcv_saddr || sk->__sk_common.skc_rcv_saddr == 0);
+}
+
+static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, const struct sock *receiver) {
   if (reason >= sizeof(told_reasons) || !told_reasons[reason & 255]) return 0;
   __u16 protocol = skb->protocol;
   if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
-  const struct sock *sk = skb->sk;
-  __u32 netns = 0;
-  if (skb->dev)
+  const struct sock *owner = skb->sk;
+  __u32 netns = 0;  // not known: a segment on its way into a socket has no device any more
+  if (receiver)
+    netns = netns_of(receiver);
+  else if (skb->dev)
     netns = skb->dev->nd_net.net->ns.inum;
-  else if (sk)
-    netns = netns_of(sk);
-  if (!is_ours(netns)) return 0;
+  else if (owner)
+    netns = netns_of(owner);
+  if (netns != 0 && !is_ours(netns)) return 0;
   struct tw_event *e = begin(TW_DROPPED);
   if (!e) return 0;
-  e->netns = netns;
-  e->reason = reason;
-  // A packet that still belongs to a socket was on its way out.
-  if (!put_packet(e, skb, sk == 0)) {
+  bool tcp = put_packet(e, skb, owner == 0 || receiver != 0);
+  if (tcp && owner && !receiver && !leaves(e, owner)) {
+    tcp = put_packet(e, skb, true);
+    receiver = owner;
+  } else if (!receiver) {
+    receiver = owner;
+  }
+  if (!tcp) {
     bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
     struct tw_stats *s = my_stats();
     if (s) s->told--;
     return 0;
   }
+  if (receiver && receiver->__sk_common.skc_state != TCP_TIME_WAIT && receiver->__sk_common.skc_state != TCP_NEW_SYN_RECV) {
+    e->state = receiver->__sk_common.skc_state;
+    struct socket *socket = receiver->sk_socket;
+    if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+    put_owner(e, receiver);
+    if (e->state == TCP_LISTEN) {
+      e->queue = receiver->sk_ack_backlog;
+      e->queue_limit = receiver->sk_max_ack_backlog;
+    }
+  }
+  e->netns = netns != 0 ? netns : only_netns;
+  e->reason = reason;
   remember(e);
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_drop, const struct sk_buff *skb, void *where, __u32 reason, const struct sock *receiver) {
+  return dropped(skb, reason, receiver);
+}
+// Kernels before 6.11 do not say which socket was to receive it.
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_drop_plain, const struct sk_buff *skb, void *where, __u32 reason) { return dropped(skb, reason, 0); }

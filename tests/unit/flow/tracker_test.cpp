@@ -297,6 +297,45 @@ TEST(Tracker, KeepsTheBeginningAndTheEndOfALongStory) {
   EXPECT_EQ(c.frames, w.frames);
 }
 
+/// A transfer that lost one segment early and then runs for as long as it is told to.
+struct Transfer {
+  Wire w;
+  std::uint32_t sent = 0;
+  Transfer() {
+    w.open();
+    w.client({.flags = kPsh | kAck, .seq = kClientIss + 1, .ack = kServerIss + 1, .payload = 10});
+    w.wait(std::chrono::milliseconds{300});
+    w.client({.flags = kPsh | kAck, .seq = kClientIss + 1, .ack = kServerIss + 1, .payload = 10});
+  }
+  void run(std::uint32_t segments) {
+    for (; segments > 0; --segments) {
+      w.server({.seq = kServerIss + 1 + 10 * sent++, .ack = kClientIss + 11, .payload = 10});
+      if (sent % 16 == 0) w.client({.seq = kClientIss + 11, .ack = kServerIss + 1 + 10 * sent});
+    }
+  }
+};
+
+TEST(Tracker, KeepsLittleOfALossyTransferThatIsWell) {
+  Transfer t;
+  t.run(2000);
+  const auto told = t.w.told();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_LE(told[0].segments.size(), 256u + 32u);
+  EXPECT_EQ(told[0].segments.front().frame, 1u);
+  EXPECT_EQ(told[0].segments.back().frame, t.w.frames);
+  EXPECT_EQ(told[0].streams[0].repeats, 1u);
+}
+
+TEST(Tracker, KeepsMoreOfALossyTransferOnceItGoesWrong) {
+  Transfer t;
+  t.run(2000);
+  t.w.server({.flags = kRst | kAck, .seq = kServerIss + 1 + 10 * t.sent, .ack = kClientIss + 11});
+  const auto told = t.w.told();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].segments.back().frame, t.w.frames);
+  EXPECT_TRUE((told[0].segments.back().flags & kRst) != 0);
+}
+
 TEST(Tracker, SaysSoWhenTheHistoryNoLongerReachesTheBeginning) {
   Wire w{{.history_segments = 32768}};
   w.open(50001);
