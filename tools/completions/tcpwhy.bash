@@ -18,8 +18,10 @@ _tcpwhy() {
   elif [[ ${COMP_WORDS[1]} == host ]]; then
     COMPREPLY=($(compgen -W "--netns --pid --all-netns --interval --times --wait --patience --format --save --help" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == lab ]]; then
-    if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W "list run" -- "$cur"))
+    if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W "list run script" -- "$cur"))
     elif [[ $prev == run ]]; then COMPREPLY=($(compgen -W "$(tcpwhy lab list 2>/dev/null | awk '{print $1}')" -- "$cur"))
+    elif [[ ${COMP_WORDS[2]} == script && $cur != -* ]]; then COMPREPLY=($(compgen -f -- "$cur"))
+    elif [[ ${COMP_WORDS[2]} == script ]]; then COMPREPLY=($(compgen -W "--kernel --set --define --family --format --story --help" -- "$cur"))
     else COMPREPLY=($(compgen -W "--kernel --set --param --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "--interface --with-kernel --filter --from --to --connection --format --only --ring --vantages

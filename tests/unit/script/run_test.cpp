@@ -22,7 +22,7 @@ constexpr std::string_view kServer = R"(
 +0 %{ assert tcpi_state == TCP_ESTABLISHED }%
 +0 close(4) = 0
 +0 > F. 1:1(0) ack 12 <nop,nop,TS val 500 ecr 1400>
-+0 read(4, ..., 1) = -1 EBADF
++0 read(4, ..., 1) = -1 EBADF (Bad file descriptor)
 )";
 
 std::string without_last_line(std::string text) { return text.substr(0, text.rfind('\n', text.size() - 2) + 1); }
@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Change{"+0 > . 1:1(0) ack 12 <nop,nop,TS val 500 ecr 1400>", "", 15},
                     Change{"TCP_ESTABLISHED", "TCP_CLOSE_WAIT", 13},
                     Change{"ecr 100>\n+0 >", "ecr 101>\n+0 >", 11},
-                    Change{"+0 close(4) = 0", "+0 close(4) = -1 EBADF", 14},
+                    Change{"+0 close(4) = 0", "+0 close(4) = -1 EBADF (Bad file descriptor)", 14},
                     Change{"+0 > F. 1:1(0) ack 12", "+0 > . 1:1(0) ack 12", 15}));
 
 TEST(ScriptRun, ACallOnAClosedDescriptorIsAFaultOfTheScript) {
