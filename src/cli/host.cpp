@@ -13,6 +13,7 @@
 #include <cstring>
 #include <map>
 
+#include "cli/choice.hpp"
 #include "cli/options.hpp"
 #include "host/read.hpp"
 #include "report/host.hpp"
@@ -119,8 +120,7 @@ int host_command(const std::vector<std::string>& arguments) {
       ->type_name("SECONDS")->check(CLI::Range(0.1, 1e6));
   app.add_option("--format", c.format, "text (default), jsonl or json")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(
-          std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}, {"json", Format::kJson}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}, {"json", Format::kJson}}));
   app.add_option("--save", c.save, "write the snapshot as well, for FILE here or `tcpwhy CAPTURE --host FILE`")->type_name("FILE");
   app.add_option("--max-sockets", c.read.max_sockets, "sockets kept in memory; more are only counted (default 2000000)")
       ->type_name("N")->check(CLI::PositiveNumber);
@@ -128,7 +128,7 @@ int host_command(const std::vector<std::string>& arguments) {
   app.add_option("--owners", c.read.owners, "how to find the owners of sockets: auto (BPF, or /proc without the right to), proc, none")
       ->type_name("HOW")
       ->excludes(none)
-      ->transform(CLI::Transformer(std::map<std::string, host::Owners>{
+      ->transform(choice<host::Owners>({
           {"auto", host::Owners::kYes}, {"proc", host::Owners::kProc}, {"none", host::Owners::kNo}}));
   app.footer("Exit status: 0 nothing wrong, 1 a finding is likely or proven, 2 the command could not do its work.");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};

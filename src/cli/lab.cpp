@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <map>
 
+#include "cli/choice.hpp"
 #include "cli/lab_script.hpp"
 #include "cli/options.hpp"
+#include "lab/compare.hpp"
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
 #include "lab/run.hpp"
@@ -45,7 +47,28 @@ struct RunOptions {
   std::vector<std::string> kernels, sysctls, params;
   Format format = Format::kText;
   std::uint64_t seed = 1;
+  double tolerance_ms = 20;  ///< of compare
 };
+
+/// The model of the kernel at hand, beside that kernel.
+int compare(const RunOptions& o) {
+  const lab::Experiment* experiment = lab::find_experiment(o.name);
+  if (experiment == nullptr)
+    return say({"lab.name", "there is no experiment " + o.name + "; tcpwhy lab list names them"});
+  lab::Options options;
+  options.seed = o.seed;
+  if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
+    return Exit::kCouldNotWork;
+  const auto real = lab::run_on_kernel(*experiment, options);
+  if (!real) return say(real.error());
+  options.kernel = options.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
+  const auto model = lab::run_on_model(*experiment, options);
+  if (!model) return say(model.error());
+  const auto tolerance = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});
+  const lab::Comparison comparison = lab::compare(*model, *real, tolerance);
+  std::fputs(lab::text(comparison, *model, *real, tolerance).c_str(), stdout);
+  return comparison.agrees() ? Exit::kNothingFailed : Exit::kSomethingFailed;
+}
 
 int run(const RunOptions& o) {
   const lab::Experiment* experiment = lab::find_experiment(o.name);
@@ -90,7 +113,14 @@ int lab_command(const std::vector<std::string>& arguments) {
   run_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
   run_app->add_option("--format", o.format, "text (default) or json")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}}));
+  CLI::App* compare_app = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
+  compare_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  compare_app->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
+  compare_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  compare_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  compare_app->add_option("--tolerance", o.tolerance_ms, "by how much times may differ (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber);
+  compare_app->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
   CLI::App* script_app = app.add_subcommand("script", "runs packetdrill scripts against the model");
   ScriptOptions s;
   std::vector<std::string> settings, definitions;
@@ -103,13 +133,13 @@ int lab_command(const std::vector<std::string>& arguments) {
       ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
   script_app->add_option("--format", s.format, "text (default) or jsonl")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : script_app->parsed() ? *script_app : app;
+    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : app;
     std::fputs(asked.help().c_str(), stdout);
     return Exit::kNothingFailed;
   } catch (const CLI::ParseError& e) {
@@ -121,6 +151,7 @@ int lab_command(const std::vector<std::string>& arguments) {
       return Exit::kCouldNotWork;
     return lab_script(s);
   }
+  if (compare_app->parsed()) return compare(o);
   return run_app->parsed() ? run(o) : list();
 }
 

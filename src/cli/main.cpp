@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/choice.hpp"
 #include "cli/options.hpp"
 #ifdef TCPWHY_HOST
 #include "cli/watch.hpp"
@@ -60,12 +61,10 @@ int run_explain(const std::vector<std::string>& arguments) {
       ->type_name("WHICH");
   app.add_option("--format", o.format, "text (default), jsonl or json")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(
-          std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}, {"json", Format::kJson}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}, {"json", Format::kJson}}));
   app.add_option("--only", o.only, "failed (default) or all connections")
       ->type_name("WHICH")
-      ->transform(CLI::Transformer(
-          std::map<std::string, report::Only>{{"failed", report::Only::kFailed}, {"all", report::Only::kAll}}));
+      ->transform(choice<report::Only>({{"failed", report::Only::kFailed}, {"all", report::Only::kAll}}));
   bool ring = false, vantages = false;
   auto* ring_flag = app.add_flag("--ring", ring, "the files are one capture in pieces (tcpdump -W)");
   app.add_flag("--vantages", vantages, "the files were taken at several places")->excludes(ring_flag);
@@ -114,7 +113,7 @@ int run_watch(const std::vector<std::string>& arguments) {
   app.add_option("--duration", o.duration_s, "end after so many seconds (default: at Ctrl-C)")->type_name("S")->check(CLI::NonNegativeNumber);
   app.add_option("--format", o.format, "text (default) or jsonl")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   app.add_flag("--cost", o.cost, "measure what the kernel programs cost and print it at the end");
   app.footer("Exit status: 0 nothing failed, 1 a connection has failed, 2 the command could not do its work.");
   if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "cli/choice.hpp"
 #include "cli/options.hpp"
 #include "diagnose/probe/judge.hpp"
 #include "report/probe.hpp"
@@ -79,7 +80,7 @@ int probe_command(const std::vector<std::string>& arguments) {
   app.add_flag("--no-raw", no_raw, "sockets only, as without root");
   app.add_option("--format", format, "text (default) or jsonl")
       ->type_name("FORMAT")
-      ->transform(CLI::Transformer(std::map<std::string, Format>{{"text", Format::kText}, {"jsonl", Format::kJsonl}}).description(""));
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   app.footer("Exit status: 0 every address is well, 1 one is not, 2 the command could not do its work.");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {

@@ -537,7 +537,7 @@ def case_peer_unresponsive_until_the_kernel_gives_up():
 def case_dropped_here():
     pid = actor("server", serve())
     w = Watch("server")
-    actor("client", client(lambda s: (time.sleep(0.5), s.sendall(b"request"))))
+    actor("client", client(lambda s: (time.sleep(1.5), s.sendall(b"request"))))
     drop("server", "tcp dport 80 drop")
     w.expect("host-dropped", pid, verdicts=("proven",), side="server")
 
