@@ -73,10 +73,13 @@ std::vector<Line> packets_of(const Run& run) {
 
 std::vector<Line> calls_of(const Run& run) {
   std::vector<Line> lines;
-  for (const world::Note& note : run.notes)
+  for (const world::Note& note : run.notes) {
     // Which descriptor accept() gave is the host's own affair.
-    const bool descriptor = note.call.starts_with("accept") && !note.result.empty() && std::isdigit(static_cast<unsigned char>(note.result[0]));
-    lines.push_back({note.time, fmt::format("{} {}: {}", note.host, note.call, descriptor ? "a descriptor" : result_words(note.call, note.result))});
+    const bool descriptor = note.call.starts_with("accept") && !note.result.empty() &&
+                            std::isdigit(static_cast<unsigned char>(note.result[0]));
+    lines.push_back({note.time, fmt::format("{} {}: {}", note.host, note.call,
+                                            descriptor ? "a descriptor" : result_words(note.call, note.result))});
+  }
   // Who is first within a moment is chance.
   std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
     return a.text.substr(0, a.text.find(' ')) < b.text.substr(0, b.text.find(' '));
