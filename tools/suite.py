@@ -55,7 +55,8 @@ def main():
     parser.add_argument("--family", action="append", help="instead of every family of the suite")
     parser.add_argument("--failures", action="store_true", help="one line per run that does not pass")
     args = parser.parse_args()
-    scratch = tempfile.mkdtemp(prefix="tcpwhy-suite-")
+    holder = tempfile.TemporaryDirectory(prefix="tcpwhy-suite-")  # until the end
+    scratch = holder.name
     tally = collections.defaultdict(collections.Counter)
     with open(args.list) as f:
         rows = [line.rstrip("\n").split("\t") for line in f if line.strip() and not line.startswith("#")]

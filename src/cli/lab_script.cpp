@@ -54,9 +54,12 @@ class Runs {
       for (const fs::path& path : scripts_below(file)) one(path);
     const int runs = tally_.passed + tally_.failed + tally_.refused;
     if (runs > 1 && options_.format == Format::kText)
-      std::printf("%d of %d passed, %d failed, %d refused\n", tally_.passed, runs, tally_.failed, tally_.refused);
+      std::printf("%d of %d passed, %d failed, %d refused\n", tally_.passed, runs, tally_.failed,
+                  tally_.refused);
     if (unreadable_ > 0 || runs == 0) return Exit::kCouldNotWork;
-    return tally_.failed > 0 ? Exit::kSomethingFailed : tally_.refused > 0 ? Exit::kCouldNotWork : Exit::kNothingFailed;
+    return tally_.failed > 0    ? Exit::kSomethingFailed
+           : tally_.refused > 0 ? Exit::kCouldNotWork
+                                : Exit::kNothingFailed;
   }
 
  private:
@@ -91,9 +94,9 @@ class Runs {
     if (options_.families.empty()) return {own.value_or(IpFamily::kIpv4)};
     std::vector<IpFamily> out;
     for (const IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6, IpFamily::kMapped}) {
-      const bool asked = std::any_of(options_.families.begin(), options_.families.end(), [&](const std::string& f) {
-        return f == "all" || f == script::name(family);
-      });
+      const bool asked =
+          std::any_of(options_.families.begin(), options_.families.end(),
+                      [&](const std::string& f) { return f == "all" || f == script::name(family); });
       if (asked && (!own || *own == family)) out.push_back(family);
     }
     return out;
@@ -107,20 +110,24 @@ class Runs {
     }
     const std::string family_name{script::name(family)};
     if (options_.format != Format::kText) {
-      const nlohmann::json line{{"script", path.string()},          {"family", family_name},
-                                {"verdict", word(report.verdict)},  {"as_expected", as_expected},
-                                {"line", report.complaint.line},    {"message", report.complaint.message}};
+      const nlohmann::json line{{"script", path.string()},         {"family", family_name},
+                                {"verdict", word(report.verdict)}, {"as_expected", as_expected},
+                                {"line", report.complaint.line},   {"message", report.complaint.message}};
       std::puts(line.dump().c_str());
       return;
     }
     const bool bad = report.verdict == Verdict::kRefused || !as_expected;
-    if (options_.story == ScriptOptions::Story::kOfAll || (bad && options_.story == ScriptOptions::Story::kOfFailures))
+    if (options_.story == ScriptOptions::Story::kOfAll ||
+        (bad && options_.story == ScriptOptions::Story::kOfFailures))
       for (const std::string& line : report.story) std::printf("    %s\n", line.c_str());
     if (report.verdict == Verdict::kPassed)
       std::printf("%s %-6s %s%s\n", bad ? "NOT OK" : "ok    ", family_name.c_str(), path.c_str(),
                   bad ? ": passed, and should have failed" : "");
     else
-      std::printf("%s %-6s %s:%d: %s\n", report.verdict == Verdict::kRefused ? "refuse" : bad ? "FAIL  " : "ok    ",
+      std::printf("%s %-6s %s:%d: %s\n",
+                  report.verdict == Verdict::kRefused ? "refuse"
+                  : bad                               ? "FAIL  "
+                                                      : "ok    ",
                   family_name.c_str(), path.c_str(), report.complaint.line, report.complaint.message.c_str());
   }
 

@@ -10,7 +10,7 @@
 namespace tcpwhy::cli {
 
 struct ScriptOptions {
-  std::vector<std::string> files;  ///< or directories, searched for *.pkt
+  std::vector<std::string> files;     ///< or directories, searched for *.pkt
   std::vector<std::string> families;  ///< empty: the script's own, or IPv4; "all": every one it allows
   std::string kernel;
   std::vector<std::pair<std::string, std::string>> sysctls, definitions;

@@ -72,7 +72,8 @@ class Preparing {
   }
 
   void sysctl(const std::string& name, const std::string& value, int line) {
-    if (!out_.host.sysctls.set(name, value)) throw Complaint{line, "no such setting or no number: " + name + "=" + value};
+    if (!out_.host.sysctls.set(name, value))
+      throw Complaint{line, "no such setting or no number: " + name + "=" + value};
   }
 
   // What is understood in general must also be something the model can be told.
@@ -83,7 +84,8 @@ class Preparing {
       if (const auto* set = std::get_if<SetSysctl>(&effect)) {
         const bool known = set->name == kFastOpenKey ? !fastopen_key(set->value).empty()
                                                      : scratch.set(set->name, set->value);
-        if (!known) throw Complaint{line, "the model has no such sysctl or value: " + set->name + "=" + set->value};
+        if (!known)
+          throw Complaint{line, "the model has no such sysctl or value: " + set->name + "=" + set->value};
       }
     return out;
   }
@@ -106,7 +108,8 @@ class Preparing {
   }
 
   void check(const Packet& packet, int line) const {
-    if (const auto* icmp = std::get_if<IcmpPacket>(&packet.content); icmp && !icmp_numbers(*icmp, options_.family))
+    if (const auto* icmp = std::get_if<IcmpPacket>(&packet.content);
+        icmp && !icmp_numbers(*icmp, options_.family))
       throw Complaint{line, "this family has no such ICMP type or code: " + icmp->type + " " + icmp->code};
   }
 
@@ -118,7 +121,8 @@ class Preparing {
 
 }  // namespace
 
-std::variant<Preparation, Complaint> prepare(const Script& script, const RunOptions& options, const ReadFile& read_file) {
+std::variant<Preparation, Complaint> prepare(const Script& script, const RunOptions& options,
+                                             const ReadFile& read_file) {
   try {
     return Preparing{script, options, read_file}.run();
   } catch (const Complaint& complaint) {

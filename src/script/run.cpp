@@ -48,7 +48,11 @@ struct BlockingCall {
 class Runner {
  public:
   Runner(const Script& script, const Preparation& prepared, std::vector<std::string>& story)
-      : script_{script}, prepared_{prepared}, settings_{prepared.settings}, host_{prepared.host}, story_{story} {}
+      : script_{script},
+        prepared_{prepared},
+        settings_{prepared.settings},
+        host_{prepared.host},
+        story_{story} {}
 
   void run() {
     carry_out_effects(prepared_.init, script_.init_line);
@@ -154,14 +158,15 @@ class Runner {
     if (kind == TimeKind::kAny) return;
     Duration tolerance = settings_.tolerance;
     if (since)
-      tolerance = std::max(tolerance, std::chrono::duration_cast<Duration>((expected - *since) *
-                                                                           (settings_.tolerance_percent / 100)));
+      tolerance = std::max(tolerance, std::chrono::duration_cast<Duration>(
+                                          (expected - *since) * (settings_.tolerance_percent / 100)));
     const bool range = kind == TimeKind::kAbsoluteRange || kind == TimeKind::kRelativeRange;
     const Duration last = range ? moment.time_end : expected;
     if (actual >= expected - tolerance && actual <= last + tolerance) return;
-    throw Complaint{moment.event->line,
-                    fmt::format("{} was expected at {}{}, and happened at {} (tolerance {})", what, format_time(expected),
-                                range ? "~" + format_time(last) : "", format_time(actual), format_time(tolerance))};
+    throw Complaint{
+        moment.event->line,
+        fmt::format("{} was expected at {}{}, and happened at {} (tolerance {})", what, format_time(expected),
+                    range ? "~" + format_time(last) : "", format_time(actual), format_time(tolerance))};
   }
 
   // ---- Packets ----------------------------------------------------------------------------------------
@@ -174,7 +179,8 @@ class Runner {
 
   Connection& connection_of(const Packet& packet) {
     const auto* tcp = std::get_if<TcpPacket>(&packet.content);
-    if (tcp && packet.direction == Direction::kIn && (!under_test_ || under_test_->stage == Stage::kListening)) {
+    if (tcp && packet.direction == Direction::kIn &&
+        (!under_test_ || under_test_->stage == Stage::kListening)) {
       Connection& child = add_connection();
       child.stage = Stage::kPacketReceived;
       child.remote_isn = tcp->seq;
@@ -224,7 +230,8 @@ class Runner {
   Sent next_outgoing(Connection& c, const Packet& expected) {
     const Duration latest = std::max(now_at_.time, now_at_.time_end) - last_time_.value_or(Duration{});
     const bool any = now_at_.event->time_kind == TimeKind::kAny;
-    const ModelTime limit = now_ + (any ? kPatienceWithAny : std::chrono::duration_cast<seconds>(latest) + kPatience);
+    const ModelTime limit =
+        now_ + (any ? kPatienceWithAny : std::chrono::duration_cast<seconds>(latest) + kPatience);
     while (true) {
       while (!outgoing_.empty()) {
         Sent sent = std::move(outgoing_.front());
@@ -232,8 +239,8 @@ class Runner {
         if (is_of(c, sent.packet)) return sent;
       }
       if (!run_next(limit))
-        fail(fmt::format("no packet came, until {}\n  expected: {} {}", format_time(elapsed(limit)), format_time(now_at_.time),
-                         format_packet(expected)));
+        fail(fmt::format("no packet came, until {}\n  expected: {} {}", format_time(elapsed(limit)),
+                         format_time(now_at_.time), format_packet(expected)));
     }
   }
 
@@ -280,9 +287,10 @@ class Runner {
     check_time("the packet", now_at_, now_at_.time, elapsed(sent.at), last_time_);
   }
 
-  [[noreturn]] void fail_packet(const std::string& wrong, const Packet& expected, const TcpPacket& seen, ModelTime at) const {
-    fail(fmt::format("outgoing packet: {}\n  expected: {} {}\n  actual:   {} {}", wrong, format_time(now_at_.time),
-                     format_packet(expected), format_time(elapsed(at)),
+  [[noreturn]] void fail_packet(const std::string& wrong, const Packet& expected, const TcpPacket& seen,
+                                ModelTime at) const {
+    fail(fmt::format("outgoing packet: {}\n  expected: {} {}\n  actual:   {} {}", wrong,
+                     format_time(now_at_.time), format_packet(expected), format_time(elapsed(at)),
                      format_packet({Direction::kOut, TosCheck::kNone, 0, 0, seen})));
   }
 
@@ -300,8 +308,10 @@ class Runner {
     ours->value = c.first_tsval->script + (ours->value - c.first_tsval->real);
     if (settings_.ts_tick == Duration{}) return {};
     const Duration tolerance =
-        std::max(settings_.tolerance, std::chrono::duration_cast<Duration>(now_at_.time * (settings_.tolerance_percent / 100)));
-    const auto off = std::abs(static_cast<std::int64_t>(static_cast<std::int32_t>(ours->value - theirs->value)));
+        std::max(settings_.tolerance,
+                 std::chrono::duration_cast<Duration>(now_at_.time * (settings_.tolerance_percent / 100)));
+    const auto off =
+        std::abs(static_cast<std::int64_t>(static_cast<std::int32_t>(ours->value - theirs->value)));
     return off * settings_.ts_tick > tolerance ? fmt::format("TS val: {} ticks away", off) : std::string{};
   }
 
@@ -327,7 +337,8 @@ class Runner {
     call.under_way.began = now_;
     const CallName name = prepared.call.name;
     if (name == CallName::kPoll) {
-      for (const PollEntry& entry : prepared.call.polled) call.under_way.polled.push_back(by_script_fd(entry.fd).fd);
+      for (const PollEntry& entry : prepared.call.polled)
+        call.under_way.polled.push_back(by_script_fd(entry.fd).fd);
     } else if (name != CallName::kSocket) {
       Connection& c = by_script_fd(prepared.call.fd);
       call.under_way.fd = c.fd;
@@ -362,7 +373,8 @@ class Runner {
 
   /// What the original notes of a socket before a call that may connect it.
   void before_call(const Call& call, Connection& c) const {
-    if (call.name != CallName::kConnect && !(call.name == CallName::kWrite && call.peer != Peer::kNone)) return;
+    if (call.name != CallName::kConnect && !(call.name == CallName::kWrite && call.peer != Peer::kNone))
+      return;
     if (call.peer == Peer::kUnspecified) {
       c.stage = Stage::kNew;
     } else if (c.stage == Stage::kNew) {
@@ -407,13 +419,16 @@ class Runner {
       wrong(fmt::format("expected {}, got {}", errno_name(*expected.error),
                         outcome.error == 0 ? "no error" : errno_name(outcome.error)));
     if (c.name == CallName::kGetsockopt || c.name == CallName::kIoctl) {
-      if (c.name == CallName::kGetsockopt && c.value_bytes != 4) wrong(fmt::format("4 octets came back, not {}", c.value_bytes));
+      if (c.name == CallName::kGetsockopt && c.value_bytes != 4)
+        wrong(fmt::format("4 octets came back, not {}", c.value_bytes));
       const auto want = std::get<std::int64_t>(c.value), got = std::get<std::int64_t>(outcome.value);
-      if (static_cast<std::int32_t>(want) != static_cast<std::int32_t>(got)) wrong(fmt::format("value: expected {}, got {}", want, got));
+      if (static_cast<std::int32_t>(want) != static_cast<std::int32_t>(got))
+        wrong(fmt::format("value: expected {}, got {}", want, got));
     }
     for (std::size_t i = 0; i < c.polled.size(); ++i)
       if (c.polled[i].revents != outcome.polled[i].revents)
-        wrong(fmt::format("revents of {}: expected {:#x}, got {:#x}", c.polled[i].fd, c.polled[i].revents, outcome.polled[i].revents));
+        wrong(fmt::format("revents of {}: expected {:#x}, got {:#x}", c.polled[i].fd, c.polled[i].revents,
+                          outcome.polled[i].revents));
     after_call(call, outcome, line);
   }
 
@@ -496,7 +511,8 @@ class Runner {
     Variables variables;
     for (const Reading& reading : readings_) {
       for (const auto& [name, value] : reading.variables) variables[name] = value;
-      if (const std::string wrong = run_code(*reading.block, variables); !wrong.empty()) throw Complaint{reading.line, wrong};
+      if (const std::string wrong = run_code(*reading.block, variables); !wrong.empty())
+        throw Complaint{reading.line, wrong};
     }
   }
 

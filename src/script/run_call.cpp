@@ -11,8 +11,8 @@ using model::Blocking;
 using model::CallResult;
 using model::MessageFlags;
 
-constexpr int kNonblock = 04000;    // SOCK_NONBLOCK and O_NONBLOCK
-constexpr int kReadWrite = 2;       // O_RDWR
+constexpr int kNonblock = 04000;  // SOCK_NONBLOCK and O_NONBLOCK
+constexpr int kReadWrite = 2;     // O_RDWR
 constexpr int kGetFlags = 3, kSetFlags = 4;
 constexpr int kSiocInq = 0x541B, kSiocOutq = 0x5411, kSiocOutqNsd = 0x894B;
 
@@ -20,8 +20,14 @@ CallResult fails(Errno error) { return CallResult{-1, error, false}; }
 
 class Attempt {
  public:
-  Attempt(model::Host& host, ModelTime now, const RunSettings& settings, CallUnderWay& under_way, model::Step& step)
-      : host_{host}, now_{now}, settings_{settings}, under_way_{under_way}, call_{under_way.call}, step_{step} {}
+  Attempt(model::Host& host, ModelTime now, const RunSettings& settings, CallUnderWay& under_way,
+          model::Step& step)
+      : host_{host},
+        now_{now},
+        settings_{settings},
+        under_way_{under_way},
+        call_{under_way.call},
+        step_{step} {}
 
   std::optional<Outcome> run() {
     const CallResult result = call();
@@ -45,9 +51,9 @@ class Attempt {
     const int fd = under_way_.fd;
     switch (call_.name) {
       case CallName::kSocket:
-        return host_.socket(now_,
-                            settings_.family == IpFamily::kIpv4 ? model::Family::kInet : model::Family::kInet6,
-                            call_.number & kNonblock ? Blocking::kNo : Blocking::kYes, step_);
+        return host_.socket(
+            now_, settings_.family == IpFamily::kIpv4 ? model::Family::kInet : model::Family::kInet6,
+            call_.number & kNonblock ? Blocking::kNo : Blocking::kYes, step_);
       case CallName::kBind: return host_.bind(now_, fd, settings_.bind_to, step_);
       case CallName::kListen: return host_.listen(now_, fd, static_cast<int>(call_.number), step_);
       case CallName::kAccept: return host_.accept(now_, fd, &under_way_.peer, step_);
@@ -57,7 +63,8 @@ class Attempt {
         return host_.connect(now_, fd, settings_.connect_to, step_);
       case CallName::kRead: return read(fd);
       case CallName::kWrite: return write(fd);
-      case CallName::kClose: return asleep() ? host_.close_result(now_, fd, step_) : host_.close(now_, fd, step_);
+      case CallName::kClose:
+        return asleep() ? host_.close_result(now_, fd, step_) : host_.close(now_, fd, step_);
       case CallName::kShutdown:
         if (call_.number < 0 || call_.number > 2) return fails(Errno::kEINVAL);
         return host_.shutdown(now_, fd, static_cast<model::Shutdown>(call_.number), step_);
@@ -88,17 +95,22 @@ class Attempt {
     }
     // connect() by sendto() happens once; what is left after it slept is sent as usual.
     if (call_.peer == Peer::kTest && !asleep())
-      return whole([&](std::uint64_t bytes) { return host_.sendto(now_, fd, bytes, flags, settings_.connect_to, {}, step_); });
+      return whole([&](std::uint64_t bytes) {
+        return host_.sendto(now_, fd, bytes, flags, settings_.connect_to, {}, step_);
+      });
     return whole([&](std::uint64_t bytes) {
       return host_.send(now_, fd, bytes, asleep() ? flags & ~MessageFlags::kFastOpen : flags, {}, step_);
     });
   }
 
-  /// A call that moves octets may be woken several times; once some are moved, an error is no longer its result.
+  /// A call that moves octets may be woken several times; once some are moved, an error is no longer its
+  /// result.
   template <class Move>
   CallResult whole(Move move) {
-    CallResult result = move(static_cast<std::uint64_t>(std::max<std::int64_t>(call_.number - under_way_.bytes_done, 0)));
-    if (result.error != Errno::kNone && under_way_.bytes_done > 0) return CallResult{under_way_.bytes_done, Errno::kNone, false};
+    CallResult result =
+        move(static_cast<std::uint64_t>(std::max<std::int64_t>(call_.number - under_way_.bytes_done, 0)));
+    if (result.error != Errno::kNone && under_way_.bytes_done > 0)
+      return CallResult{under_way_.bytes_done, Errno::kNone, false};
     if (result.error == Errno::kNone) {
       under_way_.bytes_done += std::max<std::int64_t>(result.value, 0);
       result.value = under_way_.bytes_done;
@@ -108,7 +120,8 @@ class Attempt {
 
   CallResult fcntl(int fd) {
     if (call_.number == kGetFlags)
-      return CallResult{kReadWrite | (host_.blocking(fd) == Blocking::kNo ? kNonblock : 0), Errno::kNone, false};
+      return CallResult{kReadWrite | (host_.blocking(fd) == Blocking::kNo ? kNonblock : 0), Errno::kNone,
+                        false};
     return host_.set_blocking(fd, call_.flags & kNonblock ? Blocking::kNo : Blocking::kYes);
   }
 
@@ -149,12 +162,14 @@ class Attempt {
       case OptionKind::kLinger: {
         if (call_.value_bytes < 8) return fails(Errno::kEINVAL);
         const std::int64_t value = std::get<std::int64_t>(call_.value);
-        return host_.set_linger(now_, fd, static_cast<int>(value >> 32), static_cast<int>(value & 0xFFFFFFFF), step_);
+        return host_.set_linger(now_, fd, static_cast<int>(value >> 32), static_cast<int>(value & 0xFFFFFFFF),
+                                step_);
       }
       case OptionKind::kFastOpenKey: {
         // Linux tcp_setsockopt(): one key of 16 octets, or two.
         const std::string& key = std::get<std::string>(call_.value);
-        if ((call_.value_bytes != 16 && call_.value_bytes != 32) || key.size() < static_cast<std::size_t>(call_.value_bytes))
+        if ((call_.value_bytes != 16 && call_.value_bytes != 32) ||
+            key.size() < static_cast<std::size_t>(call_.value_bytes))
           return fails(Errno::kEINVAL);
         return host_.set_fastopen_key(fd, {reinterpret_cast<const std::uint8_t*>(key.data()),
                                            static_cast<std::size_t>(call_.value_bytes)});
@@ -190,8 +205,8 @@ class Attempt {
 
 }  // namespace
 
-std::optional<Outcome> attempt(model::Host& host, ModelTime now, const RunSettings& settings, CallUnderWay& call,
-                               model::Step& step) {
+std::optional<Outcome> attempt(model::Host& host, ModelTime now, const RunSettings& settings,
+                               CallUnderWay& call, model::Step& step) {
   return Attempt{host, now, settings, call, step}.run();
 }
 

@@ -12,9 +12,9 @@
 namespace tcpwhy::script {
 
 struct CallUnderWay {
-  Call call;               ///< as the script has it
-  int fd = -1;             ///< the host's number of its descriptor
-  std::vector<int> polled; ///< likewise, of poll
+  Call call;                ///< as the script has it
+  int fd = -1;              ///< the host's number of its descriptor
+  std::vector<int> polled;  ///< likewise, of poll
   ModelTime began;
   enum class Progress : std::uint8_t { kNotBegun, kAsleep } progress = Progress::kNotBegun;
   std::int64_t bytes_done = 0;

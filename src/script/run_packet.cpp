@@ -45,7 +45,8 @@ std::vector<Option> options_in_order(const model::Packet& p) {
   if (p.has(Opt::kSack)) {
     pad(2);
     Option sack = plain(Kind::kSack);
-    for (std::size_t i = 0; i < p.sack_blocks; ++i) sack.blocks.push_back({p.sack[2 * i].raw(), p.sack[2 * i + 1].raw()});
+    for (std::size_t i = 0; i < p.sack_blocks; ++i)
+      sack.blocks.push_back({p.sack[2 * i].raw(), p.sack[2 * i + 1].raw()});
     out.push_back(std::move(sack));
   }
   if (p.has(Opt::kFastOpen)) {
@@ -59,7 +60,9 @@ std::vector<Option> options_in_order(const model::Packet& p) {
 }
 
 void take_option(const Option& option, model::Packet& out) {
-  const auto carries = [&out](std::uint16_t bit) { out.options = static_cast<std::uint16_t>(out.options | bit); };
+  const auto carries = [&out](std::uint16_t bit) {
+    out.options = static_cast<std::uint16_t>(out.options | bit);
+  };
   switch (option.kind) {
     case Option::Kind::kEol:
     case Option::Kind::kNop: break;
@@ -126,7 +129,8 @@ std::string options_difference(const std::vector<Option>& expected, const std::v
     if (i >= expected.size()) return fmt::format("an option not expected: {}", option_name(seen[i].kind));
     if (i >= seen.size()) return fmt::format("an option is missing: {}", option_name(expected[i].kind));
     if (expected[i].kind != seen[i].kind)
-      return fmt::format("option {}: expected {}, got {}", i + 1, option_name(expected[i].kind), option_name(seen[i].kind));
+      return fmt::format("option {}: expected {}, got {}", i + 1, option_name(expected[i].kind),
+                         option_name(seen[i].kind));
     if (expected[i].kind != Option::Kind::kTimestamps && !(expected[i] == seen[i]))
       return fmt::format("the value of option {}", option_name(seen[i].kind));
   }
@@ -138,7 +142,8 @@ std::string tos_difference(const Packet& expected, std::uint8_t tos) {
   switch (expected.tos_check) {
     case TosCheck::kNone: return {};
     case TosCheck::kEct01:
-      return ecn == 1 || ecn == 2 ? std::string{} : fmt::format("ECN: expected ECT(0) or ECT(1), got {}", ecn);
+      return ecn == 1 || ecn == 2 ? std::string{}
+                                  : fmt::format("ECN: expected ECT(0) or ECT(1), got {}", ecn);
     case TosCheck::kEcn: return number("ECN", expected.tos, ecn);
     case TosCheck::kTos: return number("TOS", expected.tos, tos);
   }
@@ -148,18 +153,25 @@ std::string tos_difference(const Packet& expected, std::uint8_t tos) {
 std::string flags_difference(const TcpPacket& expected, const TcpPacket& seen) {
   if (expected.ace) {
     const auto ace = [](const TcpPacket& t) {
-      return static_cast<std::uint32_t>((t.ae ? 4 : 0) | (t.flags & Flag::kCwr ? 2 : 0) | (t.flags & Flag::kEce ? 1 : 0));
+      return static_cast<std::uint32_t>((t.ae ? 4 : 0) | (t.flags & Flag::kCwr ? 2 : 0) |
+                                        (t.flags & Flag::kEce ? 1 : 0));
     };
     if (auto wrong = number("ACE", *expected.ace, ace(seen)); !wrong.empty()) return wrong;
   } else if (expected.ae != seen.ae) {
     return "flag AE";
   }
-  for (const auto& [bit, name] : {std::pair{Flag::kFin, "FIN"}, {Flag::kSyn, "SYN"}, {Flag::kRst, "RST"},
-                                  {Flag::kPsh, "PSH"}, {Flag::kAck, "ACK"}, {Flag::kUrg, "URG"},
-                                  {Flag::kEce, "ECE"}, {Flag::kCwr, "CWR"}}) {
+  for (const auto& [bit, name] : {std::pair{Flag::kFin, "FIN"},
+                                  {Flag::kSyn, "SYN"},
+                                  {Flag::kRst, "RST"},
+                                  {Flag::kPsh, "PSH"},
+                                  {Flag::kAck, "ACK"},
+                                  {Flag::kUrg, "URG"},
+                                  {Flag::kEce, "ECE"},
+                                  {Flag::kCwr, "CWR"}}) {
     if (((expected.flags ^ seen.flags) & bit) == 0) continue;
     if (expected.ace && (bit == Flag::kEce || bit == Flag::kCwr)) continue;
-    return fmt::format("flag {}: expected {}", name, expected.flags & bit ? "set, got unset" : "unset, got set");
+    return fmt::format("flag {}: expected {}", name,
+                       expected.flags & bit ? "set, got unset" : "unset, got set");
   }
   return {};
 }
@@ -201,17 +213,20 @@ void to_script(const Connection& c, TcpPacket& p) {
 // A large segment may leave in pieces: each follows the other and says the same.
 std::string does_not_continue(const TcpPacket& before, const TcpPacket& next, std::uint32_t missing_bytes) {
   constexpr std::uint8_t kMayDiffer = Flag::kFin | Flag::kPsh | Flag::kCwr;
-  if (((before.flags ^ next.flags) & ~kMayDiffer) != 0) return "its flags differ from those of the segment before";
+  if (((before.flags ^ next.flags) & ~kMayDiffer) != 0)
+    return "its flags differ from those of the segment before";
   if (next.seq != before.seq + before.payload_bytes) return "it does not follow the segment before";
   if (next.ack != before.ack || next.window != before.window || next.urgent != before.urgent ||
       option_bytes(next) != option_bytes(before))
     return "its header differs from that of the segment before";
   if (next.payload_bytes < missing_bytes && next.payload_bytes != before.payload_bytes)
-    return fmt::format("it carries {} octets, the segment before {}", next.payload_bytes, before.payload_bytes);
+    return fmt::format("it carries {} octets, the segment before {}", next.payload_bytes,
+                       before.payload_bytes);
   return {};
 }
 
-std::string difference(const Packet& expected_packet, const TcpPacket& seen, std::uint8_t tos, std::uint8_t ttl) {
+std::string difference(const Packet& expected_packet, const TcpPacket& seen, std::uint8_t tos,
+                       std::uint8_t ttl) {
   const auto& expected = std::get<TcpPacket>(expected_packet.content);
   std::string wrong = number("payload", expected.payload_bytes, seen.payload_bytes);
   if (wrong.empty()) wrong = tos_difference(expected_packet, tos);
@@ -225,7 +240,8 @@ std::string difference(const Packet& expected_packet, const TcpPacket& seen, std
   return wrong;
 }
 
-std::variant<model::Packet, Complaint> to_wire(const Connection& c, const RunSettings& settings, const Packet& packet) {
+std::variant<model::Packet, Complaint> to_wire(const Connection& c, const RunSettings& settings,
+                                               const Packet& packet) {
   model::Packet out;
   if (const auto* icmp = std::get_if<IcmpPacket>(&packet.content)) {
     const auto numbers = icmp_numbers(*icmp, settings.family);

@@ -45,22 +45,26 @@ struct Sent {
   model::Packet packet;
 };
 
-/// The packet as a tcpdump would write it, its options in the order of Linux tcp_options_write(), numbers as on
-/// the wire.
+/// The packet as a tcpdump would write it, its options in the order of Linux tcp_options_write(), numbers as
+/// on the wire.
 [[nodiscard]] TcpPacket as_written(const model::Packet& packet);
 
 /// Wire numbers to the script's.
 void to_script(const Connection& connection, TcpPacket& packet);
 
 /// What is wrong with `next` as the continuation of the segments before it, or empty.
-[[nodiscard]] std::string does_not_continue(const TcpPacket& before, const TcpPacket& next, std::uint32_t missing_bytes);
+[[nodiscard]] std::string does_not_continue(const TcpPacket& before, const TcpPacket& next,
+                                            std::uint32_t missing_bytes);
 
-/// The difference between what the script expects and what was seen (script numbers), or empty. TSvals are not
-/// compared here.
-[[nodiscard]] std::string difference(const Packet& expected, const TcpPacket& seen, std::uint8_t tos, std::uint8_t ttl);
+/// The difference between what the script expects and what was seen (script numbers), or empty. TSvals are
+/// not compared here.
+[[nodiscard]] std::string difference(const Packet& expected, const TcpPacket& seen, std::uint8_t tos,
+                                     std::uint8_t ttl);
 
-/// The packet a script sends into the host. A complaint (its line unset) when the script cannot mean anything.
-[[nodiscard]] std::variant<model::Packet, Complaint> to_wire(const Connection& connection, const RunSettings& settings,
+/// The packet a script sends into the host. A complaint (its line unset) when the script cannot mean
+/// anything.
+[[nodiscard]] std::variant<model::Packet, Complaint> to_wire(const Connection& connection,
+                                                             const RunSettings& settings,
                                                              const Packet& packet);
 
 /// The numbers of an ICMP message, which differ between the families.

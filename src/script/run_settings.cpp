@@ -15,12 +15,12 @@ struct Family {
 
 // google/packetdrill run_all.py and Linux tools/testing/selftests/net/packetdrill/ksft_runner.sh.
 constexpr Family kFamilies[] = {
-    {"ipv4", "ipv4", "192.168.0.1", "192.0.2.1", "3021b9d889017eeb", "b7c12350a90dc8f5", "SOL_IP", "IP_RECVERR",
-     1500},
-    {"ipv6", "ipv6", "fd3d:0a0b:17d6::1", "fd3d:fa7b:d17d::1", "c1d1e9742a47a9bc", "82af1a8f9a205c34", "SOL_IPV6",
-     "IPV6_RECVERR", 1520},
-    {"mapped", "ipv4-mapped-ipv6", "192.168.0.1", "192.0.2.1", "3021b9d889017eeb", "b7c12350a90dc8f5", "SOL_IPV6",
-     "IPV6_RECVERR", 1500},
+    {"ipv4", "ipv4", "192.168.0.1", "192.0.2.1", "3021b9d889017eeb", "b7c12350a90dc8f5", "SOL_IP",
+     "IP_RECVERR", 1500},
+    {"ipv6", "ipv6", "fd3d:0a0b:17d6::1", "fd3d:fa7b:d17d::1", "c1d1e9742a47a9bc", "82af1a8f9a205c34",
+     "SOL_IPV6", "IPV6_RECVERR", 1520},
+    {"mapped", "ipv4-mapped-ipv6", "192.168.0.1", "192.0.2.1", "3021b9d889017eeb", "b7c12350a90dc8f5",
+     "SOL_IPV6", "IPV6_RECVERR", 1500},
 };
 
 const Family& row(IpFamily family) { return kFamilies[static_cast<std::size_t>(family)]; }

@@ -24,8 +24,8 @@ enum class IpFamily : std::uint8_t { kIpv4, kIpv6, kMapped };
 
 struct RunSettings {
   IpFamily family = IpFamily::kIpv4;
-  model::Address local, remote;                ///< on the wire
-  model::SocketAddress bind_to, connect_to;    ///< as the application names them
+  model::Address local, remote;              ///< on the wire
+  model::SocketAddress bind_to, connect_to;  ///< as the application names them
   std::uint16_t mtu = 1500;
   Duration tolerance = std::chrono::milliseconds{4};
   double tolerance_percent = 12.5;  ///< of the wait since the event before
@@ -34,8 +34,8 @@ struct RunSettings {
   enum class Segments : std::uint8_t { kJoined, kStrict } segments = Segments::kJoined;
 };
 
-/// Addresses, and the MTU over IPv6, are the family's: the wrappers name them on the command line, which wins over a
-/// script's own.
+/// Addresses, and the MTU over IPv6, are the family's: the wrappers name them on the command line, which wins
+/// over a script's own.
 [[nodiscard]] std::variant<RunSettings, Complaint> settings_of(const Script& script, IpFamily family);
 
 }  // namespace tcpwhy::script

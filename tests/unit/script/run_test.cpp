@@ -1,8 +1,8 @@
 // The runner notices: each test changes one thing in a script that passes.
 
-#include <gtest/gtest.h>
-
 #include "script/run.hpp"
+
+#include <gtest/gtest.h>
 
 namespace tcpwhy::script {
 namespace {
@@ -25,7 +25,9 @@ constexpr std::string_view kServer = R"(
 +0 read(4, ..., 1) = -1 EBADF (Bad file descriptor)
 )";
 
-std::string without_last_line(std::string text) { return text.substr(0, text.rfind('\n', text.size() - 2) + 1); }
+std::string without_last_line(std::string text) {
+  return text.substr(0, text.rfind('\n', text.size() - 2) + 1);
+}
 
 Report run_text(const std::string& text, IpFamily family = IpFamily::kIpv4) {
   const auto parsed = parse(text, "test", definitions(family));
@@ -46,7 +48,8 @@ std::string with(std::string_view what, std::string_view instead) {
 TEST(ScriptRun, PassesOverEveryFamily) {
   for (const IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6, IpFamily::kMapped}) {
     const Report report = run_text(good(), family);
-    EXPECT_EQ(report.verdict, Verdict::kPassed) << name(family) << " " << report.complaint.line << ": " << report.complaint.message;
+    EXPECT_EQ(report.verdict, Verdict::kPassed)
+        << name(family) << " " << report.complaint.line << ": " << report.complaint.message;
   }
 }
 
@@ -69,10 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Change{"> S. 17:17(0) ack 7002", "> S. 17:17(0) ack 7003", 7},
                     Change{"> S. 17:17(0) ack 7002 <mss 1460", "> S. 17:17(0) ack 7002 <mss 1459", 7},
                     Change{"ack 7002 <mss 1460,sackOK", "ack 7002 <mss 1460,nop,nop", 7},
-                    Change{"+0 > S.", "+.1 > S.", 7},
-                    Change{"+0 > S.", "+0 > S", 7},
-                    Change{"= 11", "= 12", 10},
-                    Change{"+0...0.3 read", "+0...0.4 read", 10},
+                    Change{"+0 > S.", "+.1 > S.", 7}, Change{"+0 > S.", "+0 > S", 7},
+                    Change{"= 11", "= 12", 10}, Change{"+0...0.3 read", "+0...0.4 read", 10},
                     Change{"+.3 < P. 1:12(11)", "+.3 < P. 2:13(11)", 12},
                     Change{"+0 > . 1:1(0) ack 12", "+0 > . 2:2(0) ack 12", 12},
                     Change{"+0 > . 1:1(0) ack 12", "+0 > P. 1:1(0) ack 12", 12},
@@ -89,7 +90,8 @@ TEST(ScriptRun, ACallOnAClosedDescriptorIsAFaultOfTheScript) {
 }
 
 TEST(ScriptRun, AnUnexpectedPacketIsNoticedAtTheNextExpectedOne) {
-  const Report report = run_text(with("+.1 < . 1:1(0)", "+0 < . 1:1(0) ack 2 win 1000 <nop,nop,TS val 1100 ecr 100>\n+.1 < . 1:1(0)"));
+  const Report report = run_text(
+      with("+.1 < . 1:1(0)", "+0 < . 1:1(0) ack 2 win 1000 <nop,nop,TS val 1100 ecr 100>\n+.1 < . 1:1(0)"));
   EXPECT_EQ(report.verdict, Verdict::kFailed);
   EXPECT_EQ(report.complaint.line, 13);
 }
@@ -108,8 +110,10 @@ TEST(ScriptRun, AWiderToleranceIsRespected) {
 }
 
 TEST(ScriptRun, RefusesBeforeTheFirstEventWhatItCannotCarryOut) {
-  for (const char* line : {"+0 setsockopt(4, SOL_TCP, TCP_CONGESTION, \"reno\", 4) = 0\n", "+0 `sysctl -q net.ipv4.tcp_unheard_of=1`\n",
-                           "+0 %{ assert tcpi_unheard_of == 1 }%\n", "+0 < icmp packet_too_big mtu 1280 [1:2(1)]\n"}) {
+  for (const char* line :
+       {"+0 setsockopt(4, SOL_TCP, TCP_CONGESTION, \"reno\", 4) = 0\n",
+        "+0 `sysctl -q net.ipv4.tcp_unheard_of=1`\n", "+0 %{ assert tcpi_unheard_of == 1 }%\n",
+        "+0 < icmp packet_too_big mtu 1280 [1:2(1)]\n"}) {
     const Report report = run_text(good() + line);
     EXPECT_EQ(report.verdict, Verdict::kRefused) << line;
     EXPECT_EQ(report.complaint.line, 16) << line;

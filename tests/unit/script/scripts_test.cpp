@@ -37,14 +37,16 @@ TEST_P(OwnScript, PassesOnTheModelAsOnTheKernel) {
     const Report report = run(script, {family, {}, {}}, {});
     std::string story;
     for (const std::string& line : report.story) story += line + "\n";
-    EXPECT_TRUE(as_expected(script, report)) << GetParam() << ":" << report.complaint.line << " over " << name(family) << ": "
-                                             << report.complaint.message << "\n" << story;
+    EXPECT_TRUE(as_expected(script, report)) << GetParam() << ":" << report.complaint.line << " over "
+                                             << name(family) << ": " << report.complaint.message << "\n"
+                                             << story;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OwnScript, testing::ValuesIn(scripts()), [](const auto& which) {
   std::string name = fs::path{which.param}.replace_extension().string();
-  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 });
 
