@@ -66,7 +66,9 @@ void Hand::back(Packet packet, Duration delay) {
 }
 
 World::World(std::uint64_t seed, ModelTime start) : random_{seed}, start_{start}, now_{start} {}
-World::~World() = default;
+World::~World() {
+  for (const auto& let_go : at_end_) let_go();
+}
 
 std::size_t World::add_site() {
   sites_.push_back(std::make_unique<Site>());

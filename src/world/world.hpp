@@ -110,6 +110,8 @@ class World {
  public:
   explicit World(std::uint64_t seed, ModelTime start = ModelTime{std::chrono::hours{1}});
   ~World();
+  /// Runs when the world ends: applications that hold each other let go.
+  void at_end(std::function<void()> let_go) { at_end_.push_back(std::move(let_go)); }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -168,6 +170,7 @@ class World {
   void keep_records(std::size_t most) { most_records_ = most; }
 
  private:
+  std::vector<std::function<void()>> at_end_;
   friend class Hand;
   struct Site;
   struct Watched;

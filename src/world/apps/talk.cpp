@@ -49,6 +49,11 @@ Talk::Pointer Talk::over(World& world, Host& host, Fd fd, Events events) {
 }
 
 void Talk::watch() {
+  // What is told of this socket mostly holds whoever holds this socket.
+  world_.at_end([weak = weak_from_this()] {
+    const Pointer self = weak.lock();
+    if (self) self->events = {};
+  });
   world_.watch(host_, fd_, [self = shared_from_this()](Ready ready) { self->on_ready(ready); });
 }
 
