@@ -17,15 +17,15 @@ import subprocess
 import sys
 import time
 
-import host  # the same actors
-from host import actor, connect, in_ns, listen, serve, sh
+import stage
+from stage import actor, connect, in_ns, listen, serve, sh
 
 PROGRAM = ""
 SERVER = "198.51.100.7"
 NAT, ROUTER = "192.0.2.1", "203.0.113.1"
 NS = {side: "tw-probe-%s%d" % (side[0], os.getpid()) for side in ("client", "nat", "router", "server")}
-host.NS = NS
-host.SERVER = SERVER
+stage.NS = NS
+stage.SERVER = SERVER
 SURE = ("proven", "likely")
 
 
@@ -45,7 +45,7 @@ def up():
     link("nat", "n1", ["203.0.113.2/24", "2001:db8:2::2/64"], "router", "r0", [ROUTER + "/24", "2001:db8:2::1/64"])
     link("router", "r1", ["198.51.100.1/24", "2001:db8:3::1/64"], "server", "s0", [SERVER + "/24", "2001:db8:3::7/64"])
     for side in ("nat", "router"):
-        host.sysctl(side, net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        stage.sysctl(side, net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
     route("client", "default", NAT)
     route("nat", "198.51.100.0/24", ROUTER)
     route("server", "203.0.113.0/24", "198.51.100.1")
@@ -69,7 +69,7 @@ def rule(side, hook, *rules):
 
 
 def down():
-    host.down()
+    stage.down()
 
 
 def ask(port, *options, address=SERVER, prefix=()):
@@ -163,7 +163,7 @@ def case_healthy_where_routers_say_nothing():
 
 
 def case_healthy_without_timestamps():
-    host.sysctl("server", net__ipv4__tcp_timestamps=0)
+    stage.sysctl("server", net__ipv4__tcp_timestamps=0)
     service()
     well(80)
 
@@ -294,7 +294,7 @@ def case_neighbour_unresolved():
 
 
 def case_routing_loop():
-    host.sysctl("server", net__ipv4__ip_forward=1)
+    stage.sysctl("server", net__ipv4__ip_forward=1)
     route("router", "198.51.100.128/25", SERVER)
     route("server", "198.51.100.128/25", "198.51.100.1")
     find(80, "routing-loop", address="198.51.100.200")
@@ -476,7 +476,7 @@ def listener6_held(ready):
 
 def case_idle_timer_of_the_nat():
     service()
-    host.sysctl("nat", net__netfilter__nf_conntrack_tcp_timeout_established=6, net__netfilter__nf_conntrack_tcp_loose=0)
+    stage.sysctl("nat", net__netfilter__nf_conntrack_tcp_timeout_established=6, net__netfilter__nf_conntrack_tcp_loose=0)
     rule("nat", "forward", "ct state invalid drop")
     a = find(80, "idle-timeout-silent", "--idle", "40", side="path")
     alive = max(q["idle_s"] for q in step(a, "idle")["asked"] if q["end"] == "alive")
@@ -540,14 +540,24 @@ def counted():
     return next(e["counter"]["packets"] for r in out["nftables"] if "rule" in r for e in r["rule"]["expr"] if "counter" in e)
 
 
+# What `./dev test` runs.
+SHORT = ("healthy", "port_closed", "rejected_by_the_nat_with_reset", "rejected_by_icmp_on_the_path", "host_unreachable")
+
+
 def main():
     global PROGRAM
     if os.geteuid() != 0:
         print("skipped: tests/live/probe.py needs root for network namespaces")
         return 77
-    PROGRAM = os.path.abspath(sys.argv[1])
-    wanted = [w.replace("-", "_") for w in sys.argv[2:]]
+    arguments = [a for a in sys.argv[1:] if a != "--short"]
+    PROGRAM = os.path.abspath(arguments[0])
+    wanted = [w.replace("-", "_") for w in arguments[1:]]
     names = [n[5:] for n in globals() if n.startswith("case_") and (not wanted or any(w in n for w in wanted))]
+    if "--short" in sys.argv:
+        names = [n for n in names if n in SHORT]
+    if not names:
+        print("no case is called that")
+        return 2
     failed = 0
     for name in names:
         started = time.time()
