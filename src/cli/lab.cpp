@@ -59,14 +59,19 @@ int compare(const RunOptions& o) {
   options.seed = o.seed;
   if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
     return Exit::kCouldNotWork;
+  lab::Options as_model = options;
+  as_model.kernel = as_model.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
+  const auto model = lab::run_on_model(*experiment, as_model);
+  if (!model) return say(model.error());
   const auto real = lab::run_on_kernel(*experiment, options);
   if (!real) return say(real.error());
-  options.kernel = options.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
-  const auto model = lab::run_on_model(*experiment, options);
-  if (!model) return say(model.error());
-  const auto tolerance = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});
-  const lab::Comparison comparison = lab::compare(*model, *real, tolerance);
-  std::fputs(lab::text(comparison, *model, *real, tolerance).c_str(), stdout);
+  lab::Leeway leeway;
+  leeway.tick = lab::kernel_tick();
+  leeway.busy = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});
+  const lab::Comparison comparison = lab::compare(*model, *real, leeway);
+  const std::string out = o.format == Format::kJsonl ? lab::jsonl(comparison, *model, *real)
+                                                     : lab::text(comparison, *model, *real, leeway);
+  std::fputs(out.c_str(), stdout);
   return comparison.agrees() ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }
 
@@ -119,7 +124,11 @@ int lab_command(const std::vector<std::string>& arguments) {
   compare_app->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
   compare_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
   compare_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  compare_app->add_option("--tolerance", o.tolerance_ms, "by how much times may differ (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber);
+  compare_app->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber);
+  compare_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  compare_app->add_option("--format", o.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   compare_app->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
   CLI::App* script_app = app.add_subcommand("script", "runs packetdrill scripts against the model");
   ScriptOptions s;
