@@ -11,6 +11,7 @@
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
 #include "lab/run.hpp"
+#include "lab/sweep.hpp"
 
 namespace tcpwhy::cli {
 namespace {
@@ -43,7 +44,7 @@ bool take_pairs(const std::vector<std::string>& given, std::vector<std::pair<std
 }
 
 struct RunOptions {
-  std::string name, pcap, tap;
+  std::string name, pcap, tap, sweep;
   std::vector<std::string> kernels, sysctls, params;
   Format format = Format::kText;
   std::uint64_t seed = 1;
@@ -75,6 +76,18 @@ int compare(const RunOptions& o) {
   return comparison.agrees() ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }
 
+/// One experiment over a range of values.
+int sweep(const lab::Experiment& experiment, const lab::Options& options, const RunOptions& o, bool on_running) {
+  const auto range = lab::parse_range(o.sweep);
+  if (!range) return say(range.error());
+  const auto result = lab::sweep(experiment, options, *range, [&](const lab::Options& each) {
+    return on_running ? lab::run_on_kernel(experiment, each) : lab::run_on_model(experiment, each);
+  });
+  if (!result) return say(result.error());
+  std::fputs((o.format == Format::kText ? lab::text(*result) : lab::jsonl(*result)).c_str(), stdout);
+  return Exit::kNothingFailed;
+}
+
 int run(const RunOptions& o) {
   const lab::Experiment* experiment = lab::find_experiment(o.name);
   if (experiment == nullptr)
@@ -90,6 +103,7 @@ int run(const RunOptions& o) {
   }
   if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
     return Exit::kCouldNotWork;
+  if (!o.sweep.empty()) return sweep(*experiment, options, o, on_running);
   const auto result = on_running ? lab::run_on_kernel(*experiment, options) : lab::run_on_model(*experiment, options);
   if (!result) return say(result.error());
   if (!o.pcap.empty())
@@ -113,12 +127,14 @@ int lab_command(const std::vector<std::string>& arguments) {
       ->type_name("K");
   run_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
   run_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  run_app->add_option("--sweep", o.sweep, "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
+      ->type_name("NAME=A..B");
   run_app->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
   run_app->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
   run_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
-  run_app->add_option("--format", o.format, "text (default) or json")
+  run_app->add_option("--format", o.format, "text (default), json, or jsonl of a sweep")
       ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}}));
+      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}, {"jsonl", Format::kJsonl}}));
   CLI::App* compare_app = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
   compare_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
   compare_app->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");

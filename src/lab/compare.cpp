@@ -140,9 +140,8 @@ class Clock {
   [[nodiscard]] bool follows(const Match& earlier, const Match& m) const {
     const Duration model = m.model->time - (earlier.model != nullptr ? earlier.model->time : Duration::zero());
     const Duration kernel = m.kernel->time - (earlier.kernel != nullptr ? earlier.kernel->time : Duration::zero());
-    const Duration late = kernel - model;
-    return late >= -(leeway_.busy + leeway_.tick) &&
-           late <= wheel_lateness(model, leeway_.tick) + leeway_.tick + leeway_.busy;
+    // The model's timers stand on a wheel as well, whose ticks began at another moment: either may be the later one.
+    return std::chrono::abs(kernel - model) <= wheel_lateness(std::min(model, kernel), leeway_.tick) + leeway_.tick + leeway_.busy;
   }
   [[nodiscard]] bool packet_follows(const Event& e) {
     for (const std::uint8_t side : {std::uint8_t{0}, std::uint8_t{1}})

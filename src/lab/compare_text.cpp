@@ -97,8 +97,8 @@ Json object(const Pair& p) {
 std::string text(const Comparison& c, const Run& model, const Run& kernel, const Leeway& leeway) {
   std::string out = fmt::format("{}: the model of {} beside the running kernel, {}\n", model.experiment->name, model.kernel, kernel.kernel);
   out += fmt::format("{}\n\n", verdict(c));
-  out += "Numbers count from each side's first; times from the experiment's beginning. A timer of the kernel may fire late by the\n"
-         "grain of its wheel (up to an eighth of its wait); more is allowed:\n";
+  out += "Numbers count from each side's first; times from the experiment's beginning. Two timers may differ by the grain of the\n"
+         "kernel's timer wheel (up to an eighth of the wait); beside it are allowed:\n";
   out += fmt::format("one tick, {:.0f} ms, and {:.0f} ms for a busy machine.\n", seconds(leeway.tick) * 1e3, seconds(leeway.busy) * 1e3);
   out += "Marks: - only the model, + only the kernel, ~ both, at times no timer explains, ! another count.\n";
   if (!c.agrees()) {
