@@ -6,6 +6,7 @@
 
 #include "cli/choice.hpp"
 #include "cli/lab_script.hpp"
+#include "cli/lab_serve.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
 #include "lab/kernel_host.hpp"
@@ -160,11 +161,31 @@ int lab_command(const std::vector<std::string>& arguments) {
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  CLI::App* serve_app = app.add_subcommand("serve", "puts the model on a TUN device (root): real programs talk to it");
+  LabServeOptions v;
+  std::vector<std::string> serve_settings;
+  v.serve.seed = 0;
+  serve_app->add_option("--kernel", v.serve.kernel, "the kernel's profile (default 6.18)")->type_name("K");
+  serve_app->add_option("--set", serve_settings, "a sysctl of it")->type_name("NAME=VALUE");
+  serve_app->add_option("--listen", v.services, "an application: http, echo, discard or slow (accepts none, or one each\n"
+                        "accept_ms); http: keepalive_timeout, keepalive_requests, service_ms,\nresponse_bytes, defer_s; all: backlog")
+      ->type_name("PORT=APP[,NAME=N...]")->allow_extra_args(false);
+  serve_app->add_option("--address", v.serve.address, "the model's (default 198.18.0.2/24)")->type_name("ADDRESS/PREFIX");
+  serve_app->add_option("--gateway", v.serve.gateway, "this machine's end (default: the first free one)")->type_name("ADDRESS");
+  serve_app->add_option("--device", v.serve.device, "name of the TUN device (default tcpwhy0)")->type_name("NAME");
+  serve_app->add_option("--pcap", v.serve.pcap, "the packets, as pcapng")->type_name("FILE");
+  serve_app->add_flag("--packets", v.packets, "print each packet as it passes");
+  serve_app->add_option("--max-descriptors", v.serve.max_descriptors, "of the applications (default 1024)")->type_name("N");
+  serve_app->add_option("--duration", v.duration_s, "end after so long")->type_name("SECONDS")->check(CLI::PositiveNumber);
+  serve_app->add_option("--seed", v.serve.seed, "of initial numbers and cookies (default: chance)")->type_name("N");
+  serve_app->add_option("--format", v.format, "of what is told at the end: text (default) or json")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}}));
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : app;
+    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : serve_app->parsed() ? *serve_app : app;
     std::fputs(asked.help().c_str(), stdout);
     return Exit::kNothingFailed;
   } catch (const CLI::ParseError& e) {
@@ -176,6 +197,8 @@ int lab_command(const std::vector<std::string>& arguments) {
       return Exit::kCouldNotWork;
     return lab_script(s);
   }
+  if (serve_app->parsed())
+    return take_pairs(serve_settings, v.sysctls, "--set") ? lab_serve(std::move(v)) : Exit::kCouldNotWork;
   if (compare_app->parsed()) return compare(o);
   return run_app->parsed() ? run(o) : list();
 }

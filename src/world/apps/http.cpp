@@ -47,6 +47,10 @@ std::shared_ptr<HttpServer> HttpServer::start(World& world, Host& host, Address 
 
 void HttpServer::accepted(Fd fd) {
   auto session = std::make_shared<Session>();
+  if (sessions_.size() >= most_sessions_) {
+    std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+    most_sessions_ = std::max(most_sessions_, 2 * sessions_.size());
+  }
   sessions_.push_back(session);
   Talk::Events events;
   events.received = [this, session](const Talk::Pointer&, std::string_view data) {

@@ -49,6 +49,7 @@ class HttpServer : public std::enable_shared_from_this<HttpServer> {
   Settings settings_;
   Acceptor::Pointer acceptor_;
   std::vector<std::weak_ptr<Session>> sessions_;
+  std::size_t most_sessions_ = 64;  ///< at so many the ended ones are forgotten
   int served_ = 0;
 };
 
