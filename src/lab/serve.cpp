@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -188,7 +188,7 @@ class Server {
       const auto bytes = tun_.read(buffer);
       if (bytes.empty()) return;
       if (auto packet = world::decode(bytes)) world_.route(std::move(*packet));
-      world_.run_until(world_.now());
+      world_.run_until(now());
     }
   }
   [[nodiscard]] timespec until_next() {

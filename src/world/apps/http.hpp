@@ -13,11 +13,12 @@
 
 namespace tcpwhy::world {
 
-/// nginx: keepalive_timeout and keepalive_requests (ngx_http_core_module).
+/// nginx: keepalive_timeout, client_header_timeout and keepalive_requests (ngx_http_core_module).
 class HttpServer : public std::enable_shared_from_this<HttpServer> {
  public:
   struct Settings {
     Duration keepalive_timeout = std::chrono::seconds{75};
+    Duration header_timeout = std::chrono::seconds{60};  ///< client_header_timeout: for the first request
     int keepalive_requests = 100;
     Duration service_time = std::chrono::milliseconds{1};
     std::size_t response_bytes = 200;
@@ -42,7 +43,7 @@ class HttpServer : public std::enable_shared_from_this<HttpServer> {
   void accepted(Fd fd);
   void next_request(const std::shared_ptr<Session>& session);
   void respond(const std::shared_ptr<Session>& session);
-  void wait_idle(const std::shared_ptr<Session>& session);
+  void wait_idle(const std::shared_ptr<Session>& session, Duration patience);
 
   World& world_;
   Host& host_;
