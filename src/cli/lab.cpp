@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <map>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/lab_script.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
@@ -160,17 +160,7 @@ int lab_command(const std::vector<std::string>& arguments) {
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : app;
-    std::fputs(asked.help().c_str(), stdout);
-    return Exit::kNothingFailed;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy lab --help)\n", e.what());
-    return Exit::kCouldNotWork;
-  }
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (script_app->parsed()) {
     if (!take_pairs(settings, s.sysctls, "--set") || !take_pairs(definitions, s.definitions, "--define"))
       return Exit::kCouldNotWork;
