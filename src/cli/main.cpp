@@ -37,6 +37,8 @@ int run_explain(const std::vector<std::string>& arguments) {
   app.add_option("-i,--interface", o.interface, "capture live from this interface")->type_name("IFACE");
 #ifdef TCPWHY_HOST
   app.add_flag("--with-kernel", o.with_kernel, "live: also what this kernel says of each connection (eBPF, root)");
+  app.add_option("--host", o.host, "a snapshot of one end (tcpwhy host --save FILE): its counters, settings and queues as evidence")
+      ->type_name("FILE");
 #endif
   app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
   app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
@@ -71,6 +73,10 @@ int run_explain(const std::vector<std::string>& arguments) {
   }
   if (o.with_kernel && o.interface.empty()) {
     std::fputs("tcpwhy: --with-kernel needs a live capture (-i IFACE): the kernel does not remember\n", stderr);
+    return Exit::kCouldNotWork;
+  }
+  if (!o.host.empty() && o.files.empty()) {
+    std::fputs("tcpwhy: --host joins a snapshot to capture files; live, --with-kernel asks this host itself\n", stderr);
     return Exit::kCouldNotWork;
   }
   return explain(o);

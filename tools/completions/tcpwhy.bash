@@ -26,7 +26,7 @@ _tcpwhy() {
     elif [[ ${COMP_WORDS[2]} == compare ]]; then COMPREPLY=($(compgen -W "--kernel --set --param --tolerance --seed --format --help" -- "$cur"))
     else COMPREPLY=($(compgen -W "--kernel --set --param --sweep --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then
-    COMPREPLY=($(compgen -W "--interface --with-kernel --filter --from --to --connection --format --only --ring --vantages
+    COMPREPLY=($(compgen -W "--interface --with-kernel --host --filter --from --to --connection --format --only --ring --vantages
       --threads --max-connections --verify-checksums --help --version" -- "$cur"))
   else
     [[ $COMP_CWORD -eq 1 ]] && COMPREPLY=($(compgen -W "explain host lab probe watch why" -- "$cur"))
