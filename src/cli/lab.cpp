@@ -109,7 +109,8 @@ int run(const RunOptions& o) {
   if (!result) return say(result.error());
   if (!o.pcap.empty())
     if (const auto saved = lab::save_pcap(*result, o.pcap); !saved) return say(saved.error());
-  const std::string out = o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
+  const std::string out =
+      o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
   std::fputs(out.c_str(), o.pcap == "-" ? stderr : stdout);
   return Exit::kNothingFailed;
 }
@@ -117,11 +118,14 @@ int run(const RunOptions& o) {
 CLI::App* add_run(CLI::App& app, RunOptions& o) {
   CLI::App* sub = app.add_subcommand("run", "runs one");
   sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  sub->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
+  sub->add_option("--kernel", o.kernels,
+                  "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
       ->type_name("K");
-  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
   sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  sub->add_option("--sweep", o.sweep, "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
+  sub->add_option("--sweep", o.sweep,
+                  "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
       ->type_name("NAME=A..B");
   sub->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
   sub->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
@@ -136,9 +140,12 @@ CLI::App* add_compare(CLI::App& app, RunOptions& o) {
   CLI::App* sub = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
   sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
   sub->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
-  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
   sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber.description(""));
+  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")
+      ->type_name("MS")
+      ->check(CLI::NonNegativeNumber.description(""));
   sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
   sub->add_option("--format", o.format, "text (default) or jsonl")
       ->type_name("FORMAT")
@@ -165,7 +172,8 @@ CLI::App* add_script(CLI::App& app, GivenScript& given) {
   sub->add_option("--format", given.script.format, "text (default) or jsonl")
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
-  sub->add_flag_callback("--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  sub->add_flag_callback(
+      "--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
   return sub;
 }
 
