@@ -220,7 +220,7 @@ static __always_inline void put_socket(struct tw_event *e, const struct sock *sk
     e->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
   }
   struct socket *socket = sk->sk_socket;
-  if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
 }
 
 // The tuple and numbers of a packet. Answers whether it is TCP over IP at all.
@@ -514,7 +514,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   if (receiver && receiver->__sk_common.skc_state != TCP_TIME_WAIT && receiver->__sk_common.skc_state != TCP_NEW_SYN_RECV) {
     e->state = receiver->__sk_common.skc_state;
     struct socket *socket = receiver->sk_socket;
-    if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+    if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
     put_owner(e, receiver);
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;
