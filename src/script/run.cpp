@@ -443,7 +443,7 @@ class Runner {
     if (c.name == CallName::kEpollWait && outcome.result >= 0) {
       if (c.event.events != outcome.event.events)
         wrong(fmt::format("events: expected {:#x}, got {:#x}", c.event.events, outcome.event.events));
-      if (outcome.result > 0 && c.event.data != outcome.event.data)
+      if (c.event.data != outcome.event.data)
         wrong(fmt::format("data: expected {}, got {}", c.event.data, outcome.event.data));
     }
     after_call(call, outcome, line);
