@@ -67,7 +67,7 @@ class FileChunks final : public Chunks {
   FileChunks(Descriptor file, std::uint64_t start, std::uint64_t size)
       : file_{std::move(file)}, start_{start}, at_{start}, size_{size} {
     const std::size_t chunk = std::min<std::uint64_t>(kFileChunk, size - start + 1);
-    for (auto& buffer : buffers_) buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + chunk);
+    for (Pages& buffer : buffers_) buffer = allocate_pages(kHeadroom + chunk);
     chunk_ = chunk;
 #ifdef POSIX_FADV_SEQUENTIAL
     posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -79,7 +79,8 @@ class FileChunks final : public Chunks {
   Chunk next() override {
     turn_ ^= 1;
     std::uint8_t* const data = buffers_[turn_].get() + kHeadroom;
-    const std::size_t wanted = std::min<std::uint64_t>(chunk_, size_ - at_);
+    // Standard input may begin within a page; after the first chunk the file's pages are met.
+    const std::size_t wanted = std::min<std::uint64_t>(chunk_ > kPage ? chunk_ - at_ % kPage : chunk_, size_ - at_);
     std::size_t have = 0;
     while (have < wanted) {
       const ssize_t got = pread(file_.get(), data + have, wanted - have, static_cast<off_t>(at_ + have));
@@ -105,7 +106,7 @@ class FileChunks final : public Chunks {
  private:
   Descriptor file_;
   std::uint64_t start_, at_, size_;
-  std::array<std::unique_ptr<std::uint8_t[]>, 2> buffers_;
+  std::array<Pages, 2> buffers_;
   std::size_t chunk_ = 0;
   unsigned turn_ = 0;
   std::string damage_;

@@ -104,7 +104,7 @@ class Stream final : public Chunks {
       : input_{std::move(input)}, codec_{make_codec(compression)} {
     const std::size_t raw =
         input_->size() == 0 ? kRawBuffer : std::min<std::uint64_t>(kRawBuffer, input_->size());
-    raw_ = std::make_unique_for_overwrite<std::uint8_t[]>(raw);
+    raw_ = allocate_pages(raw);
     raw_bytes_ = raw;
     thread_ = std::thread{[this] { produce(); }};
   }
@@ -146,7 +146,7 @@ class Stream final : public Chunks {
 
  private:
   struct Buffer {
-    std::unique_ptr<std::uint8_t[]> octets;
+    Pages octets;
     std::size_t bytes = 0;
     bool last = false;
     [[nodiscard]] std::uint8_t* data() const { return octets.get() + kHeadroom; }
@@ -178,7 +178,7 @@ class Stream final : public Chunks {
     if (stopped_) return nullptr;
     Buffer& next = buffer(filled_);
     // A small input never needs the others.
-    if (!next.octets) next.octets = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + kBuffer);
+    if (!next.octets) next.octets = allocate_pages(kHeadroom + kBuffer);
     return &next;
   }
 
@@ -279,7 +279,7 @@ class Stream final : public Chunks {
 
   std::unique_ptr<RawInput> input_;
   std::unique_ptr<Codec> codec_;
-  std::unique_ptr<std::uint8_t[]> raw_;
+  Pages raw_;
   std::size_t raw_bytes_ = 0;
   std::span<const std::uint8_t> in_;  ///< fetched, not yet unpacked
   Codec::Input input_state_ = Codec::Input::kMoreFollows;

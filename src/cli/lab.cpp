@@ -4,13 +4,15 @@
 #include <cstdio>
 #include <map>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/lab_script.hpp"
+#include "cli/lab_serve.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
 #include "lab/run.hpp"
+#include "lab/sweep.hpp"
 
 namespace tcpwhy::cli {
 namespace {
@@ -43,7 +45,7 @@ bool take_pairs(const std::vector<std::string>& given, std::vector<std::pair<std
 }
 
 struct RunOptions {
-  std::string name, pcap, tap;
+  std::string name, pcap, tap, sweep;
   std::vector<std::string> kernels, sysctls, params;
   Format format = Format::kText;
   std::uint64_t seed = 1;
@@ -59,15 +61,32 @@ int compare(const RunOptions& o) {
   options.seed = o.seed;
   if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
     return Exit::kCouldNotWork;
+  lab::Options as_model = options;
+  as_model.kernel = as_model.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
+  const auto model = lab::run_on_model(*experiment, as_model);
+  if (!model) return say(model.error());
   const auto real = lab::run_on_kernel(*experiment, options);
   if (!real) return say(real.error());
-  options.kernel = options.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
-  const auto model = lab::run_on_model(*experiment, options);
-  if (!model) return say(model.error());
-  const auto tolerance = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});
-  const lab::Comparison comparison = lab::compare(*model, *real, tolerance);
-  std::fputs(lab::text(comparison, *model, *real, tolerance).c_str(), stdout);
+  lab::Leeway leeway;
+  leeway.tick = lab::kernel_tick();
+  leeway.busy = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});
+  const lab::Comparison comparison = lab::compare(*model, *real, leeway);
+  const std::string out = o.format == Format::kJsonl ? lab::jsonl(comparison, *model, *real)
+                                                     : lab::text(comparison, *model, *real, leeway);
+  std::fputs(out.c_str(), stdout);
   return comparison.agrees() ? Exit::kNothingFailed : Exit::kSomethingFailed;
+}
+
+/// One experiment over a range of values.
+int sweep(const lab::Experiment& experiment, const lab::Options& options, const RunOptions& o, bool on_running) {
+  const auto range = lab::parse_range(o.sweep);
+  if (!range) return say(range.error());
+  const auto result = lab::sweep(experiment, options, *range, [&](const lab::Options& each) {
+    return on_running ? lab::run_on_kernel(experiment, each) : lab::run_on_model(experiment, each);
+  });
+  if (!result) return say(result.error());
+  std::fputs((o.format == Format::kText ? lab::text(*result) : lab::jsonl(*result)).c_str(), stdout);
+  return Exit::kNothingFailed;
 }
 
 int run(const RunOptions& o) {
@@ -85,6 +104,7 @@ int run(const RunOptions& o) {
   }
   if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
     return Exit::kCouldNotWork;
+  if (!o.sweep.empty()) return sweep(*experiment, options, o, on_running);
   const auto result = on_running ? lab::run_on_kernel(*experiment, options) : lab::run_on_model(*experiment, options);
   if (!result) return say(result.error());
   if (!o.pcap.empty())
@@ -94,6 +114,61 @@ int run(const RunOptions& o) {
   return Exit::kNothingFailed;
 }
 
+CLI::App* add_run(CLI::App& app, RunOptions& o) {
+  CLI::App* sub = app.add_subcommand("run", "runs one");
+  sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  sub->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
+      ->type_name("K");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  sub->add_option("--sweep", o.sweep, "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
+      ->type_name("NAME=A..B");
+  sub->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
+  sub->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
+  sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  sub->add_option("--format", o.format, "text (default), json, or jsonl of a sweep")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}, {"jsonl", Format::kJsonl}}));
+  return sub;
+}
+
+CLI::App* add_compare(CLI::App& app, RunOptions& o) {
+  CLI::App* sub = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
+  sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  sub->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber.description(""));
+  sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  sub->add_option("--format", o.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  sub->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
+  return sub;
+}
+
+/// `lab script` as given, before its pairs are taken apart.
+struct GivenScript {
+  ScriptOptions script;
+  std::vector<std::string> settings, definitions;
+};
+
+CLI::App* add_script(CLI::App& app, GivenScript& given) {
+  CLI::App* sub = app.add_subcommand("script", "runs packetdrill scripts against the model");
+  sub->add_option("FILE", given.script.files, "a script, or a directory of *.pkt")->required()->type_name("");
+  sub->add_option("--kernel", given.script.kernel, "the kernel's profile")->type_name("K");
+  sub->add_option("--set", given.settings, "a sysctl before the script's own commands")->type_name("NAME=VALUE");
+  sub->add_option("-D,--define", given.definitions, "a name the script uses")->type_name("NAME=VALUE");
+  sub->add_option("--family", given.script.families, "ipv4 (default), ipv6, mapped or all")
+      ->type_name("F")
+      ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
+  sub->add_option("--format", given.script.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  sub->add_flag_callback("--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  return sub;
+}
+
 }  // namespace
 
 int lab_command(const std::vector<std::string>& arguments) {
@@ -101,56 +176,20 @@ int lab_command(const std::vector<std::string>& arguments) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   app.add_subcommand("list", "the experiments and what they show");
-  CLI::App* run_app = app.add_subcommand("run", "runs one");
   RunOptions o;
-  run_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  run_app->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
-      ->type_name("K");
-  run_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
-  run_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  run_app->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
-  run_app->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
-  run_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
-  run_app->add_option("--format", o.format, "text (default) or json")
-      ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}}));
-  CLI::App* compare_app = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
-  compare_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  compare_app->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
-  compare_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
-  compare_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  compare_app->add_option("--tolerance", o.tolerance_ms, "by how much times may differ (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber);
-  compare_app->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
-  CLI::App* script_app = app.add_subcommand("script", "runs packetdrill scripts against the model");
-  ScriptOptions s;
-  std::vector<std::string> settings, definitions;
-  script_app->add_option("FILE", s.files, "a script, or a directory of *.pkt")->required()->type_name("");
-  script_app->add_option("--kernel", s.kernel, "the kernel's profile")->type_name("K");
-  script_app->add_option("--set", settings, "a sysctl before the script's own commands")->type_name("NAME=VALUE");
-  script_app->add_option("-D,--define", definitions, "a name the script uses")->type_name("NAME=VALUE");
-  script_app->add_option("--family", s.families, "ipv4 (default), ipv6, mapped or all")
-      ->type_name("F")
-      ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
-  script_app->add_option("--format", s.format, "text (default) or jsonl")
-      ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
-  script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : app;
-    std::fputs(asked.help().c_str(), stdout);
-    return Exit::kNothingFailed;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy lab --help)\n", e.what());
-    return Exit::kCouldNotWork;
-  }
+  GivenScript given;
+  LabServeOptions served;
+  const CLI::App *run_app = add_run(app, o), *compare_app = add_compare(app, o), *script_app = add_script(app, given),
+                 *serve_app = add_lab_serve(app, served);
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (script_app->parsed()) {
-    if (!take_pairs(settings, s.sysctls, "--set") || !take_pairs(definitions, s.definitions, "--define"))
+    if (!take_pairs(given.settings, given.script.sysctls, "--set") ||
+        !take_pairs(given.definitions, given.script.definitions, "--define"))
       return Exit::kCouldNotWork;
-    return lab_script(s);
+    return lab_script(given.script);
   }
+  if (serve_app->parsed())
+    return take_pairs(served.settings, served.sysctls, "--set") ? lab_serve(std::move(served)) : Exit::kCouldNotWork;
   if (compare_app->parsed()) return compare(o);
   return run_app->parsed() ? run(o) : list();
 }

@@ -1,194 +1,221 @@
 #include "lab/compare.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cctype>
 #include <map>
-#include <set>
-#include <tuple>
+#include <utility>
 
-#include "lab/render.hpp"
-#include "lab/words.hpp"
+#include "lab/conversation.hpp"
 
 namespace tcpwhy::lab {
 namespace {
 
-using wire::Flag;
-
-struct Line {
-  ModelTime time;
-  std::string text;
+/// Two lines that are the same packet or call; one of them may be missing.
+struct Match {
+  const Line* model = nullptr;
+  const Line* kernel = nullptr;
 };
 
-/// What differs between any two runs is taken out: chosen ports, initial numbers, the clocks of timestamps.
-class Plain {
- public:
-  std::string of(const world::Packet& packet) {
-    if (packet.icmp) return plain_icmp(packet);
-    const auto a = std::tuple{packet.source, packet.source_port}, b = std::tuple{packet.destination, packet.destination_port};
-    const auto key = std::minmax(a, b);
-    const auto [at, fresh] = connections_.try_emplace(key, connections_.size() + 1);
-    Connection& c = state_[at->second];
-    if (fresh) c.first = a;
-    const std::size_t me = a == c.first ? 0 : 1;
-    world::Packet p = packet;
-    p.seq = relative(c.isn[me], p.seq);
-    if (p.has(Flag::kAck)) p.ack = relative(c.isn[1 - me], p.ack);
-    for (auto& [left, right] : p.sack) {
-      left = relative(c.isn[1 - me], left);
-      right = relative(c.isn[1 - me], right);
-    }
-    if (p.timestamps) p.timestamps = {0, 0};
-    (me == 0 ? p.source_port : p.destination_port) = 0;
-    return fmt::format("{}: {}", at->second, tcpdump_line(p));
-  }
+using Lines = std::vector<const Line*>;
 
- private:
-  using End = std::tuple<std::uint32_t, std::uint16_t>;
-  struct Connection {
-    End first;
-    std::optional<SeqNum> isn[2];
-  };
-  static SeqNum relative(std::optional<SeqNum>& isn, SeqNum n) {
-    if (!isn) isn = n;
-    return SeqNum{n.raw() - isn->raw()};
-  }
-  static std::string plain_icmp(const world::Packet& packet) {
-    world::Packet p = packet;
-    p.source_port = 0;
-    return tcpdump_line(p);
-  }
-  std::map<std::pair<End, End>, std::size_t> connections_;
-  std::map<std::size_t, Connection> state_;
-};
-
-std::vector<Line> packets_of(const Run& run) {
-  std::vector<Line> lines;
-  Plain plain;
-  for (const world::Seen& seen : run.packets)
-    if (run.taps[seen.tap] == run.tap) lines.push_back({seen.time, plain.of(seen.packet)});
-  return lines;
-}
-
-std::vector<Line> calls_of(const Run& run) {
-  std::vector<Line> lines;
-  for (const world::Note& note : run.notes) {
-    // Which descriptor accept() gave is the host's own affair.
-    const bool descriptor = note.call.starts_with("accept") && !note.result.empty() && std::isdigit(static_cast<unsigned char>(note.result[0]));
-    lines.push_back({note.time, fmt::format("{} {}: {}", note.host, note.call, descriptor ? "a descriptor" : result_words(note.call, note.result))});
-  }
-  // Who is first within a moment is chance.
-  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
-    return a.text.substr(0, a.text.find(' ')) < b.text.substr(0, b.text.find(' '));
-  });
-  return lines;
-}
-
-/// The longest common subsequence, as diff has it; of long runs the common beginning and then line by line.
-std::vector<Pair> align(const std::vector<Line>& m, ModelTime m_begin, const std::vector<Line>& k, ModelTime k_begin) {
-  std::vector<Pair> out;
-  const auto model = [&](const Line& l) {
-    out.push_back({Pair::Has::kModelOnly, ModelTime{l.time - m_begin}, {}, l.text});
-  };
-  const auto kernel = [&](const Line& l) {
-    out.push_back({Pair::Has::kKernelOnly, {}, ModelTime{l.time - k_begin}, l.text});
-  };
-  const auto both = [&](const Line& a, const Line& b) {
-    out.push_back({Pair::Has::kBoth, ModelTime{a.time - m_begin}, ModelTime{b.time - k_begin}, a.text});
-  };
+/// The longest common subsequence, as diff has it; of very long runs only the common beginning.
+std::vector<Match> align(const Lines& m, const Lines& k) {
   constexpr std::size_t kMost = 3000;
+  std::vector<Match> out;
   std::size_t i = 0, j = 0;
-  while (i < m.size() && j < k.size() && m[i].text == k[j].text) both(m[i++], k[j++]);
+  const auto both = [&] { out.push_back({m[i++], k[j++]}); };
+  while (i < m.size() && j < k.size() && m[i]->key == k[j]->key) both();
   const std::size_t rows = m.size() - i, columns = k.size() - j;
   if (rows <= kMost && columns <= kMost) {
-    const std::size_t width = columns + 1;
+    const std::size_t top = i, left = j, width = columns + 1;
     std::vector<std::uint16_t> common((rows + 1) * width, 0);
     for (std::size_t r = rows; r-- > 0;)
       for (std::size_t c = columns; c-- > 0;)
-        common[r * width + c] = m[i + r].text == k[j + c].text
+        common[r * width + c] = m[top + r]->key == k[left + c]->key
                                     ? static_cast<std::uint16_t>(common[(r + 1) * width + c + 1] + 1)
                                     : std::max(common[(r + 1) * width + c], common[r * width + c + 1]);
-    std::size_t r = 0, c = 0;
-    while (r < rows && c < columns) {
-      if (m[i + r].text == k[j + c].text) both(m[i + r++], k[j + c++]);
-      else if (common[(r + 1) * width + c] >= common[r * width + c + 1]) model(m[i + r++]);
-      else kernel(k[j + c++]);
+    while (i < m.size() && j < k.size()) {
+      const std::size_t r = i - top, c = j - left;
+      if (m[i]->key == k[j]->key) both();
+      else if (common[(r + 1) * width + c] >= common[r * width + c + 1]) out.push_back({m[i++], nullptr});
+      else out.push_back({nullptr, k[j++]});
     }
-    i += r;
-    j += c;
   }
-  while (i < m.size()) model(m[i++]);
-  while (j < k.size()) kernel(k[j++]);
+  while (i < m.size()) out.push_back({m[i++], nullptr});
+  while (j < k.size()) out.push_back({nullptr, k[j++]});
   return out;
 }
 
-bool is_common(const Pair& p) { return p.has == Pair::Has::kBoth; }
-
-std::string clock(ModelTime t) { return fmt::format("{:11.6f}", seconds(t.time_since_epoch())); }
-
-void columns(std::string& out, const std::vector<Pair>& pairs, Duration tolerance) {
-  constexpr std::size_t kMost = 120;
-  const std::string blank(11, ' ');
-  std::size_t shown = 0, hidden = 0;
-  for (const Pair& p : pairs) {
-    const bool late = is_common(p) && std::chrono::abs(p.model_time - p.kernel_time) > tolerance;
-    if (is_common(p) && !late && shown >= kMost) {
-      ++hidden;
-      continue;
-    }
-    ++shown;
-    const bool in_model = p.has != Pair::Has::kKernelOnly, in_kernel = p.has != Pair::Has::kModelOnly;
-    out += fmt::format("{} {} {}  {}\n", is_common(p) ? (late ? '~' : ' ') : (in_model ? '-' : '+'),
-                       in_model ? clock(p.model_time) : blank, in_kernel ? clock(p.kernel_time) : blank, p.line);
+/// What is the same at the same moment belongs together although others came between: their order was chance.
+void join_simultaneous(std::vector<Match>& matches, Duration within) {
+  for (Match& lone : matches) {
+    if (lone.model == nullptr || lone.kernel != nullptr) continue;
+    const auto other = std::find_if(matches.begin(), matches.end(), [&](const Match& m) {
+      return m.model == nullptr && m.kernel != nullptr && m.kernel->key == lone.model->key &&
+             std::chrono::abs(m.kernel->time - lone.model->time) <= within;
+    });
+    if (other != matches.end()) lone.kernel = std::exchange(other->kernel, nullptr);
   }
-  if (hidden > 0) out += fmt::format("  … {} more that agree\n", hidden);
+  std::erase_if(matches, [](const Match& m) { return m.model == nullptr && m.kernel == nullptr; });
+}
+
+struct Event {
+  Match match;
+  std::size_t connection = 0;
+  std::uint8_t side = 0;
+  std::string host;  ///< of a call: whose
+  [[nodiscard]] bool is_call() const { return !host.empty(); }
+  [[nodiscard]] bool in_both() const { return match.model != nullptr && match.kernel != nullptr; }
+  [[nodiscard]] Duration time() const { return match.model != nullptr ? match.model->time : match.kernel->time; }
+};
+
+/// Connections by what they are in any run: numbered as the model met them, then as the kernel did.
+class Directory {
+ public:
+  std::size_t number(const Conversation& c, std::size_t connection) {
+    const auto [at, fresh] = numbers_.try_emplace(c.identities[connection], names.size());
+    if (fresh) names.push_back(c.names[connection]);
+    return at->second;
+  }
+  std::vector<std::string> names;
+
+ private:
+  std::map<std::string, std::size_t> numbers_;
+};
+
+/// What is compared line by line: the packets of one end of one connection, or the calls of one host.
+struct Two {
+  Lines model, kernel;
+};
+
+/// Each end of each connection for itself: the order among them at a tap is the network's.
+void add_packets(std::vector<Event>& events, Directory& directory, const Conversation& model, const Conversation& kernel,
+                 const Leeway& leeway) {
+  std::map<std::pair<std::size_t, std::uint8_t>, Two> ends;
+  for (const Line& l : model.lines) ends[{directory.number(model, l.connection), l.side}].model.push_back(&l);
+  for (const Line& l : kernel.lines) ends[{directory.number(kernel, l.connection), l.side}].kernel.push_back(&l);
+  for (const auto& [end, two] : ends) {
+    auto matches = align(two.model, two.kernel);
+    join_simultaneous(matches, leeway.busy);
+    for (const Match& m : matches) events.push_back({m, end.first, end.second, {}});
+  }
+}
+
+void add_calls(std::vector<Event>& events, const std::vector<Line>& model, const std::vector<Line>& kernel, const Leeway& leeway) {
+  const auto host = [](const Line& l) { return l.key.substr(0, l.key.find(' ')); };
+  std::map<std::string, Two> hosts;
+  for (const Line& l : model) hosts[host(l)].model.push_back(&l);
+  for (const Line& l : kernel) hosts[host(l)].kernel.push_back(&l);
+  for (const auto& [name, two] : hosts) {
+    auto matches = align(two.model, two.kernel);
+    join_simultaneous(matches, leeway.busy);
+    for (const Match& m : matches) events.push_back({m, 0, 0, name});
+  }
+}
+
+/// Finds the events whose times no timer of the kernel explains. A time is measured from what may have set its timer:
+/// what this end and its peer did last, what was last seen at all, or the experiment's own clock.
+class Clock {
+ public:
+  explicit Clock(const Leeway& leeway) : leeway_{leeway} {}
+
+  /// In the model's order. True: too early or too late.
+  bool apart(const Event& e) {
+    const Match& m = e.match;
+    const bool fine = std::chrono::abs(m.kernel->time - m.model->time) <= leeway_.busy + leeway_.tick ||
+                      follows(last_, m) || (e.is_call() ? call_follows(e) : packet_follows(e));
+    last_ = m;
+    if (e.is_call()) {
+      calls_[e.host] = m;
+    } else {
+      Recent& own = ends_[{e.connection, e.side}];
+      own = {m, own.newest};
+    }
+    return !fine;
+  }
+
+ private:
+  struct Recent {
+    Match newest, second;
+  };
+  [[nodiscard]] bool follows(const Match& earlier, const Match& m) const {
+    const Duration model = m.model->time - (earlier.model != nullptr ? earlier.model->time : Duration::zero());
+    const Duration kernel = m.kernel->time - (earlier.kernel != nullptr ? earlier.kernel->time : Duration::zero());
+    // The model's timers stand on a wheel as well, whose ticks began at another moment: either may be the later one.
+    return std::chrono::abs(kernel - model) <= wheel_lateness(std::min(model, kernel), leeway_.tick) + leeway_.tick + leeway_.busy;
+  }
+  [[nodiscard]] bool packet_follows(const Event& e) {
+    for (const std::uint8_t side : {std::uint8_t{0}, std::uint8_t{1}})
+      if (const auto end = ends_.find({e.connection, side}); end != ends_.end())
+        for (const Match& earlier : {end->second.newest, end->second.second})
+          if (earlier.model != nullptr && follows(earlier, e.match)) return true;
+    return false;
+  }
+  /// What set a call's timer may have been out of the tap's sight, as far back as the beginning.
+  [[nodiscard]] bool call_follows(const Event& e) { return follows(calls_[e.host], e.match) || follows({}, e.match); }
+
+  Leeway leeway_;
+  Match last_;
+  std::map<std::pair<std::size_t, std::uint8_t>, Recent> ends_;
+  std::map<std::string, Match> calls_;
+};
+
+Pair pair_of(const Event& e) {
+  const Match& m = e.match;
+  Pair p;
+  p.has = m.kernel == nullptr ? Pair::Has::kModelOnly : m.model == nullptr ? Pair::Has::kKernelOnly : Pair::Has::kBoth;
+  if (m.model != nullptr) p.model = m.model->time;
+  if (m.kernel != nullptr) p.kernel = m.kernel->time;
+  p.connection = e.connection;
+  p.line = (m.model != nullptr ? m.model : m.kernel)->shown;
+  return p;
+}
+
+void compare_counters(std::vector<CounterPair>& out, const HostRun& model, const HostRun& kernel) {
+  // Neither side of a host that is only a network card counts.
+  if (kernel.after.empty() || model.after.empty()) return;
+  for (const auto& [name, value] : kernel.after) {
+    const std::int64_t by = kernel.moved(name);
+    const bool counted = model.after.contains(name);
+    const std::int64_t model_by = model.moved(name);
+    if (by == 0 && model_by == 0) continue;
+    out.push_back({model.name, name, counted ? std::optional{model_by} : std::nullopt, by});
+  }
 }
 
 }  // namespace
 
+Duration wheel_lateness(Duration wait, Duration tick) {
+  // Level 0 holds 63 ticks to the tick; each further level is eight times as long and as coarse.
+  Duration granularity = tick;
+  while (wait >= 63 * granularity) granularity *= 8;
+  return granularity;
+}
+
 bool Comparison::agrees() const {
-  return late == 0 && std::all_of(packets.begin(), packets.end(), is_common) && std::all_of(calls.begin(), calls.end(), is_common) &&
-         std::all_of(counters.begin(), counters.end(), [](const CounterPair& c) { return c.model == c.kernel; });
+  const auto agree = [](const auto& pair) { return pair.agrees(); };
+  return std::all_of(packets.begin(), packets.end(), agree) && std::all_of(calls.begin(), calls.end(), agree) &&
+         std::all_of(counters.begin(), counters.end(), agree);
 }
 
-Comparison compare(const Run& model, const Run& kernel, Duration tolerance) {
+Comparison compare(const Run& model, const Run& kernel, const Leeway& leeway) {
+  const Conversation model_packets = packets_of(model), kernel_packets = packets_of(kernel);
+  const std::vector<Line> model_calls = calls_of(model), kernel_calls = calls_of(kernel);
+  Directory directory;
+  std::vector<Event> events;
+  add_packets(events, directory, model_packets, kernel_packets, leeway);
+  add_calls(events, model_calls, kernel_calls, leeway);
+  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.time() < b.time(); });
+
   Comparison out;
-  out.packets = align(packets_of(model), model.begin, packets_of(kernel), kernel.begin);
-  out.calls = align(calls_of(model), model.begin, calls_of(kernel), kernel.begin);
-  out.late = static_cast<std::size_t>(std::count_if(out.packets.begin(), out.packets.end(), [&](const Pair& p) {
-    return is_common(p) && std::chrono::abs(p.model_time - p.kernel_time) > tolerance;
-  }));
-  for (const HostRun& h : model.hosts) {
-    const HostRun* other = kernel.host(h.name);
-    if (other == nullptr || other->after.empty() || h.after.empty()) continue;
-    // Of what only one of them counts (IP, other protocols, newer names) nothing can be said.
-    for (const auto& [name, value] : h.after) {
-      if (!other->after.contains(name)) continue;
-      const std::int64_t a = h.moved(name), b = other->moved(name);
-      if (a != 0 || b != 0) out.counters.push_back({h.name, name, a, b});
-    }
+  Clock clock{leeway};
+  for (const Event& e : events) {
+    Pair p = pair_of(e);
+    if (e.in_both()) p.apart = clock.apart(e);
+    (e.is_call() ? out.calls : out.packets).push_back(std::move(p));
   }
-  return out;
-}
-
-std::string text(const Comparison& c, const Run& model, const Run& kernel, Duration tolerance) {
-  std::string out = fmt::format("{}: {} (model) beside {} (kernel)\n", model.experiment->name, model.kernel, kernel.kernel);
-  out += fmt::format("  -: only the model, +: only the kernel, ~: both, more than {:.0f} ms apart\n\n", seconds(tolerance) * 1e3);
-  out += fmt::format("      model      kernel  packets at {}\n", model.tap);
-  columns(out, c.packets, tolerance);
-  out += "\n      model      kernel  what the applications got\n";
-  columns(out, c.calls, Duration::max());  // a call's time is the packet's, and a scheduler's
-  out += "\n      model      kernel  counters\n";
-  for (const CounterPair& p : c.counters)
-    out += fmt::format("{} {:>11} {:>11}  {} {}\n", p.model == p.kernel ? ' ' : '!', p.model, p.kernel, p.host, p.name);
-  const auto differ = [](const std::vector<Pair>& pairs) { return pairs.size() - static_cast<std::size_t>(std::count_if(pairs.begin(), pairs.end(), is_common)); };
-  const auto counters = std::count_if(c.counters.begin(), c.counters.end(), [](const CounterPair& p) { return p.model != p.kernel; });
-  if (c.agrees())
-    out += fmt::format("\nThey agree: {} packets, {} calls, {} counters.\n", c.packets.size(), c.calls.size(), c.counters.size());
-  else
-    out += fmt::format("\nThey differ: {} of {} packets ({} more in time only), {} of {} calls, {} of {} counters.\n", differ(c.packets),
-                       c.packets.size(), c.late, differ(c.calls), c.calls.size(), counters, c.counters.size());
+  out.connections = std::move(directory.names);
+  for (const HostRun& h : model.hosts)
+    if (const HostRun* other = kernel.host(h.name)) compare_counters(out.counters, h, *other);
   return out;
 }
 

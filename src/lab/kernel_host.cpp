@@ -1,9 +1,10 @@
 #include "lab/kernel_host.hpp"
 
+#ifdef TCPWHY_HOST
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
+#include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
@@ -11,16 +12,17 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
+#include <ctime>
+
+#include "host/proc.hpp"
+#include "host/sock_diag.hpp"
+#include "lab/tun.hpp"
+#include "tcpwhy/state.hpp"
 
 namespace tcpwhy::lab {
 namespace {
@@ -28,24 +30,6 @@ namespace {
 using world::Address;
 using world::Fd;
 using world::Option;
-
-/// A descriptor that closes itself.
-class Owned {
- public:
-  explicit Owned(int fd = -1) : fd_{fd} {}
-  Owned(Owned&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-  Owned& operator=(Owned&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Owned() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// This thread, moved into a namespace for the length of a block.
 class Inside {
@@ -71,38 +55,25 @@ sockaddr_in to_system(Address a) {
   return s;
 }
 
-/// Output of a program, run in the namespace this thread is in.
-std::string output_of(const std::vector<std::string>& command) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {};
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(ends[1], STDOUT_FILENO);
-    const int null = ::open("/dev/null", O_WRONLY);
-    ::dup2(null, STDERR_FILENO);
-    std::vector<char*> arguments;
-    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    ::execvp(arguments[0], arguments.data());
-    ::_exit(127);
-  }
-  ::close(ends[1]);
-  std::string text;
-  std::array<char, 4096> buffer;
-  for (ssize_t got; (got = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  ::close(ends[0]);
-  if (child > 0) ::waitpid(child, nullptr, 0);
-  return text;
+world::Address to_world(const facts::Endpoint& end) {
+  const auto& b = end.address.bytes;
+  return {std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3], end.port};
 }
 
-Address parse_place(const std::string& place) {
-  const std::size_t colon = place.rfind(':');
-  if (colon == std::string::npos) return {};
-  std::string ip = place.substr(0, colon);
-  if (const std::size_t device = ip.find('%'); device != std::string::npos) ip.resize(device);
-  const std::string port = place.substr(colon + 1);
-  return {world::parse_ip(ip), port == "*" ? std::uint16_t{0} : static_cast<std::uint16_t>(std::strtoul(port.c_str(), nullptr, 10))};
+/// As `ss -o` words it; nothing without a timer.
+std::string timer_text(const facts::Socket& s) {
+  constexpr std::string_view kNames[] = {"", "on", "keepalive", "timewait", "persist"};
+  if (s.timer == facts::SocketTimer::kNone) return {};
+  return fmt::format("timer:({},{}ms,{})", kNames[static_cast<std::size_t>(s.timer)], s.expires_ms, s.retries);
+}
+
+/// lo of a fresh namespace is down.
+void loopback_up() {
+  const Owned control{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  ::ioctl(control.get(), SIOCSIFFLAGS, &request);
 }
 
 class KernelHost : public world::Host, private world::System {
@@ -112,54 +83,46 @@ class KernelHost : public world::Host, private world::System {
 
   /// Makes the namespace and its line; an error says what the kernel refused.
   std::optional<Error> start(const std::map<std::string, std::string>& sysctls) {
-    const auto failed = [](std::string what) {
-      return Error{"lab.tun", what + ": " + std::strerror(errno) + "; lab compare needs root and /dev/net/tun"};
-    };
-    if (::unshare(CLONE_NEWNET) != 0) return failed("cannot make a network namespace");
+    if (::unshare(CLONE_NEWNET) != 0)
+      return Error{"lab.root", "a network namespace cannot be made (" + std::string{std::strerror(errno)} + "); it needs root"};
     there_ = Owned{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)};
-    std::optional<Error> error;
-    tun_ = Owned{::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)};
-    ifreq request{};
-    std::strncpy(request.ifr_name, "lab0", IFNAMSIZ - 1);
-    request.ifr_flags = IFF_TUN | IFF_NO_PI;
-    if (tun_.get() < 0 || ::ioctl(tun_.get(), TUNSETIFF, &request) != 0) error = failed("cannot make a TUN device");
-    if (!error) {
-      output_of({"ip", "link", "set", "lo", "up"});
-      output_of({"ip", "address", "add", world::ip_text(ip()) + "/32", "dev", "lab0"});
-      output_of({"ip", "link", "set", "lab0", "up"});
-      output_of({"ip", "route", "add", "default", "dev", "lab0"});
-      for (const auto& [setting, value] : sysctls)
-        if (!set_sysctl(setting, value) && !may_be_absent(setting, value)) {
-          error = Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
-          break;
-        }
-    }
+    const std::optional<Error> error = furnish(sysctls);
     if (::setns(home_, CLONE_NEWNET) != 0) std::abort();
     return error;
   }
 
-  [[nodiscard]] int tun() const { return tun_.get(); }
+  [[nodiscard]] int tun() const { return tun_->fd(); }
   /// What the kernel has sent since the last look.
   void drain() {
     std::array<std::uint8_t, 65536> buffer;
-    for (ssize_t got; (got = ::read(tun_.get(), buffer.data(), buffer.size())) > 0;) {
-      if (auto packet = world::decode({buffer.data(), static_cast<std::size_t>(got)}))
-        world_.transmit(*this, std::move(*packet));
+    for (auto bytes = tun_->read(buffer); !bytes.empty(); bytes = tun_->read(buffer)) {
+      if (auto packet = world::decode(bytes)) world_.transmit(*this, std::move(*packet));
       world_.touched(*this);
     }
   }
 
   world::System& system() override { return *this; }
   void deliver(const world::Packet& packet) override {
-    const auto bytes = world::encode(packet);
     // A full device queue loses the packet, as a network card's would.
-    if (::write(tun_.get(), bytes.data(), bytes.size()) < 0) world_.note(*this, "device", std::strerror(errno));
+    if (!tun_->write(world::encode(packet))) world_.note(*this, "device", std::strerror(errno));
     drain();
   }
   [[nodiscard]] std::optional<ModelTime> next_timer() override { return std::nullopt; }
   void fire() override {}
 
  private:
+  std::optional<Error> furnish(const std::map<std::string, std::string>& sysctls) {
+    auto tun = Tun::open("lab0");
+    if (!tun) return tun.error();
+    tun_ = std::move(*tun);
+    loopback_up();
+    if (auto error = tun_->configure(ip(), 32)) return error;
+    if (auto error = tun_->route_everything()) return error;
+    for (const auto& [setting, value] : sysctls)
+      if (!set_sysctl(setting, value) && !may_be_absent(setting, value))
+        return Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
+    return std::nullopt;
+  }
   /// What a kernel does not have is off; and the limit of orphans belongs to the whole machine, not to a namespace.
   static bool may_be_absent(std::string_view name, std::string_view value) {
     return errno == ENOENT && (value == "0" || name == "net.ipv4.tcp_max_orphans");
@@ -271,44 +234,53 @@ class KernelHost : public world::Host, private world::System {
 
   Counters counters() override {
     const Inside inside{there_.get(), home_};
+    facts::Counters read;
+    host::parse_paired(host::read_file("/proc/thread-self/net/netstat"), "TcpExt:", read);
+    host::parse_paired(host::read_file("/proc/thread-self/net/snmp"), "Tcp:", read);
     Counters all;
-    for (const auto& [path, table] : {std::pair{"/proc/thread-self/net/netstat", "TcpExt:"},
-                                      std::pair{"/proc/thread-self/net/snmp", "Tcp:"}}) {
-      std::ifstream file{path};
-      for (std::string names, values; std::getline(file, names) && std::getline(file, values);) {
-        std::istringstream n{names}, v{values};
-        std::string head, name, value;
-        n >> head;
-        v >> value;
-        if (head != table) continue;
-        while (n >> name && v >> value) all[name] = std::strtoull(value.c_str(), nullptr, 10);
-      }
-    }
+    for (const auto& [name, value] : read) all[name] = static_cast<std::uint64_t>(value);
     return all;
   }
 
   std::vector<world::SocketRow> sockets() override {
-    std::istringstream lines{[this] {
-      const Inside inside{there_.get(), home_};
-      return output_of({"ss", "-tanoH"});
-    }()};
+    const Inside inside{there_.get(), home_};
     std::vector<world::SocketRow> rows;
-    for (std::string line; std::getline(lines, line);) {
-      std::istringstream words{line};
-      world::SocketRow row;
-      std::string local, remote;
-      if (!(words >> row.state >> row.recv_q >> row.send_q >> local >> remote)) continue;
-      words >> row.timer;
-      row.local = parse_place(local);
-      row.remote = parse_place(remote);
-      rows.push_back(std::move(row));
-    }
+    auto diag = host::SockDiag::open();
+    if (!diag) return rows;
+    // What a dump cannot finish is told as far as it came.
+    (void)diag->dump(AF_INET, host::kAllStates, host::SockDiag::Detail::kHeader, [&](const facts::Socket& s, const facts::SocketInfo*) {
+      rows.push_back({std::string{ss_name(s.state)}, to_world(s.local), to_world(s.remote), s.receive_queue, s.send_queue, timer_text(s)});
+    });
     return rows;
   }
 
   world::World& world_;
   int home_, epoll_;
-  Owned there_, tun_;
+  Owned there_;
+  std::optional<Tun> tun_;
+};
+
+/// Applications that answer late change what the kernel does (a delayed ACK leaves before they read), so for the length
+/// of a run this thread is served before others. It sleeps nearly all the time; without the right to it, it goes on as it is.
+class Punctual {
+ public:
+  Punctual() {
+    sched_param wanted{};
+    wanted.sched_priority = 1;
+    old_policy_ = ::sched_getscheduler(0);
+    ::sched_getparam(0, &old_);
+    changed_ = ::sched_setscheduler(0, SCHED_RR, &wanted) == 0;
+  }
+  ~Punctual() {
+    if (changed_) ::sched_setscheduler(0, old_policy_, &old_);
+  }
+  Punctual(const Punctual&) = delete;
+  Punctual& operator=(const Punctual&) = delete;
+
+ private:
+  int old_policy_ = 0;
+  sched_param old_{};
+  bool changed_ = false;
 };
 
 class KernelMaker : public HostMaker {
@@ -379,6 +351,13 @@ std::string running_kernel() {
   return release.substr(0, release.find('-'));
 }
 
+Duration kernel_tick() {
+  // The coarse clock advances once a tick, whatever CONFIG_HZ is.
+  timespec resolution{};
+  ::clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
+  return std::chrono::seconds{resolution.tv_sec} + Duration{resolution.tv_nsec};
+}
+
 std::optional<Error> kernel_is_usable() {
   if (::geteuid() != 0)
     return Error{"lab.root", "the running kernel is used in network namespaces, which needs root; try sudo"};
@@ -389,6 +368,7 @@ std::optional<Error> kernel_is_usable() {
 
 Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) {
   if (auto cannot = kernel_is_usable()) return *cannot;
+  const Punctual punctual;
   KernelMaker maker;
   auto run = lab::run(experiment, options, maker, [&](world::World& world, const Stage& stage, ModelTime until) {
     maker.drive(world, stage, until);
@@ -399,3 +379,18 @@ Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) 
 }
 
 }  // namespace tcpwhy::lab
+
+#else
+
+namespace tcpwhy::lab {
+
+std::string running_kernel() { return {}; }
+Duration kernel_tick() { return {}; }
+std::optional<Error> kernel_is_usable() {
+  return Error{"lab.host", "this tcpwhy was built without the live host (TCPWHY_HOST), so it cannot use the running kernel"};
+}
+Result<Run> run_on_kernel(const Experiment&, const Options&) { return *kernel_is_usable(); }
+
+}  // namespace tcpwhy::lab
+
+#endif

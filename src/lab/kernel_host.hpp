@@ -14,10 +14,13 @@
 
 namespace tcpwhy::lab {
 
-/// `lab.root` when the caller may not make namespaces, with what to do.
+/// `lab.root` when the caller may not make namespaces, with what to do; `lab.host` when this was built without.
 [[nodiscard]] std::optional<Error> kernel_is_usable();
 /// "6.18.44", from uname(2).
 [[nodiscard]] std::string running_kernel();
+
+/// The running kernel's tick: one second by CONFIG_HZ.
+[[nodiscard]] Duration kernel_tick();
 
 /// Every host of the experiment on the running kernel, in real time: it takes as long as it says.
 ///

@@ -58,6 +58,7 @@ constexpr std::string_view kOverflowCounters[] = {"ListenOverflows", "ListenDrop
 constexpr Param kOverflowParams[] = {
     {"backlog", "1", "argument of listen()"},
     {"connects", "1", "clients that come when the queue is full"},
+    {"fill", "0", "connections made before, which nobody accepts; 0: backlog + 1, so many as fit"},
     {"accept_after_ms", "0", "when the application begins to accept; 0: never"},
     {"wait_s", "12", "how long to watch"},
 };
@@ -65,6 +66,7 @@ constexpr Param kOverflowParams[] = {
 constexpr Param kServerResetsParams[] = {
     {"backlog", "1", "argument of listen()"},
     {"connects", "1", "clients that come when the queue is full"},
+    {"fill", "0", "connections made before, which nobody accepts; 0: backlog + 1, so many as fit"},
     {"accept_after_ms", "0", "when the application begins to accept; 0: never"},
     {"wait_s", "16", "how long to watch"},
 };
@@ -78,7 +80,8 @@ void overflow(Stage& stage, Sends sends) {
   world::Host& client = stage.host("client", kClientIp);
   const auto acceptor = Acceptor::open(stage.world, server, {0, kPort}, static_cast<int>(stage.number("backlog")), {}, nullptr);
   const Address listener{world::parse_ip(kServerIp), kPort};
-  const auto queue = stage.number("backlog") + 1;
+  const auto fill = stage.number("fill");
+  const auto queue = fill > 0 ? fill : stage.number("backlog") + 1;
   for (std::int64_t i = 0; i < queue; ++i)
     stage.at(i * 5ms, [&, listener] { Talk::open(stage.world, client, listener, quiet()); });
   const Duration full = queue * 5ms + 1s;
