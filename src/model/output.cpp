@@ -58,7 +58,7 @@ void mark_push(Endpoint& e) {
   e.pushed_seq = e.write_seq;
 }
 
-void drop_head(std::vector<Piece>& queue, std::size_t& head) {
+void drop_head(std::vector<Piece>& queue, std::uint32_t& head) {
   if (++head == queue.size()) {
     queue.clear();
     head = 0;
