@@ -2,12 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "cli/choice.hpp"
 #include "cli/lab_script.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
+#include "lab/fuzz.hpp"
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
 #include "lab/run.hpp"
@@ -113,6 +116,36 @@ int run(const RunOptions& o) {
   return Exit::kNothingFailed;
 }
 
+struct FuzzRequest {
+  lab::FuzzOptions options;
+  std::string out;
+};
+
+bool write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file{path, std::ios::binary};
+  file << text;
+  return file.good();
+}
+
+int fuzz(FuzzRequest& request) {
+  bool written = true;
+  const auto found = [&](const lab::Find& find) {
+    std::printf("seed %llu: %s\n\n%s\n", static_cast<unsigned long long>(find.trial.seed), find.signature.c_str(), find.text.c_str());
+    std::fflush(stdout);
+    if (request.out.empty()) return;
+    const std::filesystem::path base = std::filesystem::path{request.out} / ("seed-" + std::to_string(find.trial.seed));
+    written &= write_file(base.string() + ".txt", find.signature + "\n\n" + find.text);
+    if (find.script) written &= write_file(base.string() + ".pkt", *find.script);
+  };
+  const auto tally = lab::fuzz(request.options, found);
+  if (!tally) return say(tally.error());
+  for (const auto& [kind, count] : tally->by_signature) std::printf("%6llu %s\n", static_cast<unsigned long long>(count), kind.c_str());
+  std::printf("%llu trials, %llu differ in %zu ways, %llu did not come back\n", static_cast<unsigned long long>(tally->trials),
+              static_cast<unsigned long long>(tally->differ), tally->by_signature.size(), static_cast<unsigned long long>(tally->unsteady));
+  if (!written) return say({"lab.out", "cannot write into " + request.out + "; make the directory first"});
+  return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
+}
+
 }  // namespace
 
 int lab_command(const std::vector<std::string>& arguments) {
@@ -160,11 +193,20 @@ int lab_command(const std::vector<std::string>& arguments) {
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  CLI::App* fuzz_app = app.add_subcommand("fuzz", "short trials by chance on the model and on the kernel at hand (root): where do they differ?");
+  FuzzRequest f;
+  fuzz_app->add_option("--seconds", f.options.seconds, "how long (default 60)")->type_name("S")->check(CLI::PositiveNumber);
+  fuzz_app->add_option("--trials", f.options.trials, "so many instead")->type_name("N");
+  fuzz_app->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
+  fuzz_app->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N")->check(CLI::Range(1, 1000));
+  fuzz_app->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
+  fuzz_app->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");
+  fuzz_app->footer("Exit status: 0 no difference, 1 some, 2 the command could not do its work.");
   std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : script_app->parsed() ? *script_app : app;
+    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : fuzz_app->parsed() ? *fuzz_app : script_app->parsed() ? *script_app : app;
     std::fputs(asked.help().c_str(), stdout);
     return Exit::kNothingFailed;
   } catch (const CLI::ParseError& e) {
@@ -177,6 +219,7 @@ int lab_command(const std::vector<std::string>& arguments) {
     return lab_script(s);
   }
   if (compare_app->parsed()) return compare(o);
+  if (fuzz_app->parsed()) return fuzz(f);
   return run_app->parsed() ? run(o) : list();
 }
 
