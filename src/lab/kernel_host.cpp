@@ -118,6 +118,8 @@ class KernelHost : public world::Host, private world::System {
     loopback_up();
     if (auto error = tun_->configure(ip(), 32)) return error;
     if (auto error = tun_->route_everything()) return error;
+    // The model's congestion control: one that paces blurs every time. A namespace has only those the host allows it.
+    if (!set_sysctl("net.ipv4.tcp_congestion_control", "cubic")) set_sysctl("net.ipv4.tcp_congestion_control", "reno");
     for (const auto& [setting, value] : sysctls)
       if (!set_sysctl(setting, value) && !may_be_absent(setting, value))
         return Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
