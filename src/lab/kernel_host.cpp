@@ -118,8 +118,6 @@ class KernelHost : public world::Host, private world::System {
     loopback_up();
     if (auto error = tun_->configure(ip(), 32)) return error;
     if (auto error = tun_->route_everything()) return error;
-    // The model's congestion control: one that paces blurs every time. A namespace has only those the host allows it.
-    if (!set_sysctl("net.ipv4.tcp_congestion_control", "cubic")) set_sysctl("net.ipv4.tcp_congestion_control", "reno");
     for (const auto& [setting, value] : sysctls)
       if (!set_sysctl(setting, value) && !may_be_absent(setting, value))
         return Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
@@ -149,6 +147,10 @@ class KernelHost : public world::Host, private world::System {
   int socket() override {
     const Inside inside{there_.get(), home_};
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // The model's congestion control, not the host's default: one that paces blurs every time. Asked of the socket, because
+    // a namespace's default may only be one that the host allows everybody; children inherit it.
+    constexpr std::string_view kCongestionControl = "cubic";
+    if (fd >= 0) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCongestionControl.data(), kCongestionControl.size());
     if (fd >= 0) wake_for(fd);
     return done(fd);
   }
