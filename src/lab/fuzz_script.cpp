@@ -98,7 +98,8 @@ class Writer {
     const auto note = std::find_if(results_.begin(), results_.end(), [&](const world::Note& n) { return n.time == time; });
     if (note == results_.end()) return;
     const bool failed = !note->result.empty() && note->result[0] == 'E';
-    const std::string result = failed ? "-1 " + note->result : note->result;
+    // An error is followed by its meaning, or by anything in its place.
+    const std::string result = failed ? "-1 " + note->result + " (...)" : note->result;
     const int fd = fds_[call.slot];
     switch (call.kind) {
       case Kind::kSocket: break;

@@ -182,7 +182,7 @@ void Kernel::transmit(Endpoint& e, Piece& piece) {
   if (first_time) piece.first_sent = now;
 
   std::uint8_t flags = piece.flags;
-  if (!(flags & Flag::kSyn) || e.state == State::kSynRecv) flags |= Flag::kAck;
+  if (!(flags & Flag::kSyn) || e.state != State::kSynSent) flags |= Flag::kAck;
   if (first_time) count(Mib::kOutSegs);
   Packet& p = build(e, flags, piece.seq);
   p.payload_bytes = payload;
