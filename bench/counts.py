@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Instructions per packet against the committed figures (bench/counts.json).
+"""Instructions per packet, from the file to the survey, against the committed figures (bench/counts.json).
 
 Counts under callgrind, which does not depend on the machine's load. What start and end cost is taken out by counting
 two captures of one kind, one twice as long as the other. More than the tolerance above the committed figure fails;
@@ -14,19 +14,21 @@ import shutil
 import subprocess
 import sys
 
-from run import PROGRAM, ROOT, WORK, build_tools
+from run import ROOT, WORK, build_tools
 
+PROGRAM = os.path.join(ROOT, "build", "counts", "bench", "bench_corridor")
 FIGURES = os.path.join(ROOT, "bench", "counts.json")
-KINDS = {"bulk": ("bulk", 20_000), "churn": ("churn", 20_000), "flood": ("flood", 20_000), "fixed": ("fixed", 20_000, 2_000)}
+# The first 64 MB have every checksum verified: the bulk goes on well beyond.
+KINDS = {"bulk": ("bulk", 80_000), "churn": ("churn", 20_000), "flood": ("flood", 20_000), "fixed": ("fixed", 20_000, 2_000)}
 TOLERANCE = 0.08
 
 
 def instructions(path):
     run = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", PROGRAM, "--threads", "1", path],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", PROGRAM, path],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     found = re.search(r"Collected : (\d+)", run.stderr)
-    if run.returncode > 1 or not found:
+    if run.returncode != 0 or not found:
         sys.exit(f"valgrind failed on {path}:\n{run.stderr[-2000:]}")
     return int(found.group(1))
 

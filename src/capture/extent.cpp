@@ -1,8 +1,9 @@
 // When a file begins and ends, by which a ring is told from captures of several
 // places. The beginning is the first frame. The end would cost a reading of
 // everything; in a classic file it is found from behind: the one place in the
-// last few MiB from which plausible records follow one another exactly to the
-// end of the file. Where there is none, and in all other formats, all is read.
+// last few MiB from which plausible records follow one another to the end of the
+// file, of which the last may be cut. Where there is none, and in all other
+// formats, all is read.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -45,19 +46,22 @@ std::optional<Extent> span_of(std::span<const std::uint8_t> tail, std::int64_t t
     int records = 0;
     std::size_t at = begin;
     std::int64_t before = 0;
+    bool cut = false;
     while (tail.size() - at >= kRecordHeader) {
       const std::uint8_t* p = tail.data() + at;
       const std::uint32_t fraction = load32<order>(p + 4), captured = load32<order>(p + 8);
       const std::int64_t time = std::int64_t{load32<order>(p)} * kSecond + fraction * tick;
       if (fraction * tick >= kSecond || captured > 262'144 || load32<order>(p + 12) < captured) break;
       if (time < earliest || (records > 0 && (time - before > kDay || before - time > kDay))) break;
-      if (captured > tail.size() - at - kRecordHeader) break;
+      cut = captured > tail.size() - at - kRecordHeader;
+      if (cut) break;
       widen(extent, CaptureTime{Duration{time}});
       before = time;
       at += kRecordHeader + captured;
       ++records;
     }
-    if (at == tail.size() && records >= kEnough) return extent;
+    // Records that end elsewhere end at damage. Trying again from each of them would take the square of their number.
+    if (records >= kEnough) return cut || tail.size() - at < kRecordHeader ? std::optional{extent} : std::nullopt;
   }
   return std::nullopt;
 }

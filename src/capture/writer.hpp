@@ -29,6 +29,8 @@ class PcapngWriter {
            std::span<const std::uint8_t> bytes);
 
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+  /// What was written so far is elsewhere: a file that is written as it grows.
+  void forget() { bytes_.clear(); }
   /// Writes everything to `path`, `-` being standard output.
   ///
   /// Result: octets written. Errors: `capture.write`.

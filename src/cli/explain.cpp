@@ -15,7 +15,9 @@
 #include "cli/heap.hpp"
 #ifdef TCPWHY_HOST
 #include "cli/kernel_words.hpp"
+#include "diagnose/host/witness.hpp"
 #include "diagnose/kernel/join.hpp"
+#include "host/read.hpp"
 #endif
 #include "cli/options.hpp"
 #include "tcpwhy/capture.hpp"
@@ -131,13 +133,26 @@ struct Run {
   facts::Survey totals;
   std::vector<std::string> troubles;
   std::uint64_t chosen = 0, chosen_failed = 0;
+#ifdef TCPWHY_HOST
+  std::optional<facts::HostSnapshot> snapshot{};
+  std::optional<diagnose::host::Witness> witness{};
+#endif
+
+  /// Judges by the packets, and by the snapshot of an end where there is one.
+  diagnose::Answer judge(const facts::Connection& c, const facts::Survey& survey, diagnose::Detail detail) {
+    diagnose::Answer answer = diagnose::explain(c, survey, detail);
+#ifdef TCPWHY_HOST
+    if (witness) witness->testify(c, answer);
+#endif
+    return answer;
+  }
 
   void tell(const flow::Told& told, const facts::Survey& survey, diagnose::Populations& populations) {
     const facts::Connection& c = *told.connection;
     if (choice) {
       if (!choice->matches(c)) return;
       ++chosen;
-      const diagnose::Answer answer = diagnose::explain(c, survey, diagnose::Detail::kSentences);
+      const diagnose::Answer answer = judge(c, survey, diagnose::Detail::kSentences);
       if (!answer.healthy) ++chosen_failed;
       if (options.format == Format::kText) {
         if (chosen > 1) std::fputc('\n', stdout);
@@ -147,8 +162,8 @@ struct Run {
       }
       return;
     }
-    diagnose::Answer answer = diagnose::explain(c, survey, diagnose::Detail::kVerdicts);
-    if (reporter->wants_sentences(answer)) answer = diagnose::explain(c, survey, diagnose::Detail::kSentences);
+    diagnose::Answer answer = judge(c, survey, diagnose::Detail::kVerdicts);
+    if (reporter->wants_sentences(answer)) answer = judge(c, survey, diagnose::Detail::kSentences);
     populations.add(c, answer, told.alike);
     reporter->connection({c, told.alike, told.ids}, answer);
   }
@@ -363,8 +378,20 @@ int explain(const ExplainOptions& options) {
     run.choice = *choice;
     tracking.tell_all = true;
   }
+#ifdef TCPWHY_HOST
+  if (!options.host.empty()) {
+    auto snapshot = host::load(options.host);
+    if (!snapshot) return fail(snapshot.error());
+    run.snapshot = std::move(*snapshot);
+    run.witness.emplace(*run.snapshot, options.host);
+  }
+#endif
   const int status = options.interface.empty() ? explain_files(run, tracking) : explain_live(run, tracking);
   if (status != Exit::kNothingFailed) return status;
+#ifdef TCPWHY_HOST
+  if (run.witness)
+    for (std::string& trouble : run.witness->shortcomings(run.totals.begin, run.totals.end)) run.troubles.push_back(std::move(trouble));
+#endif
   if (run.choice) {
     if (run.chosen == 0)
       return fail({"cli.connection", fmt::format("no connection {} in this capture; --only all --format jsonl lists them all",

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <map>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/options.hpp"
 #include "host/read.hpp"
 #include "report/host.hpp"
@@ -131,16 +131,7 @@ int host_command(const std::vector<std::string>& arguments) {
       ->transform(choice<host::Owners>({
           {"auto", host::Owners::kYes}, {"proc", host::Owners::kProc}, {"none", host::Owners::kNo}}));
   app.footer("Exit status: 0 nothing wrong, 1 a finding is likely or proven, 2 the command could not do its work.");
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return Exit::kNothingFailed;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy host --help)\n", e.what());
-    return Exit::kCouldNotWork;
-  }
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (c.no_processes) c.read.owners = host::Owners::kNo;
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);

@@ -6,8 +6,9 @@
 #include <fstream>
 #include <map>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/lab_script.hpp"
+#include "cli/lab_serve.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
 #include "lab/fuzz.hpp"
@@ -111,7 +112,8 @@ int run(const RunOptions& o) {
   if (!result) return say(result.error());
   if (!o.pcap.empty())
     if (const auto saved = lab::save_pcap(*result, o.pcap); !saved) return say(saved.error());
-  const std::string out = o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
+  const std::string out =
+      o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
   std::fputs(out.c_str(), o.pcap == "-" ? stderr : stdout);
   return Exit::kNothingFailed;
 }
@@ -146,6 +148,80 @@ int fuzz(FuzzRequest& request) {
   return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }
 
+CLI::App* add_fuzz(CLI::App& app, FuzzRequest& f) {
+  CLI::App* sub = app.add_subcommand("fuzz", "short trials by chance on the model and on the kernel at hand (root)");
+  sub->add_option("--seconds", f.options.seconds, "how long (default 60)")->type_name("S");
+  sub->add_option("--trials", f.options.trials, "so many instead")->type_name("N");
+  sub->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
+  sub->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N");
+  sub->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
+  sub->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");
+  sub->footer("Exit status: 0 no difference, 1 some, 2 the command could not do its work.");
+  return sub;
+}
+
+CLI::App* add_run(CLI::App& app, RunOptions& o) {
+  CLI::App* sub = app.add_subcommand("run", "runs one");
+  sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  sub->add_option("--kernel", o.kernels,
+                  "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
+      ->type_name("K");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
+  sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  sub->add_option("--sweep", o.sweep,
+                  "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
+      ->type_name("NAME=A..B");
+  sub->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
+  sub->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
+  sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  sub->add_option("--format", o.format, "text (default), json, or jsonl of a sweep")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}, {"jsonl", Format::kJsonl}}));
+  return sub;
+}
+
+CLI::App* add_compare(CLI::App& app, RunOptions& o) {
+  CLI::App* sub = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
+  sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
+  sub->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
+  sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
+  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")
+      ->type_name("MS")
+      ->check(CLI::NonNegativeNumber.description(""));
+  sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
+  sub->add_option("--format", o.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  sub->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
+  return sub;
+}
+
+/// `lab script` as given, before its pairs are taken apart.
+struct GivenScript {
+  ScriptOptions script;
+  std::vector<std::string> settings, definitions;
+};
+
+CLI::App* add_script(CLI::App& app, GivenScript& given) {
+  CLI::App* sub = app.add_subcommand("script", "runs packetdrill scripts against the model");
+  sub->add_option("FILE", given.script.files, "a script, or a directory of *.pkt")->required()->type_name("");
+  sub->add_option("--kernel", given.script.kernel, "the kernel's profile")->type_name("K");
+  sub->add_option("--set", given.settings, "a sysctl before the script's own commands")->type_name("NAME=VALUE");
+  sub->add_option("-D,--define", given.definitions, "a name the script uses")->type_name("NAME=VALUE");
+  sub->add_option("--family", given.script.families, "ipv4 (default), ipv6, mapped or all")
+      ->type_name("F")
+      ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
+  sub->add_option("--format", given.script.format, "text (default) or jsonl")
+      ->type_name("FORMAT")
+      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
+  sub->add_flag_callback(
+      "--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  return sub;
+}
+
 }  // namespace
 
 int lab_command(const std::vector<std::string>& arguments) {
@@ -153,71 +229,21 @@ int lab_command(const std::vector<std::string>& arguments) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   app.add_subcommand("list", "the experiments and what they show");
-  CLI::App* run_app = app.add_subcommand("run", "runs one");
   RunOptions o;
-  run_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  run_app->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
-      ->type_name("K");
-  run_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
-  run_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  run_app->add_option("--sweep", o.sweep, "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
-      ->type_name("NAME=A..B");
-  run_app->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
-  run_app->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
-  run_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
-  run_app->add_option("--format", o.format, "text (default), json, or jsonl of a sweep")
-      ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"json", Format::kJson}, {"jsonl", Format::kJsonl}}));
-  CLI::App* compare_app = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
-  compare_app->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  compare_app->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
-  compare_app->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
-  compare_app->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  compare_app->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber);
-  compare_app->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
-  compare_app->add_option("--format", o.format, "text (default) or jsonl")
-      ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
-  compare_app->footer("Exit status: 0 they agree, 1 they differ, 2 the command could not do its work.");
-  CLI::App* script_app = app.add_subcommand("script", "runs packetdrill scripts against the model");
-  ScriptOptions s;
-  std::vector<std::string> settings, definitions;
-  script_app->add_option("FILE", s.files, "a script, or a directory of *.pkt")->required()->type_name("");
-  script_app->add_option("--kernel", s.kernel, "the kernel's profile")->type_name("K");
-  script_app->add_option("--set", settings, "a sysctl before the script's own commands")->type_name("NAME=VALUE");
-  script_app->add_option("-D,--define", definitions, "a name the script uses")->type_name("NAME=VALUE");
-  script_app->add_option("--family", s.families, "ipv4 (default), ipv6, mapped or all")
-      ->type_name("F")
-      ->check(CLI::IsMember({"ipv4", "ipv6", "mapped", "all"}));
-  script_app->add_option("--format", s.format, "text (default) or jsonl")
-      ->type_name("FORMAT")
-      ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
-  script_app->add_flag_callback("--story", [&s] { s.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
-  CLI::App* fuzz_app = app.add_subcommand("fuzz", "short trials by chance on the model and on the kernel at hand (root): where do they differ?");
+  GivenScript given;
   FuzzRequest f;
-  fuzz_app->add_option("--seconds", f.options.seconds, "how long (default 60)")->type_name("S")->check(CLI::PositiveNumber);
-  fuzz_app->add_option("--trials", f.options.trials, "so many instead")->type_name("N");
-  fuzz_app->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
-  fuzz_app->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N")->check(CLI::Range(1, 1000));
-  fuzz_app->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
-  fuzz_app->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");
-  fuzz_app->footer("Exit status: 0 no difference, 1 some, 2 the command could not do its work.");
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    const CLI::App& asked = run_app->parsed() ? *run_app : compare_app->parsed() ? *compare_app : fuzz_app->parsed() ? *fuzz_app : script_app->parsed() ? *script_app : app;
-    std::fputs(asked.help().c_str(), stdout);
-    return Exit::kNothingFailed;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy lab --help)\n", e.what());
-    return Exit::kCouldNotWork;
-  }
+  LabServeOptions served;
+  const CLI::App *run_app = add_run(app, o), *compare_app = add_compare(app, o), *script_app = add_script(app, given),
+                 *serve_app = add_lab_serve(app, served), *fuzz_app = add_fuzz(app, f);
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (script_app->parsed()) {
-    if (!take_pairs(settings, s.sysctls, "--set") || !take_pairs(definitions, s.definitions, "--define"))
+    if (!take_pairs(given.settings, given.script.sysctls, "--set") ||
+        !take_pairs(given.definitions, given.script.definitions, "--define"))
       return Exit::kCouldNotWork;
-    return lab_script(s);
+    return lab_script(given.script);
   }
+  if (serve_app->parsed())
+    return take_pairs(served.settings, served.sysctls, "--set") ? lab_serve(std::move(served)) : Exit::kCouldNotWork;
   if (compare_app->parsed()) return compare(o);
   if (fuzz_app->parsed()) return fuzz(f);
   return run_app->parsed() ? run(o) : list();

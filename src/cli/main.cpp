@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/options.hpp"
 #ifdef TCPWHY_HOST
 #include "cli/watch.hpp"
@@ -20,23 +20,6 @@
 namespace tcpwhy::cli {
 namespace {
 
-int parse(CLI::App& app, const std::vector<std::string>& arguments) {
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return -2;
-  } catch (const CLI::CallForVersion&) {
-    std::puts("tcpwhy " TCPWHY_VERSION);
-    return -2;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tcpwhy: %s (see tcpwhy --help)\n", e.what());
-    return Exit::kCouldNotWork;
-  }
-  return -1;
-}
-
 int run_explain(const std::vector<std::string>& arguments) {
   ExplainOptions o;
   CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
@@ -45,14 +28,17 @@ int run_explain(const std::vector<std::string>& arguments) {
                "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
                "  tcpwhy probe HOST:PORT     can I connect, and if not, who says no, and where on the path\n"
+               "  tcpwhy lab                 experiments and packetdrill scripts on a model of Linux TCP\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
-  app.set_version_flag("--version", TCPWHY_VERSION);
+  app.set_version_flag("--version", "tcpwhy " TCPWHY_VERSION);
   app.get_formatter()->column_width(34);
   app.add_option("FILE", o.files, "captures to explain")->type_name("");
   app.add_option("-i,--interface", o.interface, "capture live from this interface")->type_name("IFACE");
 #ifdef TCPWHY_HOST
   app.add_flag("--with-kernel", o.with_kernel, "live: also what this kernel says of each connection (eBPF, root)");
+  app.add_option("--host", o.host, "a snapshot of one end (tcpwhy host --save FILE): its counters, settings and queues as evidence")
+      ->type_name("FILE");
 #endif
   app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
   app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
@@ -74,7 +60,7 @@ int run_explain(const std::vector<std::string>& arguments) {
       ->type_name("N")->check(CLI::PositiveNumber);
   app.add_flag("--verify-checksums", o.verify_checksums, "verify every TCP checksum, not only suspicious ones");
   app.footer("Exit status: 0 nothing failed, 1 a connection has a fault, 2 the command could not do its work.");
-  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (ring) o.relation = Files::kRing;
   if (vantages) o.relation = Files::kVantages;
   if (o.files.empty() && o.interface.empty()) {
@@ -89,6 +75,10 @@ int run_explain(const std::vector<std::string>& arguments) {
     std::fputs("tcpwhy: --with-kernel needs a live capture (-i IFACE): the kernel does not remember\n", stderr);
     return Exit::kCouldNotWork;
   }
+  if (!o.host.empty() && o.files.empty()) {
+    std::fputs("tcpwhy: --host joins a snapshot to capture files; live, --with-kernel asks this host itself\n", stderr);
+    return Exit::kCouldNotWork;
+  }
   return explain(o);
 }
 
@@ -97,7 +87,7 @@ int run_why(const std::vector<std::string>& arguments) {
   CLI::App app{"Explains a cause, TCP state, errno, counter, sysctl or flag. Without WORD: lists what there is.",
                "tcpwhy why"};
   app.add_option("WORD", words, "for example accept-queue-overflow, CLOSE_WAIT, ECONNRESET, ListenDrops")->type_name("");
-  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  if (const auto ended = parse(app, arguments)) return *ended;
   return why(words);
 }
 
@@ -116,7 +106,7 @@ int run_watch(const std::vector<std::string>& arguments) {
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   app.add_flag("--cost", o.cost, "measure what the kernel programs cost and print it at the end");
   app.footer("Exit status: 0 nothing failed, 1 a connection has failed, 2 the command could not do its work.");
-  if (const int status = parse(app, arguments); status != -1) return status == -2 ? Exit::kNothingFailed : status;
+  if (const auto ended = parse(app, arguments)) return *ended;
   return watch(o);
 }
 #endif

@@ -19,6 +19,7 @@ struct ExplainOptions {
   std::vector<std::string> files;
   std::string interface;           ///< live capture when not empty
   bool with_kernel = false;        ///< live: the kernel's own word on each connection as evidence
+  std::string host;                ///< files: a snapshot of one end, written by `tcpwhy host --save`
   std::string filter;              ///< libpcap syntax
   std::string from, to;            ///< time window as given
   std::string connection;          ///< id or A:P-B:P; empty: all

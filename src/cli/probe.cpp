@@ -15,7 +15,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "cli/choice.hpp"
+#include "cli/arguments.hpp"
 #include "cli/options.hpp"
 #include "diagnose/probe/judge.hpp"
 #include "report/probe.hpp"
@@ -82,15 +82,7 @@ int probe_command(const std::vector<std::string>& arguments) {
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   app.footer("Exit status: 0 every address is well, 1 one is not, 2 the command could not do its work.");
-  std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return Exit::kNothingFailed;
-  } catch (const CLI::ParseError& e) {
-    return fail(fmt::format("{} (see tcpwhy probe --help)", e.what()));
-  }
+  if (const auto ended = parse(app, arguments)) return *ended;
   if (!parse_target(target, o)) return fail(fmt::format("'{}' is no HOST:PORT; an IPv6 address stands in brackets: [2001:db8::7]:443", target));
   o.family = four ? probe::Family::kIpv4 : six ? probe::Family::kIpv6 : probe::Family::kAny;
   o.raw = no_raw ? probe::RawUse::kNever : probe::RawUse::kIfAllowed;

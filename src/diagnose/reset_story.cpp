@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "facts/farewell.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose::ending {
 
@@ -19,27 +20,6 @@ using facts::SegmentFact;
 namespace {
 
 std::int32_t count(const Connection& c) { return static_cast<std::int32_t>(c.segments.size()); }
-
-bool is_repeat(Repeat r) {
-  switch (r) {
-    case Repeat::kSyn:
-    case Repeat::kSynAck:
-    case Repeat::kRto:
-    case Repeat::kFast:
-    case Repeat::kTlp:
-    case Repeat::kSpurious:
-    case Repeat::kKeepalive:
-    case Repeat::kZeroWindowProbe:
-    case Repeat::kFin:
-    case Repeat::kNetworkDuplicate:
-    case Repeat::kCaptureDuplicate: return true;
-    case Repeat::kNone:
-    case Repeat::kOutOfOrder:
-    case Repeat::kUnseenOriginal:
-    case Repeat::kAmbiguous: return false;
-  }
-  return false;
-}
 
 bool copy_by_network(Repeat r) { return r == Repeat::kCaptureDuplicate || r == Repeat::kNetworkDuplicate; }
 
@@ -157,10 +137,6 @@ Duration between(const Connection& c, std::int32_t a, std::int32_t b) {
   return a < 0 || b < 0 ? Duration{} : c.segment(b).time - c.segment(a).time;
 }
 
-bool new_payload(const Connection& c, std::int32_t i) {
-  return i >= 0 && c.segment(i).payload_bytes > 0 && !c.segment(i).rst() && !is_repeat(c.note(i).repeat);
-}
-
 bool survived(const Connection& c, std::int32_t i) {
   std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
   for (std::int32_t k = 0; k < count(c); ++k) {
@@ -234,7 +210,7 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     const std::size_t me = index(s.from()), peer = 1 - me;
     if (s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
       acked[peer] = s.ack;
-    if (!new_payload(c, i)) continue;
+    if (!facts::new_payload(c, i)) continue;
     const SeqNum end_of = s.seq + s.payload_bytes;
     if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
     t.bytes[me] += s.payload_bytes;
@@ -312,7 +288,7 @@ bool farewell_refused(const Connection& c, const Reset& r) {
   std::int32_t refused = -1;
   for (std::int32_t i = 0; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
-    if (s.from() != r.peer() || !new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
+    if (s.from() != r.peer() || !facts::new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
     if (!facts::is_farewell(s)) return false;
     if (refused < 0) refused = i;
   }
@@ -329,7 +305,7 @@ bool formality(const Connection& c, const Reset& r) {
   if (farewell_refused(c, r)) return true;
   if (!r.answer && r.own_fin < 0 && r.peer_fin < 0 && unread_when_answering(c, r)) return false;
   const Talk t = talk_before(c, r.at);
-  if (r.offender >= 0 && new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
+  if (r.offender >= 0 && facts::new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
       !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))
     return false;  // data met a closed socket: it was not delivered
   if (!t.acked[0] || !t.acked[1]) return false;

@@ -82,8 +82,6 @@ bool unread_when_answering(const facts::Connection& c, const Reset& r);
 /// The client kept another attempt of the same instant and reset this one before any data: dual-port-race.
 bool raced_another(const facts::Connection& c, const facts::Survey& survey);
 
-/// New payload, not a repeat, probe or keepalive.
-bool new_payload(const facts::Connection& c, std::int32_t i);
 /// HTTP was spoken, or may have been (turns of request and answer).
 bool speaks_http(const facts::Connection& c);
 

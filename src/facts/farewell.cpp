@@ -3,33 +3,9 @@
 #include <array>
 #include <optional>
 
+#include "facts/questions.hpp"
+
 namespace tcpwhy::facts {
-namespace {
-
-bool is_new(const Connection& c, std::int32_t i) {
-  if (c.segment(i).payload_bytes == 0 || c.segment(i).rst()) return false;
-  switch (c.note(i).repeat) {
-    case Repeat::kNone:
-    case Repeat::kOutOfOrder:
-    case Repeat::kUnseenOriginal:
-    case Repeat::kAmbiguous: return true;
-    case Repeat::kSyn:
-    case Repeat::kSynAck:
-    case Repeat::kRto:
-    case Repeat::kFast:
-    case Repeat::kTlp:
-    case Repeat::kSpurious:
-    case Repeat::kKeepalive:
-    case Repeat::kZeroWindowProbe:
-    case Repeat::kFin:
-    case Repeat::kNetworkDuplicate:
-    case Repeat::kCaptureDuplicate: return false;
-  }
-  return false;
-}
-
-}  // namespace
-
 bool is_farewell(const SegmentFact& s) {
   constexpr std::uint32_t kLongest = 48, kDigested = 16;
   if (s.payload_bytes == 0 || s.payload_bytes > kLongest) return s.app == App::kTlsAlert;
@@ -51,7 +27,7 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
       acked[peer] = s.ack;
     if (s.payload_bytes > 0 && !s.rst() && (!sent[me] || after(s.seq + s.payload_bytes, *sent[me])))
       sent[me] = s.seq + s.payload_bytes;
-    if (is_new(c, i) && !(is_farewell(s) && last[me] >= 0)) last[me] = i;
+    if (new_payload(c, i) && !(is_farewell(s) && last[me] >= 0)) last[me] = i;
   }
   // Who asked in vain whether the other is alive gave up: nothing is at rest.
   for (std::int32_t i = rst - 1; i >= 0 && c.segment(i).from() == Party::kClient; --i)

@@ -204,6 +204,28 @@ std::uint64_t payload_since_answer(const Connection& c, Party from, Index i) {
   return octets;
 }
 
+bool new_payload(const Connection& c, Index i) {
+  if (i < 0 || c.segment(i).payload_bytes == 0 || c.segment(i).rst()) return false;
+  switch (c.note(i).repeat) {
+    case Repeat::kNone:
+    case Repeat::kOutOfOrder:
+    case Repeat::kUnseenOriginal:
+    case Repeat::kAmbiguous: return true;
+    case Repeat::kSyn:
+    case Repeat::kSynAck:
+    case Repeat::kRto:
+    case Repeat::kFast:
+    case Repeat::kTlp:
+    case Repeat::kSpurious:
+    case Repeat::kKeepalive:
+    case Repeat::kZeroWindowProbe:
+    case Repeat::kFin:
+    case Repeat::kNetworkDuplicate:
+    case Repeat::kCaptureDuplicate: return false;
+  }
+  return false;
+}
+
 std::uint8_t usual_ttl(const Connection& c, Party party) {
   // Majority vote (Boyer and Moore): one pass, no table.
   std::uint8_t candidate = 0;

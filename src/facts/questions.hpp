@@ -22,6 +22,8 @@ Index first_after(const Connection& c, Party from, Index i);
 Index last_before(const Connection& c, Party from, Index i);
 /// First segment of `from` after `i` that carries payload and is no repeat, probe or RST.
 Index next_payload(const Connection& c, Party from, Index i);
+/// Segment `i` (-1: none) brings payload for the first time: no repeat, probe, keepalive or copy, and no RST.
+bool new_payload(const Connection& c, Index i);
 /// Last segment of `from` before `i` that carries payload (RST excluded, repeats included).
 Index last_payload_before(const Connection& c, Party from, Index i);
 /// Segments of `from` strictly between two indices.

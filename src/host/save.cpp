@@ -146,6 +146,7 @@ void save(const facts::HostSnapshot& snapshot, std::FILE* out) {
     fmt::print(out, "{}\n", namespace_json(ns).dump(-1, ' ', false, json::error_handler_t::replace));
     for (const facts::Socket& s : ns.sockets) save_socket(ns, s, out);
   }
+  fmt::print(out, "{}\n", json{{"type", "end"}}.dump());
 }
 
 Result<facts::HostSnapshot> load(const std::string& path) {
@@ -154,7 +155,7 @@ Result<facts::HostSnapshot> load(const std::string& path) {
   facts::HostSnapshot out;
   std::string text;
   std::uint64_t line = 0;
-  bool began = false;
+  bool began = false, ended = false;
   while (std::getline(in, text)) {
     ++line;
     if (text.empty()) continue;
@@ -176,6 +177,8 @@ Result<facts::HostSnapshot> load(const std::string& path) {
         out.processes.push_back(std::move(p));
       } else if (type == "namespace") {
         load_namespace(j, out);
+      } else if (type == "end") {
+        ended = true;
       } else if (type == "socket") {
         if (out.namespaces.empty()) return broken(path, line, "a socket before its namespace");
         load_socket(j, out.namespaces.back());
@@ -185,6 +188,7 @@ Result<facts::HostSnapshot> load(const std::string& path) {
     }
   }
   if (!began) return Error{"host.snapshot", fmt::format("{}: this is no host snapshot; `tcpwhy host --save FILE` writes one", path)};
+  if (!ended) out.quality.push_back("the snapshot ends early (the disk was full, or the copy was cut): what it does not show means nothing");
   for (facts::Namespace& ns : out.namespaces) {
     if (ns.sockets_total < ns.sockets.size()) ns.sockets_total = ns.sockets.size();
     std::array<std::uint64_t, kStates> counted{};

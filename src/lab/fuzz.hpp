@@ -1,6 +1,6 @@
 #pragma once
 // Trials by chance on the model and on the kernel at hand: where do they differ? A difference counts when it comes back;
-// it is then cut down to what it needs. Decision 0011.
+// it is then cut down to what it needs. Decision 0013.
 
 #include <functional>
 #include <map>

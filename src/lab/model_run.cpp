@@ -1,5 +1,6 @@
 // The same experiment on the model, in virtual time.
 
+#include "lab/model_config.hpp"
 #include "lab/run.hpp"
 #include "world/model_host.hpp"
 
@@ -14,35 +15,42 @@ class ModelMaker : public HostMaker {
   std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
                                     std::string_view kernel, const std::map<std::string, std::string>& sysctls,
                                     Duration uptime) override {
-    model::HostConfig config;
-    auto profile = model::profile(kernel);
-    if (!profile) {
-      std::string known;
-      for (const std::string_view k : model::profile_names()) known += (known.empty() ? "" : ", ") + std::string{k};
-      keep({"lab.kernel", "there is no kernel " + std::string{kernel} + "; there are " + known});
-      profile = model::KernelProfile{};
+    auto config = model_config(kernel, sysctls, ip, seed_);
+    if (!config) {
+      if (!error) error = config.error();
+      config = model::HostConfig{};
     }
-    config.kernel = *profile;
-    config.sysctls = model::Sysctls::of(config.kernel);
-    for (const auto& [setting, value] : sysctls)
-      if (!config.sysctls.set(setting, value)) keep({"lab.sysctl", "no such setting or no number: " + setting + "=" + value});
-    config.addresses = {model::Address::v4(static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16),
-                                           static_cast<std::uint8_t>(ip >> 8), static_cast<std::uint8_t>(ip))};
-    config.seed = seed_ * 1'000'003 + ip;
-    config.tick_phase = uptime;
-    return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(config));
+    config->tick_phase = uptime;
+    return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(*config));
   }
 
   std::optional<Error> error;
 
  private:
-  void keep(Error e) {
-    if (!error) error = std::move(e);
-  }
   std::uint64_t seed_;
 };
 
 }  // namespace
+
+Result<model::HostConfig> model_config(std::string_view kernel, const std::map<std::string, std::string>& sysctls,
+                                       std::uint32_t ip, std::uint64_t seed) {
+  const auto profile = model::profile(kernel);
+  if (!profile) {
+    std::string known;
+    for (const std::string_view k : model::profile_names()) known += (known.empty() ? "" : ", ") + std::string{k};
+    return Error{"lab.kernel", "there is no kernel " + std::string{kernel} + "; there are " + known};
+  }
+  model::HostConfig config;
+  config.kernel = *profile;
+  config.sysctls = model::Sysctls::of(config.kernel);
+  for (const auto& [setting, value] : sysctls)
+    if (!config.sysctls.set(setting, value))
+      return Error{"lab.sysctl", "no such setting or no number: " + setting + "=" + value};
+  config.addresses = {model::Address::v4(static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16),
+                                         static_cast<std::uint8_t>(ip >> 8), static_cast<std::uint8_t>(ip))};
+  config.seed = seed * 1'000'003 + ip;
+  return config;
+}
 
 Result<Run> run_on_model(const Experiment& experiment, const Options& options) {
   ModelMaker maker{options.seed};

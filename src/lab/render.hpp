@@ -1,7 +1,10 @@
 #pragma once
 // A run as a person reads it, as a program reads it, and as Wireshark reads it.
 
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "lab/run.hpp"
 
@@ -13,6 +16,14 @@ namespace tcpwhy::lab {
 [[nodiscard]] std::string flag_letters(const world::Packet& packet);
 /// The sentence of `netstat -s` (net-tools) for a counter, with its number in front.
 [[nodiscard]] std::string netstat_line(const std::string& counter, std::uint64_t value);
+
+// The tables of a host, each line indented by two.
+
+/// `ss -nta`; of many in one state the first few.
+[[nodiscard]] std::string socket_table(const std::vector<world::SocketRow>& rows);
+/// `netstat -s` before and after: what moved, and `always` even where it did not.
+[[nodiscard]] std::string counter_table(const HostRun& host, std::span<const std::string_view> always);
+[[nodiscard]] std::string rule_table(const HostRun& host);
 
 struct TextOptions {
   std::string tap;             ///< whose packets; empty: the experiment's

@@ -77,37 +77,15 @@ void packets(std::string& out, const Run& run, const TextOptions& options) {
 void sockets(std::string& out, const Run& run) {
   for (const View& view : run.views) {
     section(out, fmt::format("ss -nta at {}, {:.1f} s: {}", view.host, seconds(view.time - run.begin), view.label));
-    std::map<std::string, int> states;
-    for (const world::SocketRow& row : view.rows) ++states[row.state];
-    out += fmt::format("  {:<10} {:>6} {:>6} {:<22} {}\n", "State", "Recv-Q", "Send-Q", "Local", "Peer");
-    std::map<std::string, int> printed;
-    constexpr int kMostOfOneState = 8;
-    for (const world::SocketRow& row : view.rows) {
-      const int n = ++printed[row.state];
-      if (n == kMostOfOneState + 1) out += fmt::format("  {:<10} … {} in this state\n", row.state, states[row.state]);
-      if (n > kMostOfOneState) continue;
-      out += fmt::format("  {:<10} {:>6} {:>6} {:<22} {}{}\n", row.state, row.recv_q, row.send_q,
-                         world::text(row.local), world::text(row.remote), row.timer.empty() ? "" : "  " + row.timer);
-    }
-    if (view.rows.empty()) out += "  (none)\n";
+    out += socket_table(view.rows);
   }
 }
 
 void counters(std::string& out, const Run& run) {
   for (const HostRun& h : run.hosts) {
     if (h.after.empty()) continue;
-    std::set<std::string> names;
-    for (const auto& [name, value] : h.after)
-      if (h.moved(name) != 0) names.insert(name);
-    for (const std::string_view name : run.experiment->counters) names.insert(std::string{name});
     section(out, fmt::format("netstat -s at {} (before, after)", h.name));
-    for (const std::string& name : names) {
-      const auto b = h.before.find(name), a = h.after.find(name);
-      const std::uint64_t was = b == h.before.end() ? 0 : b->second, is = a == h.after.end() ? 0 : a->second;
-      const std::string was_is = fmt::format("{} -> {}", was, is);
-      const std::string difference = is == was ? std::string{"unchanged"} : fmt::format("+{}", is - was);
-      out += fmt::format("  {:<16} {:<10} {:<26} {}\n", was_is, difference, name, netstat_words(name));
-    }
+    out += counter_table(h, run.experiment->counters);
   }
 }
 
@@ -128,12 +106,47 @@ void application(std::string& out, const Run& run) {
 void rules(std::string& out, const Run& run) {
   if (std::all_of(run.hosts.begin(), run.hosts.end(), [](const HostRun& h) { return h.rules.empty(); })) return;
   section(out, "Rules that fired");
-  for (const HostRun& h : run.hosts)
-    for (const auto& [rule, count] : h.rules)
-      out += fmt::format("  {:<8} {:<36} {:>7}\n", h.name, rule, count);
+  for (const HostRun& h : run.hosts) out += rule_table(h);
 }
 
 }  // namespace
+
+std::string socket_table(const std::vector<world::SocketRow>& rows) {
+  if (rows.empty()) return "  (none)\n";
+  std::string out = fmt::format("  {:<10} {:>6} {:>6} {:<22} {}\n", "State", "Recv-Q", "Send-Q", "Local", "Peer");
+  std::map<std::string, int> states, printed;
+  for (const world::SocketRow& row : rows) ++states[row.state];
+  constexpr int kMostOfOneState = 8;
+  for (const world::SocketRow& row : rows) {
+    const int n = ++printed[row.state];
+    if (n == kMostOfOneState + 1) out += fmt::format("  {:<10} … {} in this state\n", row.state, states[row.state]);
+    if (n > kMostOfOneState) continue;
+    out += fmt::format("  {:<10} {:>6} {:>6} {:<22} {}{}\n", row.state, row.recv_q, row.send_q, world::text(row.local),
+                       world::text(row.remote), row.timer.empty() ? "" : "  " + row.timer);
+  }
+  return out;
+}
+
+std::string counter_table(const HostRun& h, std::span<const std::string_view> always) {
+  std::set<std::string> names{always.begin(), always.end()};
+  for (const auto& [name, value] : h.after)
+    if (h.moved(name) != 0) names.insert(name);
+  std::string out;
+  for (const std::string& name : names) {
+    const auto b = h.before.find(name), a = h.after.find(name);
+    const std::uint64_t was = b == h.before.end() ? 0 : b->second, is = a == h.after.end() ? 0 : a->second;
+    const std::string was_is = fmt::format("{} -> {}", was, is);
+    const std::string difference = is == was ? std::string{"unchanged"} : fmt::format("+{}", is - was);
+    out += fmt::format("  {:<16} {:<10} {:<26} {}\n", was_is, difference, name, netstat_words(name));
+  }
+  return out;
+}
+
+std::string rule_table(const HostRun& h) {
+  std::string out;
+  for (const auto& [rule, count] : h.rules) out += fmt::format("  {:<8} {:<36} {:>7}\n", h.name, rule, count);
+  return out;
+}
 
 std::string flag_letters(const world::Packet& p) {
   std::string letters;

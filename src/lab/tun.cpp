@@ -1,3 +1,5 @@
+#ifdef TCPWHY_HOST
+
 #include "lab/tun.hpp"
 
 #include <arpa/inet.h>
@@ -86,3 +88,5 @@ bool Tun::write(std::span<const std::uint8_t> packet) const {
 }
 
 }  // namespace tcpwhy::lab
+
+#endif  // TCPWHY_HOST

@@ -269,7 +269,7 @@ void SequenceShift::handle(Packet packet, Hand hand) {
 }
 
 void Injector::handle(Packet packet, Hand hand) {
-  if (packet.icmp || packet.payload.empty()) return hand.onward(std::move(packet));
+  if (packet.icmp || packet.payload.empty() || packet.has(Flag::kRst)) return hand.onward(std::move(packet));
   const std::pair key{Address{packet.source, packet.source_port}, Address{packet.destination, packet.destination_port}};
   if (++seen_[key] != settings_.after_data_packets) return hand.onward(std::move(packet));
   Packet to_receiver = packet, to_sender = reset_for(packet);

@@ -157,6 +157,8 @@ long ModelHost::done(const model::CallResult& result) {
 }
 
 int ModelHost::socket() {
+  if (descriptors_ >= most_descriptors_) return -EMFILE;
+  ++descriptors_;
   return static_cast<int>(done(host_.socket(world_.now(), model::Family::kInet, model::Blocking::kNo, step_)));
 }
 
@@ -194,8 +196,11 @@ int ModelHost::connect(Fd fd, Address remote) {
   return static_cast<int>(done(host_.connect(world_.now(), fd, to_model(remote), step_)));
 }
 int ModelHost::accept(Fd fd) {
+  if (descriptors_ >= most_descriptors_) return -EMFILE;
   const long child = done(host_.accept(world_.now(), fd, nullptr, step_));
-  if (child >= 0) host_.set_blocking(static_cast<int>(child), model::Blocking::kNo);
+  if (child < 0) return static_cast<int>(child);
+  ++descriptors_;
+  host_.set_blocking(static_cast<int>(child), model::Blocking::kNo);
   return static_cast<int>(child);
 }
 long ModelHost::send(Fd fd, std::string_view data) {
@@ -214,7 +219,10 @@ int ModelHost::shutdown(Fd fd, How how) {
                                                     : model::Shutdown::kBoth;
   return static_cast<int>(done(host_.shutdown(world_.now(), fd, what, step_)));
 }
-int ModelHost::close(Fd fd) { return static_cast<int>(done(host_.close(world_.now(), fd, step_))); }
+int ModelHost::close(Fd fd) {
+  if (descriptors_ > 0) --descriptors_;
+  return static_cast<int>(done(host_.close(world_.now(), fd, step_)));
+}
 int ModelHost::error(Fd fd) {
   return static_cast<int>(done(host_.getsockopt(world_.now(), fd, model::SocketOption::kError, step_)));
 }

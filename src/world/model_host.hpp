@@ -3,6 +3,7 @@
 // to it, what it sends goes to the wire, its rules into the world's book.
 
 #include <array>
+#include <cstdint>
 #include <memory>
 
 #include "model/host.hpp"
@@ -23,6 +24,8 @@ class ModelHost : public Host, private System {
   void fire() override;
   [[nodiscard]] std::map<std::string, std::uint64_t> rules() const override;
   [[nodiscard]] model::Host& model() { return host_; }
+  /// RLIMIT_NOFILE of the host's one process: more gives EMFILE.
+  void limit_descriptors(std::size_t most) { most_descriptors_ = most; }
 
  private:
   int socket() override;
@@ -49,6 +52,7 @@ class ModelHost : public Host, private System {
   model::Host host_;
   model::Step step_;
   std::array<std::uint64_t, model::kRules> rules_{};
+  std::size_t descriptors_ = 0, most_descriptors_ = SIZE_MAX;
 };
 
 }  // namespace tcpwhy::world

@@ -1,8 +1,11 @@
 #include "world/packet.hpp"
 
 #include <algorithm>
+#include <cassert>
 
+#include "model/reset_rules.hpp"
 #include "wire/encode.hpp"
+#include "world/model_host.hpp"
 
 namespace tcpwhy::world {
 namespace {
@@ -150,19 +153,9 @@ std::optional<Packet> decode(std::span<const std::uint8_t> bytes) {
 }
 
 Packet reset_for(const Packet& offender) {
-  Packet r;
-  r.source = offender.destination;
-  r.destination = offender.source;
-  r.source_port = offender.destination_port;
-  r.destination_port = offender.source_port;
-  if (offender.has(wire::Flag::kAck)) {
-    r.flags = wire::Flag::kRst;
-    r.seq = offender.ack;
-  } else {
-    r.flags = wire::Flag::kRst | wire::Flag::kAck;
-    r.ack = offender.seq + offender.length();
-  }
-  return r;
+  const auto reset = model::reset_for(to_model(offender));
+  assert(reset && "nobody answers a RST with a RST");
+  return from_model(*reset);
 }
 
 Packet icmp_about(const Packet& offender, std::uint32_t router, std::uint8_t type, std::uint8_t code, std::uint16_t mtu) {

@@ -64,7 +64,7 @@ struct Packet {
 /// And back, from a real host. Nothing for what is neither TCP over IPv4 nor an ICMP error about it.
 [[nodiscard]] std::optional<Packet> decode(std::span<const std::uint8_t> bytes);
 
-/// The RST that an endpoint without a connection sends for this segment (RFC 9293 3.10.7.1).
+/// The RST that an endpoint without a connection sends for this segment, which is no RST (model::reset_for()).
 [[nodiscard]] Packet reset_for(const Packet& offender);
 /// An ICMP error about `offender` from `router`.
 [[nodiscard]] Packet icmp_about(const Packet& offender, std::uint32_t router, std::uint8_t type, std::uint8_t code,

@@ -67,7 +67,7 @@ void Hand::back(Packet packet, Duration delay) {
 
 World::World(std::uint64_t seed, ModelTime start) : random_{seed}, start_{start}, now_{start} {}
 World::~World() {
-  for (const auto& let_go : at_end_) let_go();
+  for (const auto& [which, let_go] : at_end_) let_go();
 }
 
 std::size_t World::add_site() {
@@ -210,7 +210,7 @@ void World::settle() {
 }
 
 void World::note(const Host& host, std::string call, std::string result) {
-  notes_.push_back({now_, host.name(), std::move(call), std::move(result)});
+  if (notes_.size() < most_records_) notes_.push_back({now_, host.name(), std::move(call), std::move(result)});
 }
 
 void World::fired(const Host& host, std::string_view rule) {

@@ -111,7 +111,12 @@ class World {
   explicit World(std::uint64_t seed, ModelTime start = ModelTime{std::chrono::hours{1}});
   ~World();
   /// Runs when the world ends: applications that hold each other let go.
-  void at_end(std::function<void()> let_go) { at_end_.push_back(std::move(let_go)); }
+  std::uint64_t at_end(std::function<void()> let_go) {
+    at_end_.emplace(++last_end_, std::move(let_go));
+    return last_end_;
+  }
+  /// What at_end() gave has let go before.
+  void forget_end(std::uint64_t which) { at_end_.erase(which); }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -170,7 +175,8 @@ class World {
   void keep_records(std::size_t most) { most_records_ = most; }
 
  private:
-  std::vector<std::function<void()>> at_end_;
+  std::map<std::uint64_t, std::function<void()>> at_end_;
+  std::uint64_t last_end_ = 0;
   friend class Hand;
   struct Site;
   struct Watched;

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import stage
@@ -384,6 +385,56 @@ def case_names_a_process_in_another_namespace():
     assert [f["cause"] for f in hits] == ["close-wait-leak"], hits
 
 
+def case_capture_with_the_servers_snapshot():
+    """Client's capture alone: nobody answers. With the server's snapshot: whose queue was full."""
+    pid = actor("server", holding(lambda: listen(80, 2)))
+    with tempfile.TemporaryDirectory() as directory:
+        pcap, saved = os.path.join(directory, "client.pcap"), os.path.join(directory, "server.host")
+        dump = subprocess.Popen(["ip", "netns", "exec", NS["client"], "tcpdump", "-i", "any", "-U", "--immediate-mode", "-Z", "root", "-w", pcap, "tcp"],
+                                stderr=subprocess.PIPE, text=True)
+        while "listening" not in dump.stderr.readline():
+            assert dump.poll() is None, "tcpdump ended"
+        reading = subprocess.Popen(["ip", "netns", "exec", NS["server"], stage.PROGRAM, "host", "--wait", "4", "--save", saved],
+                                   stdout=subprocess.DEVNULL)
+        actor("client", holding(lambda: [connect(block=False) for _ in range(8)]))
+        reading.wait()
+        time.sleep(0.2)
+        dump.send_signal(signal.SIGINT)
+        dump.wait()
+        dump.stderr.close()
+
+        def first(*options):
+            done = sh(stage.PROGRAM, pcap, "--format", "jsonl", *options, check=False)
+            lines = [json.loads(x) for x in done.stdout.splitlines()]
+            return [x for x in lines if x["type"] == "connection" and not x["healthy"] and x["packets"]["server"] == 0], lines[-1]
+        alone, _ = first()
+        assert alone and all(c["diagnoses"][0]["cause"] == "syn-unanswered" for c in alone), alone
+        joined, summary = first("--host", saved)
+        assert len(joined) == len(alone)
+        for c in joined:
+            d = c["diagnoses"][0]
+            assert d["cause"] == "accept-queue-overflow" and d["verdict"] == "likely", d
+            assert c["process"]["pid"] == pid, c["process"]
+            texts = " ".join(e["text"] for e in d["evidence"])
+            assert "ListenOverflows rose by" in texts and "limit 2 (its listen() backlog)" in texts, texts
+        assert not summary["quality"], summary["quality"]
+
+        # A snapshot of a third host, a cut one, and one that is none.
+        other = sh(stage.PROGRAM, "host", "--wait", "0", "--no-processes", "--save", saved + ".other", check=False)
+        assert other.returncode in (0, 1), other.stderr
+        strangers, summary = first("--host", saved + ".other")
+        assert strangers[0]["diagnoses"][0]["cause"] == "syn-unanswered"
+        assert any("none of this host's addresses" in q for q in summary["quality"]), summary["quality"]
+        whole = open(saved).read().splitlines(keepends=True)
+        open(saved, "w").write("".join(whole[:-1]))
+        _, summary = first("--host", saved)
+        assert any("ends early" in q for q in summary["quality"]), summary["quality"]
+        open(saved, "w").write("".join(whole)[:-40])
+        for bad in (saved, pcap, os.path.join(directory, "missing")):
+            done = sh(stage.PROGRAM, pcap, "--host", bad, check=False)
+            assert done.returncode == 2 and bad in done.stderr and not done.stdout, done
+
+
 def case_healthy_busy_server():
     total = int(os.environ.get("CONNECTIONS", "100000"))
     actor("server", busy_server)
@@ -410,6 +461,7 @@ def case_healthy_busy_server():
 # What CI has time for: one of each kind.
 SHORT = {"accept_queue_overflow", "accept_queue_out_of_descriptors", "server_never_accepts", "syn_queue_overflow", "syn_flood_with_cookies",
          "syn_sent_pile", "close_wait_leak", "fin_wait1_pile", "time_wait_pile", "zero_window_of_the_peer", "keepalive_dead_peer", "risky_setting",
+         "capture_with_the_servers_snapshot",
          "names_a_process_in_another_namespace", "healthy_busy_server"}
 
 

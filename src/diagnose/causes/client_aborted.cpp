@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -38,14 +39,14 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
                          ending::span(ending::between(c, c.syn_ack, r->at)));
     });
   // It closed first, and what the server sent later met no socket.
-  else if (r->answer && r->established && r->own_fin >= 0 && ending::new_payload(c, r->offender_first) && r->own_fin < r->offender_first)
+  else if (r->answer && r->established && r->own_fin >= 0 && facts::new_payload(c, r->offender_first) && r->own_fin < r->offender_first)
     out.supports({r->own_fin, r->offender, r->at}, [&] {
       return fmt::format("the client sent FIN, and data of the server {} later met no socket", 
                          ending::span(ending::between(c, r->own_fin, r->offender)));
     });
   // No FIN passed here, and no silence in which its host could have restarted: its socket ended without a packet that reached this point.
   else if (r->answer && r->established && r->own_fin < 0 && !c.quality.capture_gap && r->offender >= 0 && r->silence < std::chrono::seconds{1} &&
-           ending::new_payload(c, r->offender_first) && c.note(r->offender).ack_place != facts::AckPlace::kImpossible)
+           facts::new_payload(c, r->offender_first) && c.note(r->offender).ack_place != facts::AckPlace::kImpossible)
     out.supports({r->offender, r->at}, [&] {
       return std::string{"the client's host answered valid data with RST: its socket had gone, and neither FIN nor RST of it passed here"};
     });

@@ -5,6 +5,7 @@
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
 #include "facts/farewell.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -23,7 +24,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // Late data of the server that meets no socket: the response was not over (RFC 9293 3.10.7.1).
   std::int32_t late = -1, refused = -1;
   for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
-    if (c.segment(i).from() == Party::kServer && ending::new_payload(c, i) && late < 0 && !facts::is_farewell(c.segment(i))) late = i;
+    if (c.segment(i).from() == Party::kServer && facts::new_payload(c, i) && late < 0 && !facts::is_farewell(c.segment(i))) late = i;
     if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst() && !c.segment(i).has_ack()) {
       refused = i;
       break;

@@ -6,6 +6,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -31,7 +32,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
 
   std::int32_t late = -1, refused = -1;
   for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
-    if (c.segment(i).from() == Party::kServer && ending::new_payload(c, i) && late < 0) late = i;
+    if (c.segment(i).from() == Party::kServer && facts::new_payload(c, i) && late < 0) late = i;
     if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst()) {
       refused = i;
       break;

@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -61,13 +62,13 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
   std::uint64_t unanswered = 0;
   std::uint32_t pieces = 0;
   for (std::int32_t i = mine + 1; i < r->at; ++i)
-    if (c.segment(i).from() == peer && ending::new_payload(c, i)) unanswered += c.segment(i).payload_bytes, ++pieces;
+    if (c.segment(i).from() == peer && facts::new_payload(c, i)) unanswered += c.segment(i).payload_bytes, ++pieces;
   const Duration before_close = c.segment(r->at).time - c.segment(theirs).time;
 
   // Who was still sending: segments of the peer that left before it can have had the RST.
   std::int32_t in_flight = -1;
   for (std::int32_t i = r->at + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
-    if (c.segment(i).from() == peer && ending::new_payload(c, i)) {
+    if (c.segment(i).from() == peer && facts::new_payload(c, i)) {
       in_flight = i;
       break;
     }

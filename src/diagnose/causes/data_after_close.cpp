@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -17,13 +18,13 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
   std::int32_t data = r->offender_first;
   // The last of several segments that met it may be the writer's FIN: what was lost is the data before.
-  if (data >= 0 && !ending::new_payload(c, data))
+  if (data >= 0 && !facts::new_payload(c, data))
     for (std::int32_t i = 0; i < r->offender; ++i)
-      if (c.segment(i).from() == r->peer() && ending::new_payload(c, i) && c.segment(i).ack == c.segment(r->at).seq && i > r->own_fin) {
+      if (c.segment(i).from() == r->peer() && facts::new_payload(c, i) && c.segment(i).ack == c.segment(r->at).seq && i > r->own_fin) {
         data = i;
         break;
       }
-  if (!ending::new_payload(c, data) || ending::formality(c, *r)) return;
+  if (!facts::new_payload(c, data) || ending::formality(c, *r)) return;
   // It may have left before the FIN passed here; what counts is that the FIN's sender got it after close().
   const std::int32_t last = c.segment(r->offender).payload_bytes > 0 ? r->offender : data;
   // Seen near the writer it may have left before the FIN passed: the FIN's own ACK number tells that it had not arrived.

@@ -7,6 +7,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -38,13 +39,6 @@ Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8
   return {};
 }
 
-std::uint8_t usual_ttl(const facts::Connection& c, facts::Party p) {
-  std::array<std::uint32_t, 256> seen{};
-  for (const facts::SegmentFact& s : c.segments)
-    if (s.from() == p && !s.rst()) ++seen[s.ttl];
-  return static_cast<std::uint8_t>(std::max_element(seen.begin(), seen.end()) - seen.begin());
-}
-
 /// Two segments that begin at one number and differ in their first octets.
 std::pair<std::int32_t, std::int32_t> conflicting(const facts::Connection& c) {
   const auto n = static_cast<std::int32_t>(c.segments.size());
@@ -69,7 +63,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       return std::string{"two segments with the same sequence number carry different octets; a stack repeats the same ones (RFC 9293 3.8.1)"};
     });
   }
-  const Rivals r = rivals_of(c, usual_ttl(c, facts::Party::kServer), usual_ttl(c, facts::Party::kClient));
+  const Rivals r = rivals_of(c, facts::usual_ttl(c, facts::Party::kServer), facts::usual_ttl(c, facts::Party::kClient));
   if (r.first < 0) return;
   const facts::SegmentFact &s = c.segment(r.first), &t = c.segment(r.second);
   out.supports({r.first, r.second}, [&] {

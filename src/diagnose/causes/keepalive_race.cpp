@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -15,7 +16,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (!r || !r->established || r->by != Party::kServer || !r->answer || r->own_fin < 0 || r->offender < 0) return;
   if (ending::formality(c, *r)) return;  // what met the RST was TLS's goodbye
   const std::int32_t request = r->offender_first;
-  if (!ending::new_payload(c, request) || r->offender < 0 || r->foreign()) return;
+  if (!facts::new_payload(c, request) || r->offender < 0 || r->foreign()) return;
   const ending::Talk t = ending::talk_before(c, std::min(r->own_fin, request));
   const std::int32_t last = std::max(t.last_payload[0], t.last_payload[1]);
   if (t.answers == 0 && !(c.segment(request).app == facts::App::kHttpRequest && c.handshake_ack >= 0)) return;

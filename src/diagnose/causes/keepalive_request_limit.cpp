@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -15,7 +16,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (!r || !r->established || r->by != Party::kServer || !r->answer || r->own_fin < 0 || r->offender < 0) return;
   if (ending::formality(c, *r)) return;  // what met the RST was TLS's goodbye
   const std::int32_t request = r->offender_first;
-  if (!ending::new_payload(c, request) || r->foreign()) return;
+  if (!facts::new_payload(c, request) || r->foreign()) return;
   const ending::Talk t = ending::talk_before(c, r->own_fin + 1);
   const std::int32_t answer = t.last_payload[1];
   if (answer < 0 || t.answers == 0) return;

@@ -47,6 +47,10 @@ std::shared_ptr<HttpServer> HttpServer::start(World& world, Host& host, Address 
 
 void HttpServer::accepted(Fd fd) {
   auto session = std::make_shared<Session>();
+  if (sessions_.size() >= most_sessions_) {
+    std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+    most_sessions_ = std::max(most_sessions_, 2 * sessions_.size());
+  }
   sessions_.push_back(session);
   Talk::Events events;
   events.received = [this, session](const Talk::Pointer&, std::string_view data) {
@@ -63,7 +67,7 @@ void HttpServer::accepted(Fd fd) {
   };
   session->talk = Talk::over(world_, host_, fd, std::move(events));
   session->talk->note_data = false;
-  wait_idle(session);
+  wait_idle(session, settings_.header_timeout);
 }
 
 void HttpServer::next_request(const std::shared_ptr<Session>& session) {
@@ -78,7 +82,7 @@ void HttpServer::respond(const std::shared_ptr<Session>& session) {
   if (!session->talk->open()) return;
   ++served_;
   ++session->requests;
-  const bool last = session->requests >= settings_.keepalive_requests;
+  const bool last = session->requests >= settings_.keepalive_requests || settings_.keepalive_timeout == Duration::zero();
   std::string text = "HTTP/1.1 200 OK\r\n";
   text += kContentLength;
   text += std::to_string(settings_.response_bytes);
@@ -88,14 +92,14 @@ void HttpServer::respond(const std::shared_ptr<Session>& session) {
   text.append(settings_.response_bytes, 'x');
   session->talk->send(text);
   session->busy = false;
-  if (last || settings_.keepalive_timeout == Duration::zero()) return session->talk->close();
-  wait_idle(session);
+  if (last) return session->talk->close();
+  wait_idle(session, settings_.keepalive_timeout);
   next_request(session);
 }
 
-void HttpServer::wait_idle(const std::shared_ptr<Session>& session) {
+void HttpServer::wait_idle(const std::shared_ptr<Session>& session, Duration patience) {
   const std::uint64_t period = ++session->idle;
-  world_.after(settings_.keepalive_timeout, [session, period] {
+  world_.after(patience, [session, period] {
     if (session->idle == period && !session->busy && session->talk->open()) session->talk->close();
   });
 }

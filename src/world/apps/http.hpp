@@ -13,11 +13,12 @@
 
 namespace tcpwhy::world {
 
-/// nginx: keepalive_timeout and keepalive_requests (ngx_http_core_module).
+/// nginx: keepalive_timeout, client_header_timeout and keepalive_requests (ngx_http_core_module).
 class HttpServer : public std::enable_shared_from_this<HttpServer> {
  public:
   struct Settings {
     Duration keepalive_timeout = std::chrono::seconds{75};
+    Duration header_timeout = std::chrono::seconds{60};  ///< client_header_timeout: for the first request
     int keepalive_requests = 100;
     Duration service_time = std::chrono::milliseconds{1};
     std::size_t response_bytes = 200;
@@ -42,13 +43,14 @@ class HttpServer : public std::enable_shared_from_this<HttpServer> {
   void accepted(Fd fd);
   void next_request(const std::shared_ptr<Session>& session);
   void respond(const std::shared_ptr<Session>& session);
-  void wait_idle(const std::shared_ptr<Session>& session);
+  void wait_idle(const std::shared_ptr<Session>& session, Duration patience);
 
   World& world_;
   Host& host_;
   Settings settings_;
   Acceptor::Pointer acceptor_;
   std::vector<std::weak_ptr<Session>> sessions_;
+  std::size_t most_sessions_ = 64;  ///< at so many the ended ones are forgotten
   int served_ = 0;
 };
 

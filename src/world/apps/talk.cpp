@@ -50,7 +50,7 @@ Talk::Pointer Talk::over(World& world, Host& host, Fd fd, Events events) {
 
 void Talk::watch() {
   // What is told of this socket mostly holds whoever holds this socket.
-  world_.at_end([weak = weak_from_this()] {
+  end_ = world_.at_end([weak = weak_from_this()] {
     const Pointer self = weak.lock();
     if (self) self->events = {};
   });
@@ -135,6 +135,11 @@ void Talk::close() {
   host_.system().close(fd_);
   world_.touched(host_);
   fd_ = -1;
+  // Later, because whoever closes is mostly one of them.
+  world_.after(Duration::zero(), [self = shared_from_this()] {
+    self->events = {};
+    self->world_.forget_end(self->end_);
+  });
 }
 
 void Talk::fail(std::string_view call, int error) {
@@ -152,22 +157,27 @@ Acceptor::Pointer Acceptor::open(World& world, Host& host, Address at, int backl
   system.set(a->fd_, Option::kReuseAddress, 1);
   for (const SetOption& o : options) system.set(a->fd_, o.option, o.value);
   if (const int bound = system.bind(a->fd_, at); bound < 0) world.note(host, "bind", error_name(-bound));
-  if (const int listening = system.listen(a->fd_, backlog); listening < 0)
-    world.note(host, "listen", error_name(-listening));
+  const int listening = system.listen(a->fd_, backlog);
+  if (listening < 0) world.note(host, "listen", error_name(-listening));
+  a->listening_ = listening >= 0;
   world.touched(host);
   if (accepted) {
     a->accepted_ = std::move(accepted);
-    world.watch(host, a->fd_, [a](Ready) {
-      while (a->accept_one()) {}
-    });
+    world.watch(host, a->fd_, [a](Ready) { a->accept_all(); });
   }
   return a;
+}
+
+void Acceptor::accept_all() {
+  while (accept_one()) {}
 }
 
 bool Acceptor::accept_one() {
   if (fd_ < 0) return false;
   const int fd = host_.system().accept(fd_);
   world_.touched(host_);
+  // As nginx with its accept_mutex_delay: poll() would say the same again at once.
+  if (fd == -EMFILE && accepted_) world_.after(std::chrono::milliseconds{500}, [self = shared_from_this()] { self->accept_all(); });
   if (fd < 0) {
     if (fd != -EAGAIN) world_.note(host_, "accept", error_name(-fd));
     return false;

@@ -66,6 +66,7 @@ class Talk : public std::enable_shared_from_this<Talk> {
   World& world_;
   Host& host_;
   Fd fd_ = -1;
+  std::uint64_t end_ = 0;  ///< in World::at_end()
   bool connected_ = false, reading_ = true, finished_ = false;
   std::string unsent_;
 };
@@ -80,14 +81,20 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
                       Accepted accepted);
   /// One accept(); false when there was nothing.
   bool accept_one();
+  void accept_all();
   void close();
+  /// What accept_one() hands a connection to, where nobody accepts by itself.
+  void keep(Accepted accepted) { accepted_ = std::move(accepted); }
   [[nodiscard]] Fd fd() const { return fd_; }
+  /// bind() and listen() took it.
+  [[nodiscard]] bool listening() const { return listening_; }
 
  private:
   Acceptor(World& world, Host& host) : world_{world}, host_{host} {}
   World& world_;
   Host& host_;
   Fd fd_ = -1;
+  bool listening_ = false;
   Accepted accepted_;
 };
 

@@ -139,7 +139,7 @@ TEST(Extent, OfALargeFileIsFoundFromBehind) {
     ASSERT_TRUE(found);
     EXPECT_EQ(found->first, at(1'700'000'000'000'007'000));
     EXPECT_EQ(found->last, at(1'700'009'000'000'007'000));
-    // Cut in the middle of a record it has to be read, and ends one frame earlier.
+    // Cut in the middle of a record, it ends one frame earlier.
     const TemporaryFile cut{file.str().substr(0, file.str().size() - 3)};
     EXPECT_EQ(extent(cut.path())->last, at(1'700'008'999'000'007'000));
   }
