@@ -22,6 +22,19 @@ bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
   return p.payload_bytes == 0 || !after(p.end(), e.rcv_nxt + k.receive_window(e));
 }
 
+/// Does the memory the socket has set aside hold the segment? Linux sets it aside in pages (sk_forward_alloc), so what is
+/// left of the last page decides; a segment that needs another page takes the long way through tcp_rcv_established().
+bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
+  if (p.payload_bytes == 0) return true;
+  if (k.config.kernel.socket_memory == SocketMemory::kKept)
+    return e.bytes_received != 0 || e.bytes_acked != 0 || e.sent.size() > e.sent_head;
+  constexpr std::uint32_t kPage = 4096, kSendBuffer = 960;  // SKB_TRUESIZE of a head for MAX_TCP_HEADER
+  std::uint32_t charged = e.rcv_memory;
+  for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) charged += kSendBuffer + e.sent[i].length();
+  for (std::size_t i = e.unsent_head; i < e.unsent.size(); ++i) charged += kSendBuffer + e.unsent[i].length();
+  return Kernel::truesize(p.payload_bytes) <= (kPage - charged % kPage) % kPage;
+}
+
 }  // namespace
 
 Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
@@ -32,6 +45,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
   w.prior_una = e.snd_una;
   w.prior_delivered = e.delivered;
   const std::uint32_t lost_before = e.lost_total;
+  const bool fast = !after(ack, e.snd_nxt) && predicted(*this, e, p) && fits_set_aside(*this, e, p);
+  if (fast && p.payload_bytes != 0) count(Mib::kTCPHPHits);
   const auto newly_delivered = [&] {
     const std::uint32_t n = e.delivered - w.prior_delivered;
     for (std::uint32_t i = 0; i < n; ++i) count(Mib::kTCPDelivered);
@@ -56,7 +71,7 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
       if (before(ack, w.prior_una - static_cast<std::uint32_t>(window))) return AckFate::kRefused;
     }
     because(Rule::kAckOld);
-    if (p.sack_blocks != 0) {
+    if (p.sack_blocks != 0 && e.neg.sack) {
       take_sack(e, p, w);
       e.delivered += w.sack_delivered;
       const Resend what = recover(e, w, 0);
@@ -72,7 +87,6 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
 
   const std::size_t prior_packets = e.packets_out();
   const SeqNum prior_fack = e.neg.sack && e.sacked_out != 0 ? e.highest_sack : e.snd_una;
-  const bool fast = predicted(*this, e, p);
   if (e.state != State::kSynSent) store_timestamp(e, p);
   const auto advance_una = [&] {
     e.bytes_acked += distance(e.snd_una, ack);

@@ -18,8 +18,7 @@ class Pool {
     if (!free_.empty()) {
       const std::uint32_t i = free_.back();
       free_.pop_back();
-      (*this)[i] = T{};
-      live_[i] = 1;
+      live_[i] = 1;  // give_back() left it as new
       return i;
     }
     const auto i = static_cast<std::uint32_t>(live_.size());

@@ -36,6 +36,7 @@ KernelProfile v6_1() {
 KernelProfile v5_15() {
   KernelProfile k = v6_1();
   k.name = "5.15";
+  k.socket_memory = SocketMemory::kKept;
   k.reuse_mini = ReuseMini::kTaken;
   k.pingpong_threshold = 3;
   k.old_ack_window = OldAckWindow::kLargestSeen;

@@ -67,6 +67,7 @@ enum class ResetTos : std::uint8_t { kCopied, kWithoutEcn };  ///< of a stateles
 enum class SynAckOfSimultaneousOpen : std::uint8_t { kChallenged, kTaken };
 enum class OldWindowedSegment : std::uint8_t { kTrimmed, kDropped };  ///< reaching beyond the window's end
 enum class CookieMemory : std::uint8_t { kThreeSeconds, kTwoMinutes };
+enum class SocketMemory : std::uint8_t { kGivenBack, kKept };  ///< whole pages a socket has no use for
 enum class PawsCounters : std::uint8_t {
   kOne,
   kSplit
@@ -134,6 +135,7 @@ struct KernelProfile {
   SynAckOfSimultaneousOpen simultaneous_synack = SynAckOfSimultaneousOpen::kTaken;
   OldWindowedSegment beyond_window_end = OldWindowedSegment::kDropped;
   PawsCounters paws_counters = PawsCounters::kSplit;
+  SocketMemory socket_memory = SocketMemory::kGivenBack;  ///< since 6.0, 4890b686f408
   std::chrono::seconds paws_expiry{2147};
   int initial_cwnd = 10;
   int rmem_default = 131072;

@@ -18,19 +18,19 @@ using FastOpenKeys = std::vector<std::array<std::uint8_t, 16>>;
 
 /// What a program may set; a listener's children inherit it.
 struct Options {
+  std::int64_t notsent_lowat = 0;  ///< 0: the sysctl
+  std::shared_ptr<const FastOpenKeys> fastopen_keys;  ///< TCP_FASTOPEN_KEY; none: the host's
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
   bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
   std::uint32_t rcv_lowat = 1;
-  std::int64_t notsent_lowat = 0;  ///< 0: the sysctl
   std::uint32_t rto_max_ms = 0;    ///< TCP_RTO_MAX_MS; 0: the sysctl
   std::uint8_t syn_retries = 0;     ///< TCP_SYNCNT; 0: the sysctl
   std::uint8_t defer_timeouts = 0;  ///< TCP_DEFER_ACCEPT as a number of timeouts
   std::uint8_t keep_count = 0, tos = 0, ttl = 0;
   std::uint16_t user_mss = 0;
   std::uint16_t fastopen_queue = 0;
-  std::shared_ptr<const FastOpenKeys> fastopen_keys;  ///< TCP_FASTOPEN_KEY; none: the host's
   std::int32_t linger_s = 0, linger2_s = 0;  ///< linger2: 0 the sysctl, -1 no FIN_WAIT2 at all
   std::int32_t keep_idle_s = 0, keep_interval_s = 0;
   std::uint32_t user_timeout_ms = 0, window_clamp = 0;
@@ -108,13 +108,36 @@ struct Endpoint {
   bool blocking = true, bound = false, orphan = false, hashed = false, connecting = false, port_held = false;
   bool rcv_shut = false, snd_shut = false, done_error_eof = false, accepted_cookie = false;
   bool linger_close = false;
+  bool fin_read = false;           ///< the program was told of the end of the stream
   bool peer_fin = false;           ///< the peer's FIN is the octet before rcv_nxt; copied_seq never passes it
   bool connected = false;          ///< connect() has said so, or accept() gave it
   bool defer_connect = false;      ///< TCP_FASTOPEN_CONNECT: connect() said yes, the SYN leaves with the first data
   bool address_given = false;      ///< bind() named an address; `bound`: a port
+  // Small things stand together: a million connections pay for every gap.
   Urgent urgent_state = Urgent::kNone;
   std::uint8_t urgent_byte = 0;
   std::uint8_t fastopen_client_fail = 0;
+  std::uint8_t scaling = 128;  ///< share of the buffer that is window, of 256
+  bool ecn_offered = false;           ///< our SYN asked for ECN
+  bool write_pending = false;         ///< a blocking write waits for the handshake
+  bool ts_seen = false;
+  std::uint16_t ip_id = 0;
+  bool syn_fastopen_experimental = false;
+  bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
+  bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
+  std::uint8_t rack_steps = 1, rack_persist = 0;
+  bool undo_possible = false, sack_seen = false;
+  CaState ca = CaState::kOpen;
+  std::uint8_t dup_ack_counter = 0, compressed = 0;
+  std::uint8_t num_sacks = 0;
+  bool dsack = false;
+  std::uint8_t synack_timeouts = 0;
+  XmitTimer xmit = XmitTimer::kNone;
+  bool rack_advanced = false, rack_dsack_seen = false, cwnd_limited = false, sack_reneged = false;
+  bool ecn_seen = false, ecn_demand_cwr = false, ecn_queue_cwr = false, ecn_ece = false;
+  bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
+  bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
+  std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
   Errno error = Errno::kNone, soft_error = Errno::kNone;
   Options opt;
   Negotiated neg;
@@ -126,43 +149,28 @@ struct Endpoint {
   std::uint32_t rcv_wnd = 0, window_clamp = 0, rcv_ssthresh = 0;
   std::uint32_t advmss = 1460, mss = 536;
   std::uint32_t pmtu = 1500;
-  std::uint8_t scaling = 128;  ///< share of the buffer that is window, of 256
 
   std::uint32_t ts_recent = 0, ts_offset = 0, last_tsecr = 0;
   std::uint32_t first_syn_tsval = 0;  ///< of the first SYN we sent, whether it carried one or not
-  bool ecn_offered = false;           ///< our SYN asked for ECN
-  bool write_pending = false;         ///< a blocking write waits for the handshake
-  bool ts_seen = false;
-  ModelTime ts_recent_at{};
   SeqNum last_ack_sent;
-  std::uint16_t ip_id = 0;
+  std::uint32_t rehash = 0;
+  ModelTime ts_recent_at{};
 
   // RFC 6298, in microseconds, scaled as the kernel scales them.
   std::uint32_t srtt8 = 0, mdev4 = 0, mdev_max = 0, rttvar = 0, min_rtt = 0;
   SeqNum rtt_seq;
   Duration rto{};
-  std::uint8_t backoff = 0, retransmits = 0, probes_out = 0, total_rto = 0;
-  bool syn_data = false, syn_fastopen = false, syn_data_acked = false, fastopen_child = false, syn_retransmitted = false;
-  bool syn_fastopen_experimental = false;
-  bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
   std::uint32_t fastopen_taken = 0;      ///< of that data, what the SYN took
-  bool was_fastopen_child = false;  ///< for tcp_info, which remembers it for life
   std::uint32_t fastopen_request = 0xffffffff;  ///< of a child in SYN_RECV: what its SYN-ACK is made of
-  bool frto = false, tlp_retransmitted = false, tlp_open = false, saw_ts = false;
   std::uint32_t cwnd = 10, ssthresh = kInfiniteSsthresh, cwnd_count = 0, prior_ssthresh = 0, prior_cwnd = 0;
   std::uint32_t reordering = 3, dupacks = 0, delivered = 0, retrans_total = 0, prr_delivered = 0, prr_out = 0;
   std::int32_t undo_retrans = -1;
   std::uint32_t sacked_out = 0, lost_out = 0, retrans_out = 0, lost_total = 0;
   std::uint32_t rack_last_delivered = 0, reord_seen = 0, dsack_dups = 0, max_packets_out = 0, cwnd_used = 0;
-  std::uint8_t rack_steps = 1, rack_persist = 0;
-  bool rack_advanced = false, rack_dsack_seen = false, cwnd_limited = false, sack_reneged = false;
   SeqNum cwnd_usage_seq;
   std::int64_t cwnd_tick = 0;  ///< snd_cwnd_stamp
   Cubic cubic;
   SeqNum undo_marker, highest_sack;
-  bool undo_possible = false, sack_seen = false;
-  CaState ca = CaState::kOpen;
-  bool ecn_seen = false, ecn_demand_cwr = false, ecn_queue_cwr = false, ecn_ece = false;
   SeqNum high_seq, tlp_high_seq;
   ModelTime retrans_stamp{}, lsndtime{}, challenge_at = ModelTime::min(), oow_at = ModelTime::min(), ack_heard{};
   ModelTime probe_stamp{}, rack_mstamp{}, created{};
@@ -171,37 +179,30 @@ struct Endpoint {
   AckState ack;
 
   std::vector<Piece> sent;  ///< from snd_una to snd_nxt; sent_head: how many at the front are gone
-  std::size_t sent_head = 0;
   std::vector<Piece> unsent;
-  std::size_t unsent_head = 0;
+  std::uint32_t sent_head = 0, unsent_head = 0;
   std::vector<Hole> holes;
   SeqNum dsack_left, dsack_right;
-  bool dsack = false;
-  std::uint8_t num_sacks = 0;
   std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
-  std::uint8_t dup_ack_counter = 0, compressed = 0;
   SeqNum compressed_rcv_nxt, holes_last;
   std::uint32_t rcv_space = 0;
   SeqNum rcv_space_seq, rcv_rtt_seq;
   std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
-  ModelTime rcv_rtt_at{};
-  ModelTime rcv_space_at{};
   std::uint32_t rcv_memory = 0;  ///< truesize of what is unread
-  Bytes out, in;      ///< `in` starts at copied_seq
   SeqNum out_seq;     ///< of the first octet in `out`
   SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;
-  std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
-  std::uint32_t rehash = 0;
   std::uint32_t segs_out = 0, segs_in = 0, data_segs_in = 0, data_segs_out = 0;
+  ModelTime rcv_rtt_at{};
+  ModelTime rcv_space_at{};
+  Bytes out, in;      ///< `in` starts at copied_seq
+  std::uint64_t bytes_acked = 0, bytes_received = 0, bytes_sent = 0, bytes_retrans = 0;
 
-  XmitTimer xmit = XmitTimer::kNone;
   ModelTime xmit_at = kNever;   ///< icsk_retransmit_timer
   ModelTime sk_at = kNever;     ///< sk_timer: keepalive, or FIN_WAIT2
   ModelTime linger_at = kNever; ///< close() with SO_LINGER waits no longer
   ModelTime compress_at = kNever;
   ModelTime synack_at = kNever; ///< a Fast Open child's SYN-ACK timer
-  std::uint8_t synack_timeouts = 0;
   ModelTime queued_at = kNever; ///< of the entry in the timer queue
 
   [[nodiscard]] std::size_t packets_out() const { return sent.size() - sent_head; }

@@ -119,6 +119,16 @@ void polled(const Arguments& args, Call& call) {
   call.number = args.number(2);
 }
 
+EpollEvent epoll_event(const Arguments& args, std::size_t i) {
+  const Expr& event = args.at(i);
+  if (event.kind != Expr::Kind::kStruct || event.fields.size() != 2 || event.fields[0].name != "events")
+    args.refuse("an epoll_event is written {events=, fd=}");
+  const std::string& data = event.fields[1].name;
+  if (data != "fd" && data != "ptr" && data != "u32" && data != "u64")
+    args.refuse("an epoll_event carries fd, ptr, u32 or u64, not " + data);
+  return {static_cast<std::uint32_t>(args.number(*event.fields[0].value)), args.number(*event.fields[1].value)};
+}
+
 Call understand(const Syscall& syscall, const Arguments& args) {
   const std::string& name = syscall.name;
   Call call;
@@ -201,6 +211,22 @@ Call understand(const Syscall& syscall, const Arguments& args) {
     args.count(3);
     call.name = CallName::kPoll;
     polled(args, call);
+  } else if (name == "epoll_create") {
+    args.count(1);
+    call.name = CallName::kEpollCreate;
+    call.number = args.number(0);
+  } else if (name == "epoll_ctl") {
+    args.count(4);
+    with_fd(CallName::kEpollCtl);
+    call.number = args.number(1);
+    call.target = args.fd(2);
+    call.event = epoll_event(args, 3);
+  } else if (name == "epoll_wait") {
+    args.count(4);
+    with_fd(CallName::kEpollWait);
+    call.event = epoll_event(args, 1);
+    call.at_most = args.number(2);
+    call.number = args.number(3);
   } else {
     args.refuse("this system call is not supported");
   }

@@ -26,6 +26,9 @@ enum class CallName : std::uint8_t {
   kGetsockopt,
   kSetsockopt,
   kPoll,
+  kEpollCreate,
+  kEpollCtl,
+  kEpollWait,
 };
 
 /// What becomes of an argument that is a buffer.
@@ -40,6 +43,12 @@ struct PollEntry {
   int revents = 0;  ///< in the script: expected; in an outcome: seen
 };
 
+/// `{events=, fd=}`, or `ptr=`, `u32=`, `u64=`: what a program gave epoll_ctl() and gets back.
+struct EpollEvent {
+  std::uint32_t events = 0;
+  std::int64_t data = 0;
+};
+
 struct Call {
   CallName name = CallName::kSocket;
   int fd = -1;              ///< in the script's numbering
@@ -52,6 +61,9 @@ struct Call {
       std::int64_t{0}};  ///< an option's value; linger: (on << 32) | seconds
   std::int64_t value_bytes = 0;
   std::vector<PollEntry> polled;
+  EpollEvent event;          ///< of epoll_ctl; of epoll_wait: the first expected
+  int target = -1;           ///< of epoll_ctl, in the script's numbering
+  std::int64_t at_most = 1;  ///< events of one epoll_wait
 };
 
 /// What a call returned.
@@ -60,6 +72,7 @@ struct Outcome {
   int error = 0;
   std::variant<std::int64_t, std::string> value{std::int64_t{0}};  ///< getsockopt, ioctl
   std::vector<PollEntry> polled;
+  EpollEvent event;  ///< the first
 };
 
 /// The numbers behind a call of the script.

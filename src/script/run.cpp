@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <map>
 
 #include "script/prepare.hpp"
 #include "script/run_call.hpp"
@@ -94,6 +95,7 @@ class Runner {
       if (egress_ == Egress::kOpen) outgoing_.push_back({now_, std::move(packet)});
     }
     step_.clear();
+    for (auto& [fd, epoll] : epolls_) epoll.look(host_, now_);
   }
 
   [[nodiscard]] std::optional<ModelTime> next_event() const {
@@ -339,7 +341,15 @@ class Runner {
     if (name == CallName::kPoll) {
       for (const PollEntry& entry : prepared.call.polled)
         call.under_way.polled.push_back(by_script_fd(entry.fd).fd);
-    } else if (name != CallName::kSocket) {
+    } else if (name == CallName::kEpollCtl || name == CallName::kEpollWait) {
+      const auto epoll = epolls_.find(prepared.call.fd);
+      if (epoll == epolls_.end()) fail(fmt::format("the script has no epoll descriptor {}", prepared.call.fd));
+      call.under_way.epoll = &epoll->second;
+      if (name == CallName::kEpollCtl) call.under_way.target = by_script_fd(prepared.call.target).fd;
+    } else if (name == CallName::kClose && epolls_.erase(prepared.call.fd) != 0) {
+      if (prepared.result != 0) fail(fmt::format("expected {}, got 0", prepared.result));
+      return;
+    } else if (name != CallName::kSocket && name != CallName::kEpollCreate) {
       Connection& c = by_script_fd(prepared.call.fd);
       call.under_way.fd = c.fd;
       before_call(prepared.call, c);
@@ -411,7 +421,8 @@ class Runner {
       throw Complaint{line, std::get<Syscall>(call.moment.event->action).name + "(): " + why};
     };
     const Call& c = expected.call;
-    const bool gives_fd = c.name == CallName::kSocket || c.name == CallName::kAccept;
+    const bool gives_fd =
+        c.name == CallName::kSocket || c.name == CallName::kAccept || c.name == CallName::kEpollCreate;
     if (gives_fd && expected.result >= 0 ? outcome.result < 0 : outcome.result != expected.result)
       wrong(fmt::format("expected {}, got {}{}", expected.result, outcome.result,
                         outcome.error == 0 ? "" : fmt::format(" {}", errno_name(outcome.error))));
@@ -429,6 +440,12 @@ class Runner {
       if (c.polled[i].revents != outcome.polled[i].revents)
         wrong(fmt::format("revents of {}: expected {:#x}, got {:#x}", c.polled[i].fd, c.polled[i].revents,
                           outcome.polled[i].revents));
+    if (c.name == CallName::kEpollWait && outcome.result >= 0) {
+      if (c.event.events != outcome.event.events)
+        wrong(fmt::format("events: expected {:#x}, got {:#x}", c.event.events, outcome.event.events));
+      if (c.event.data != outcome.event.data)
+        wrong(fmt::format("data: expected {}, got {}", c.event.data, outcome.event.data));
+    }
     after_call(call, outcome, line);
   }
 
@@ -443,10 +460,15 @@ class Runner {
       Connection& made = add_connection();
       made.script_fd = script_result;
       made.fd = static_cast<int>(outcome.result);
+    } else if (c.name == CallName::kEpollCreate && outcome.result >= 0) {
+      if (!epolls_.try_emplace(script_result).second)
+        throw Complaint{line, fmt::format("descriptor {} is already in use", script_result)};
     } else if (c.name == CallName::kListen && outcome.result == 0) {
       by_script_fd(c.fd).stage = Stage::kListening;
     } else if (c.name == CallName::kClose) {
-      by_script_fd(c.fd).life = Connection::Life::kClosed;
+      Connection& closed = by_script_fd(c.fd);
+      closed.life = Connection::Life::kClosed;
+      for (auto& [fd, epoll] : epolls_) epoll.forget(closed.fd);
     } else if (c.name == CallName::kAccept && outcome.result >= 0) {
       const auto found = std::find_if(connections_.begin(), connections_.end(), [](const Connection& other) {
         return other.stage == Stage::kSynAckSent || other.stage == Stage::kSynAckAcked;
@@ -534,6 +556,7 @@ class Runner {
   std::uint16_t next_remote_port_ = 40'009;
   std::optional<BlockingCall> blocking_;
   std::vector<Reading> readings_;
+  std::map<int, Epoll> epolls_;  ///< by the script's number
 };
 
 }  // namespace

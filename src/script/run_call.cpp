@@ -73,6 +73,9 @@ class Attempt {
       case CallName::kGetsockopt: return getsockopt(fd);
       case CallName::kSetsockopt: return setsockopt(fd);
       case CallName::kPoll: return poll();
+      case CallName::kEpollCreate: return call_.number > 0 ? CallResult{} : fails(Errno::kEINVAL);
+      case CallName::kEpollCtl: return under_way_.epoll->control(host_, now_, call_.number, under_way_.target, call_.event);
+      case CallName::kEpollWait: return epoll_wait();
     }
     return fails(Errno::kEINVAL);
   }
@@ -194,6 +197,15 @@ class Attempt {
     return CallResult{0, Errno::kNone, true};
   }
 
+  CallResult epoll_wait() {
+    if (call_.at_most <= 0) return fails(Errno::kEINVAL);
+    const Epoll::Taken taken = under_way_.epoll->take(host_, now_, call_.at_most);
+    outcome_.event = taken.first;
+    const auto end = gives_up(under_way_);
+    if (taken.count > 0 || (end && now_ >= *end)) return CallResult{taken.count, Errno::kNone, false};
+    return CallResult{0, Errno::kNone, true};
+  }
+
   model::Host& host_;
   ModelTime now_;
   const RunSettings& settings_;
@@ -211,7 +223,8 @@ std::optional<Outcome> attempt(model::Host& host, ModelTime now, const RunSettin
 }
 
 std::optional<ModelTime> gives_up(const CallUnderWay& call) {
-  if (call.call.name != CallName::kPoll || call.call.number < 0) return std::nullopt;
+  const bool waits = call.call.name == CallName::kPoll || call.call.name == CallName::kEpollWait;
+  if (!waits || call.call.number < 0) return std::nullopt;
   return call.began + std::chrono::milliseconds{call.call.number};
 }
 

@@ -7,6 +7,7 @@
 
 #include "model/host.hpp"
 #include "script/call.hpp"
+#include "script/epoll.hpp"
 #include "script/run_settings.hpp"
 
 namespace tcpwhy::script {
@@ -15,6 +16,8 @@ struct CallUnderWay {
   Call call;                ///< as the script has it
   int fd = -1;              ///< the host's number of its descriptor
   std::vector<int> polled;  ///< likewise, of poll
+  int target = -1;          ///< likewise, the socket epoll_ctl speaks of
+  Epoll* epoll = nullptr;   ///< of epoll_ctl and epoll_wait
   ModelTime began;
   enum class Progress : std::uint8_t { kNotBegun, kAsleep } progress = Progress::kNotBegun;
   std::int64_t bytes_done = 0;

@@ -113,6 +113,17 @@ TEST(AcceptQueueOverflow, WithAbortResetsAtOnce) {
   EXPECT_LE(times(run, "R").front(), 0.005);
 }
 
+// Measured on 6.18.44 (`lab compare keepalive-requests`): of 100 requests and responses on one connection the first
+// request finds no memory set aside, and later ones that left by the answer before them; responses find that of their
+// request.
+TEST(HeaderPrediction, DependsOnTheMemoryTheSocketHasSetAside) {
+  Options o;
+  o.kernel = o.client_kernel = "6.18";
+  const auto run = run_it("keepalive-requests", o);
+  EXPECT_EQ(run.host("server")->moved("TCPHPHits"), 98);
+  EXPECT_EQ(run.host("client")->moved("TCPHPHits"), 99);
+}
+
 TEST(Experiments, EveryOneRunsOnTheModelOfItsKernel) {
   for (const Experiment& e : experiments()) {
     const auto run = run_on_model(e, {});
