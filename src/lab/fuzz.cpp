@@ -76,40 +76,39 @@ class Fuzzer {
   void work() {
     while (true) {
       const std::uint64_t n = next_++;
-      if (options_.trials != 0 ? n >= options_.trials : std::chrono::steady_clock::now() >= end_) return;
+      if (broken_ || (options_.trials != 0 ? n >= options_.trials : std::chrono::steady_clock::now() >= end_)) return;
       const Trial trial = generate(options_.first_seed + n);
       const auto judged = play(trial, options_);
-      const std::lock_guard lock{mutex_};
+      std::unique_lock lock{mutex_};
       if (!judged) {
         if (!error_) error_ = judged.error();
-        next_ = ~std::uint64_t{0} / 2;
-        end_ = {};
+        broken_ = true;
         return;
       }
       ++tally_.trials;
       if (const std::string kind = signature(judged->comparison); !kind.empty()) suspects_.emplace_back(trial, kind);
-      settle();
+      settle(lock);
     }
   }
 
   // Under the lock only while the book is changed; the runs themselves take seconds.
-  void settle() {
+  void settle(std::unique_lock<std::mutex>& lock) {
     while (!suspects_.empty()) {
       auto [trial, kind] = std::move(suspects_.back());
       suspects_.pop_back();
-      mutex_.unlock();
+      lock.unlock();
       bool steady = true;
       for (int i = 0; steady && i < kConfirmations; ++i) steady = signature_of(trial, options_) == kind;
-      mutex_.lock();
+      lock.lock();
       if (!steady) {
         ++tally_.unsteady;
         continue;
       }
       ++tally_.differ;
       if (++tally_.by_signature[kind] > 1) continue;
-      mutex_.unlock();
+      lock.unlock();
       const Find find = cut_down(std::move(trial), kind);
-      mutex_.lock();
+      lock.lock();
       if (!find.text.empty()) found_(find);
     }
   }
@@ -146,6 +145,7 @@ class Fuzzer {
   const FuzzOptions& options_;
   const std::function<void(const Find&)>& found_;
   std::atomic<std::uint64_t> next_{0};
+  std::atomic<bool> broken_{false};  ///< a trial could not be played: nothing new is begun
   std::chrono::steady_clock::time_point end_;
   std::mutex mutex_;
   std::vector<std::pair<Trial, std::string>> suspects_;
