@@ -10,7 +10,6 @@ Needs root, iproute2 and nftables: without root it says so and exits 77. Everyth
 namespaces that are removed at the end. The NAT masquerades, so that the server sees one address for all clients.
 """
 import json
-import os
 import signal
 import socket
 import subprocess
