@@ -19,12 +19,19 @@ namespace tcpwhy::lab {
 using namespace std::chrono_literals;
 
 /// What the user may change.
+/// Where a kernel's clocks stand: with them a model's timers expire on the same ticks.
+struct Clocks {
+  Duration monotonic{};  ///< CLOCK_MONOTONIC when the world began
+  Duration jiffies{};    ///< by how much its jiffies, in ticks, run ahead of that clock
+};
+
 struct Options {
   std::string kernel;                         ///< of the server; empty: the article's
   std::string client_kernel;                  ///< empty: the article's
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< server's, or "client:" before the name
   std::vector<std::pair<std::string, std::string>> params;
   std::uint64_t seed = 1;
+  std::optional<Clocks> clocks;  ///< of the model's world; none: a round hour, and ticks that begin with it
 };
 
 struct Setting {

@@ -30,6 +30,7 @@ Result<Judged> play(const Trial& trial, const FuzzOptions& options) {
   auto kernel = run_on_kernel(*experiment, o);
   if (!kernel) return kernel.error();
   o.kernel = o.client_kernel = options.kernel;
+  o.clocks = kernel->clocks;
   auto model = run_on_model(*experiment, o);
   if (!model) return model.error();
   Comparison c = compare(*model, *kernel, options.leeway);

@@ -37,6 +37,27 @@ bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
 
 }  // namespace
 
+/// Header prediction, Linux tcp_rcv_established(): data that is nothing but the next is queued before its ACK is looked at,
+/// and stays even if that ACK is none we can believe.
+bool Kernel::take_predicted(Endpoint& e, std::uint32_t index, const Packet& p) {
+  if (p.payload_bytes == 0 || after(p.ack, e.snd_nxt) || !predicted(*this, e, p) || !fits_set_aside(*this, e, p)) return false;
+  count(Mib::kTCPHPHits);
+  because(Rule::kDataInOrder);
+  store_timestamp(e, p);
+  take_data(e, p, e.rcv_nxt, p.payload_bytes);
+  received_data(e, p);
+  if (p.ack == e.snd_una) {
+    e.snd_wl1 = p.seq;
+    ack_check(e);
+  } else {
+    if (on_ack(e, index, p) == AckFate::kRefused) challenge(e, Rule::kAckTooOld);
+    push(e);
+    if (e.ack.scheduled) ack_check(e);
+  }
+  wake(e);
+  return true;
+}
+
 Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
   const SeqNum ack = p.ack;
   e.saw_ts = p.has(Opt::kTimestamps) && (e.neg.timestamps || e.state == State::kSynSent);
@@ -45,8 +66,9 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
   w.prior_una = e.snd_una;
   w.prior_delivered = e.delivered;
   const std::uint32_t lost_before = e.lost_total;
-  const bool fast = !after(ack, e.snd_nxt) && predicted(*this, e, p) && fits_set_aside(*this, e, p);
-  if (fast && p.payload_bytes != 0) count(Mib::kTCPHPHits);
+  // Of data that was predicted the octets are queued already.
+  const bool queued = p.payload_bytes != 0 && p.end() == e.rcv_nxt;
+  const bool fast = queued || (p.payload_bytes == 0 && !after(ack, e.snd_nxt) && predicted(*this, e, p));
   const auto newly_delivered = [&] {
     const std::uint32_t n = e.delivered - w.prior_delivered;
     for (std::uint32_t i = 0; i < n; ++i) count(Mib::kTCPDelivered);

@@ -80,6 +80,7 @@ void Kernel::close_endpoint(std::uint32_t index) {
   const bool unread = e.unread() != 0;
   e.in = {};
   e.copied_seq = e.peer_fin ? e.rcv_nxt - 1 : e.rcv_nxt;
+  e.rcv_memory = 0;
   if (e.state == State::kClose) {
     adjudge(index);
     return;

@@ -223,6 +223,7 @@ class Kernel {
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
   /// tcp_ack(). kRefused: unsent or far too old; it names its rule, the challenge is check_ack()'s to send.
   AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  bool take_predicted(Endpoint& e, std::uint32_t index, const Packet& p);
   /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {
     bool data = false, window_update = false, data_acked = false, syn_acked = false, retrans_acked = false,
@@ -281,6 +282,7 @@ class Kernel {
   enum class PushOne : std::uint8_t { kNo, kOne, kProbe };
   /// True: something waits and nothing is in flight.
   bool write_out(Endpoint& e, int nonagle, PushOne one);
+  void grow_head(Endpoint& e, std::uint32_t to);
   void transmit(Endpoint& e, Piece& piece);
   bool retransmit(Endpoint& e, Piece& piece);
   void queue_fin(Endpoint& e);

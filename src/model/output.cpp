@@ -467,6 +467,24 @@ std::uint32_t Kernel::burst_segments(const Endpoint& e, std::uint32_t mss) const
   return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(config.sysctls.tcp_min_tso_segs));
 }
 
+/// A burst takes from the next buffer, and only from that, what fills it. Linux tcp_grow_skb().
+void Kernel::grow_head(Endpoint& e, std::uint32_t to) {
+  if (e.unsent_head + 1 >= e.unsent.size()) return;
+  Piece& head = e.unsent[e.unsent_head];
+  Piece& next = e.unsent[e.unsent_head + 1];
+  const auto data_of = [](const Piece& x) { return x.length() - ((x.flags & Flag::kFin) ? 1u : 0u); };
+  if (head.eor || data_of(head) >= to) return;
+  const std::uint32_t move = std::min(to - data_of(head), data_of(next));
+  if (move == 0) return;
+  head.end = head.end + move;
+  next.seq = next.seq + move;
+  if (data_of(next) > 0) return;
+  head.end = next.end;
+  head.flags |= next.flags;
+  head.eor = next.eor;
+  e.unsent.erase(e.unsent.begin() + static_cast<std::ptrdiff_t>(e.unsent_head) + 1);
+}
+
 bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
   const std::uint32_t mss = current_mss(e);
   const std::uint32_t max_segments = burst_segments(e, mss);
@@ -490,20 +508,8 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
     quota = std::min(quota, max_segments);
 
     const auto data_of = [](const Piece& x) { return x.length() - ((x.flags & Flag::kFin) ? 1u : 0u); };
-    // A burst takes from the next piece what fills it: tcp_grow_skb().
-    while (data_of(*head) < quota * mss && e.unsent_head + 1 < e.unsent.size() && !head->eor) {
-      Piece& next = e.unsent[e.unsent_head + 1];
-      const std::uint32_t move = std::min(quota * mss - data_of(*head), data_of(next));
-      if (move == 0) break;
-      head->end = head->end + move;
-      next.seq = next.seq + move;
-      if (data_of(next) > 0) break;
-      head->end = next.end;
-      head->flags |= next.flags;
-      head->eor = next.eor;
-      e.unsent.erase(e.unsent.begin() + static_cast<std::ptrdiff_t>(e.unsent_head) + 1);
-      head = &e.unsent[e.unsent_head];
-    }
+    grow_head(e, quota * mss);
+    head = &e.unsent[e.unsent_head];
 
     const std::uint32_t length = data_of(*head);
     const bool last = e.unsent_head + 1 == e.unsent.size();
