@@ -68,7 +68,7 @@ int compare(const RunOptions& o) {
   if (!real) return say(real.error());
   lab::Options as_model = options;
   as_model.kernel = as_model.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
-  as_model.clocks = real->clocks;
+  as_model.machine = real->machine;
   const auto model = lab::run_on_model(*experiment, as_model);
   if (!model) return say(model.error());
   lab::Leeway leeway;

@@ -19,10 +19,11 @@ namespace tcpwhy::lab {
 using namespace std::chrono_literals;
 
 /// What the user may change.
-/// Where a kernel's clocks stand: with them a model's timers expire on the same ticks.
-struct Clocks {
-  Duration monotonic{};  ///< CLOCK_MONOTONIC when the world began
-  Duration jiffies{};    ///< by how much its jiffies, in ticks, run ahead of that clock
+/// What a model has to know of a machine to be compared with it: with its clocks timers expire on the same ticks.
+struct Machine {
+  Duration monotonic{};      ///< CLOCK_MONOTONIC when the world began
+  Duration jiffies{};        ///< by how much its jiffies, in ticks, run ahead of that clock
+  std::uint32_t small_head;  ///< model::HostConfig::small_head
 };
 
 struct Options {
@@ -31,7 +32,7 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< server's, or "client:" before the name
   std::vector<std::pair<std::string, std::string>> params;
   std::uint64_t seed = 1;
-  std::optional<Clocks> clocks;  ///< of the model's world; none: a round hour, and ticks that begin with it
+  std::optional<Machine> machine;  ///< whose model it is; none: a world that begins at a round hour, with a tick
 };
 
 struct Setting {

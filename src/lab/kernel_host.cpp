@@ -23,6 +23,7 @@
 #include "host/proc.hpp"
 #include "host/sock_diag.hpp"
 #include "lab/tun.hpp"
+#include "model/host.hpp"
 #include "tcpwhy/state.hpp"
 
 namespace tcpwhy::lab {
@@ -305,6 +306,13 @@ std::optional<Duration> jiffies_ahead() {
   return ahead;
 }
 
+/// Octets in the head of a small socket buffer, less struct skb_shared_info; what distributions have where it is not shown.
+std::uint32_t small_head() {
+  constexpr std::uint32_t kSharedInfo = 320;
+  const auto size = number_behind(host::read_file("/sys/kernel/slab/skbuff_small_head/object_size"), "");
+  return size && *size > kSharedInfo ? static_cast<std::uint32_t>(*size) - kSharedInfo : model::HostConfig{}.small_head;
+}
+
 /// Applications that answer late change what the kernel does (a delayed ACK leaves before they read), so for the length
 /// of a run this thread is served before others. It sleeps nearly all the time; without the right to it, it goes on as
 /// it is.
@@ -380,10 +388,10 @@ class KernelMaker : public HostMaker {
   }
 
   std::optional<Error> error;
-  [[nodiscard]] std::optional<Clocks> clocks() const {
+  [[nodiscard]] std::optional<Machine> machine() const {
     const auto jiffies = jiffies_ahead();
     if (!began_ || !jiffies) return std::nullopt;
-    return Clocks{std::chrono::duration_cast<Duration>(began_->time_since_epoch()), *jiffies};
+    return Machine{std::chrono::duration_cast<Duration>(began_->time_since_epoch()), *jiffies, small_head()};
   }
 
  private:
@@ -429,7 +437,7 @@ Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) 
   if (maker.error) return *maker.error;
   if (run) {
     run->kernel = run->client_kernel = running_kernel();
-    run->clocks = maker.clocks();
+    run->machine = maker.machine();
   }
   return run;
 }

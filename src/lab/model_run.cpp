@@ -20,7 +20,11 @@ class ModelMaker : public HostMaker {
       if (!error) error = config.error();
       config = model::HostConfig{};
     }
-    config->tick_phase = uptime + (options_.clocks ? options_.clocks->jiffies : Duration{});
+    config->tick_phase = uptime;
+    if (options_.machine) {
+      config->tick_phase += options_.machine->jiffies;
+      config->small_head = options_.machine->small_head;
+    }
     return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(*config));
   }
 

@@ -168,6 +168,7 @@ void Kernel::enter_established(Endpoint& e) {
   const bool repeated = e.retrans_total > 1 && e.undo_marker != SeqNum{};
   e.cwnd = repeated ? 1 : static_cast<std::uint32_t>(config.kernel.initial_cwnd);
   bound_window(e);
+  expand_sndbuf(e);
 }
 
 }  // namespace tcpwhy::model

@@ -332,7 +332,7 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     }
     because(Rule::kZeroWindowProbe);
     enter_loss(e);
-    resend(e, e.sent_head);
+    resend(e, e.sent_head, 1);
   } else {
     const bool counted = config.kernel.timeouts_counted == TimeoutsCounted::kEvery;
     if (counted) count(Mib::kTCPTimeouts);
@@ -355,7 +355,7 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     enter_loss(e);
     if (e.retransmits < 255) ++e.retransmits;
     if (e.total_rto < 255) ++e.total_rto;
-    if (!resend(e, e.sent_head) && local_queue == LocalQueue::kDrops)
+    if (resend(e, e.sent_head, 1) == 0 && local_queue == LocalQueue::kDrops)
       return arm_xmit(e, XmitTimer::kRetransmit, kProbeInterval);
   }
   const bool thin = e.packets_out() < 4 && !(e.ssthresh >= kInfiniteSsthresh);
@@ -398,7 +398,8 @@ void Kernel::fire_loss_probe(Endpoint& e) {
     return;
   }
   because(Rule::kTailLossProbe);
-  if (!retransmit(e, e.sent.back())) return rearm();
+  split_before(e, e.sent.size() - 1);
+  if (retransmit(e, e.sent.size() - 1, 1) == 0) return rearm();
   e.tlp_retransmitted = true;
   e.tlp_open = true;
   e.tlp_high_seq = e.snd_nxt;
