@@ -39,13 +39,14 @@ bool Kernel::take_predicted(Endpoint& e, std::uint32_t index, const Packet& p) {
   count(Mib::kTCPHPHits);
   because(Rule::kDataInOrder);
   store_timestamp(e, p);
+  queue_received(e, buffer_of(p));
   take_data(e, p, e.rcv_nxt, p.payload_bytes);
   received_data(e, p);
   if (p.ack == e.snd_una) {
     e.snd_wl1 = p.seq;
     ack_check(e);
   } else {
-    if (on_ack(e, index, p) == AckFate::kRefused) challenge(e, Rule::kAckTooOld);
+    if (on_ack(e, index, p, Path::kPredicted) == AckFate::kRefused) challenge(e, Rule::kAckTooOld);
     push(e);
     if (e.ack.scheduled) ack_check(e);
   }
@@ -53,7 +54,7 @@ bool Kernel::take_predicted(Endpoint& e, std::uint32_t index, const Packet& p) {
   return true;
 }
 
-Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
+Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path path) {
   const SeqNum ack = p.ack;
   e.saw_ts = p.has(Opt::kTimestamps) && (e.neg.timestamps || e.state == State::kSynSent);
   if (e.saw_ts) e.last_tsecr = p.tsecr - (p.tsecr != 0 ? e.ts_offset : 0);
@@ -61,9 +62,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
   w.prior_una = e.snd_una;
   w.prior_delivered = e.delivered;
   const std::uint32_t lost_before = e.lost_total;
-  // Of data that was predicted the octets are queued already.
-  const bool queued = p.payload_bytes != 0 && p.end() == e.rcv_nxt;
-  const bool fast = queued || (p.payload_bytes == 0 && !after(ack, e.snd_nxt) && predicted(*this, e, p));
+  const bool fast =
+      path == Path::kPredicted || (p.payload_bytes == 0 && !after(ack, e.snd_nxt) && predicted(*this, e, p));
   const auto newly_delivered = [&] {
     const std::uint32_t n = e.delivered - w.prior_delivered;
     for (std::uint32_t i = 0; i < n; ++i) count(Mib::kTCPDelivered);

@@ -226,6 +226,15 @@ Next Kernel::check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p) {
     if (paws) count(Mib::kPAWSEstab);
     return Next::kDone;
   }
+  // RFC 5961 3.2, as for any request.
+  if (p.rst() && config.kernel.request_rst == RequestRst::kExact && p.seq != r.rcv_nxt) {
+    because(Rule::kRstChallenged);
+    if (!ack_allowed(r.answered_at, Mib::kTCPACKSkippedChallenge)) return Next::kDone;
+    count(Mib::kTCPChallengeACK);
+    send_request_ack(r, p);
+    step->sent.back().seq = e.snd_nxt;
+    return Next::kDone;
+  }
   if (p.rst()) {
     because(Rule::kRequestReset);
     count(Mib::kAttemptFails);

@@ -247,7 +247,9 @@ class Kernel {
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
   /// tcp_ack(). kRefused: unsent or far too old; it names its rule, the challenge is check_ack()'s to send.
-  AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  /// kPredicted: its data is queued already.
+  enum class Path : std::uint8_t { kSlow, kPredicted };
+  AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p, Path path = Path::kSlow);
   bool take_predicted(Endpoint& e, std::uint32_t index, const Packet& p);
   /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {
