@@ -22,7 +22,7 @@ class ModelMaker : public HostMaker {
     }
     config->tick_phase = uptime;
     if (options_.machine) {
-      config->tick_phase += options_.machine->jiffies;
+      config->jiffies_ahead = options_.machine->jiffies;
       config->small_head = options_.machine->small_head;
     }
     return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(*config));

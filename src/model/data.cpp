@@ -329,10 +329,6 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
   e.rcv_shut = e.peer_fin = true;
   e.fin_seq = e.rcv_nxt;
   e.done_error_eof = true;
-  for (const Hole& h : e.holes) free_received(e, h.buffer.memory);
-  e.holes.clear();
-  e.num_sacks = 0;
-  e.dsack = false;
   const int fd = e.fd;
   switch (e.state) {
     case State::kSynRecv:
@@ -348,7 +344,8 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
     case State::kFinWait2:
       send_ack(e);
       time_wait(index, State::kTimeWait, Duration{});
-      break;
+      if (fd >= 0) step->woken.push_back(fd);
+      return;
     case State::kCloseWait:
     case State::kClosing:
     case State::kLastAck:
@@ -360,6 +357,11 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
     case State::kNewSynRecv:
       break;
   }
+  // Only now: the ACK that FIN_WAIT1 and FIN_WAIT2 send at once still says what lies beyond the FIN.
+  for (const Hole& h : e.holes) free_received(e, h.buffer.memory);
+  e.holes.clear();
+  e.num_sacks = 0;
+  e.dsack = false;
   if (fd >= 0) step->woken.push_back(fd);
 }
 

@@ -442,7 +442,8 @@ class Kernel {
     step->counted.push_back(m);
   }
   void because(Rule r) { step->because.push_back(r); }
-  [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + config.tick_phase) / tick(); }
+  [[nodiscard]] Duration jiffies_lead() const { return config.tick_phase + config.jiffies_ahead; }
+  [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + jiffies_lead()) / tick(); }
   [[nodiscard]] Duration ticks_of_us(std::int64_t us) const {
     const std::int64_t t = tick().count() / 1000;
     return tick() * ((us + t - 1) / t);

@@ -46,7 +46,7 @@ ModelTime Kernel::timer_at(Duration d) const {
       break;
     }
   }
-  return ModelTime{tick() * expires - config.tick_phase};
+  return ModelTime{tick() * expires - jiffies_lead()};
 }
 
 ModelTime Kernel::deadline_of(Handle h) const {
