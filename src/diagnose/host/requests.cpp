@@ -80,6 +80,15 @@ void find_requests(const View& view, Findings& out) {
     f.fix = {"nothing is lost while syncookies answer; keep net.ipv4.tcp_syncookies=1",
              "filter upstream or by rate (nft: limit rate / synproxy) when the load itself hurts"};
     out.push_back(std::move(f));
+  } else if (const std::int64_t all = view.rise("SyncookiesSent"); all > 0 && returned > 0) {
+    told = busiest(view);
+    HostFinding f = begin(view, told, "syncookie-options-lost", Verdict::kLikely);
+    const bool always = view.ns.sysctl("net.ipv4.tcp_syncookies").value_or(1) == 2;
+    f.summary = fmt::format("Clients are let in by syncookies: {} sent, {} came back; without timestamps they lose window scaling and SACK.",
+                            all, returned);
+    f.fix = {always ? "net.ipv4.tcp_syncookies=2 is for tests: 1 sends them only when the queue is full"
+                    : "the SYN queue is too small for its own clients: raise the listen() backlog (and net.core.somaxconn)"};
+    out.push_back(std::move(f));
   }
   for (const Listening& l : view.listeners) {
     // Behind a full accept queue requests pile up by themselves (before 4.10 and for late third ACKs).
