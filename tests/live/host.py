@@ -147,9 +147,9 @@ def case_syncookies_for_real_clients():
     def client(ready):
         ready()
         held = []
-        for n in range(40):
+        for _ in range(200):
             held.append(connect())
-            time.sleep(0.1)
+            time.sleep(0.03)
         signal.pause()
     actor("client", client)
     f = find("server", "syncookie-options-lost", pid, also={"syn-flood"})
