@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "cli/arguments.hpp"
@@ -9,6 +11,7 @@
 #include "cli/lab_serve.hpp"
 #include "cli/options.hpp"
 #include "lab/compare.hpp"
+#include "lab/fuzz.hpp"
 #include "lab/kernel_host.hpp"
 #include "lab/render.hpp"
 #include "lab/run.hpp"
@@ -109,19 +112,65 @@ int run(const RunOptions& o) {
   if (!result) return say(result.error());
   if (!o.pcap.empty())
     if (const auto saved = lab::save_pcap(*result, o.pcap); !saved) return say(saved.error());
-  const std::string out = o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
+  const std::string out =
+      o.format == Format::kJson ? lab::json(*result, o.tap) + '\n' : lab::text(*result, {.tap = o.tap});
   std::fputs(out.c_str(), o.pcap == "-" ? stderr : stdout);
   return Exit::kNothingFailed;
+}
+
+struct FuzzRequest {
+  lab::FuzzOptions options;
+  std::string out;
+};
+
+bool write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file{path, std::ios::binary};
+  file << text;
+  return file.good();
+}
+
+int fuzz(FuzzRequest& request) {
+  bool written = true;
+  const auto found = [&](const lab::Find& find) {
+    std::printf("seed %llu: %s\n\n%s\n", static_cast<unsigned long long>(find.trial.seed), find.signature.c_str(), find.text.c_str());
+    std::fflush(stdout);
+    if (request.out.empty()) return;
+    const std::filesystem::path base = std::filesystem::path{request.out} / ("seed-" + std::to_string(find.trial.seed));
+    written &= write_file(base.string() + ".txt", find.signature + "\n\n" + find.text);
+    if (find.script) written &= write_file(base.string() + ".pkt", *find.script);
+  };
+  const auto tally = lab::fuzz(request.options, found);
+  if (!tally) return say(tally.error());
+  for (const auto& [kind, count] : tally->by_signature) std::printf("%6llu %s\n", static_cast<unsigned long long>(count), kind.c_str());
+  std::printf("%llu trials, %llu differ in %zu ways, %llu did not come back\n", static_cast<unsigned long long>(tally->trials),
+              static_cast<unsigned long long>(tally->differ), tally->by_signature.size(), static_cast<unsigned long long>(tally->unsteady));
+  if (!written) return say({"lab.out", "cannot write into " + request.out + "; make the directory first"});
+  return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
+}
+
+CLI::App* add_fuzz(CLI::App& app, FuzzRequest& f) {
+  CLI::App* sub = app.add_subcommand("fuzz", "short trials by chance on the model and on the kernel at hand (root)");
+  sub->add_option("--seconds", f.options.seconds, "how long (default 60)")->type_name("S")->check(CLI::PositiveNumber.description(""));
+  sub->add_option("--trials", f.options.trials, "so many instead")->type_name("N");
+  sub->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
+  sub->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N")->check(CLI::Range(1, 256).description(""));
+  sub->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
+  sub->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");
+  sub->footer("Exit status: 0 no difference, 1 some, 2 the command could not do its work.");
+  return sub;
 }
 
 CLI::App* add_run(CLI::App& app, RunOptions& o) {
   CLI::App* sub = app.add_subcommand("run", "runs one");
   sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
-  sub->add_option("--kernel", o.kernels, "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
+  sub->add_option("--kernel", o.kernels,
+                  "the server's kernel, client:K the client's; \"running\": the kernel at hand, in namespaces (root)")
       ->type_name("K");
-  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
   sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  sub->add_option("--sweep", o.sweep, "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
+  sub->add_option("--sweep", o.sweep,
+                  "once per value: A..B, A..B:STEP or A,B,C of a parameter, a sysctl, or kernel; a table")
       ->type_name("NAME=A..B");
   sub->add_option("--pcap", o.pcap, "the packets at every tap, as pcapng")->type_name("FILE");
   sub->add_option("--tap", o.tap, "whose packets to show: a host's name, or all")->type_name("NAME");
@@ -136,9 +185,12 @@ CLI::App* add_compare(CLI::App& app, RunOptions& o) {
   CLI::App* sub = app.add_subcommand("compare", "runs one on the model and on the kernel at hand (root), side by side");
   sub->add_option("NAME", o.name, "which; tcpwhy lab list names them")->required()->type_name("");
   sub->add_option("--kernel", o.kernels, "the model's kernel (default 6.18)")->type_name("K");
-  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")->type_name("NAME=VALUE");
+  sub->add_option("--set", o.sysctls, "a sysctl of the server, client:NAME=VALUE of the client")
+      ->type_name("NAME=VALUE");
   sub->add_option("--param", o.params, "a parameter of the experiment")->type_name("NAME=VALUE");
-  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")->type_name("MS")->check(CLI::NonNegativeNumber.description(""));
+  sub->add_option("--tolerance", o.tolerance_ms, "what a busy machine may add to any time (default 20)")
+      ->type_name("MS")
+      ->check(CLI::NonNegativeNumber.description(""));
   sub->add_option("--seed", o.seed, "of everything that is chance")->type_name("N");
   sub->add_option("--format", o.format, "text (default) or jsonl")
       ->type_name("FORMAT")
@@ -165,7 +217,8 @@ CLI::App* add_script(CLI::App& app, GivenScript& given) {
   sub->add_option("--format", given.script.format, "text (default) or jsonl")
       ->type_name("FORMAT")
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
-  sub->add_flag_callback("--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
+  sub->add_flag_callback(
+      "--story", [&given] { given.script.story = ScriptOptions::Story::kOfAll; }, "every packet, call and rule");
   return sub;
 }
 
@@ -178,9 +231,10 @@ int lab_command(const std::vector<std::string>& arguments) {
   app.add_subcommand("list", "the experiments and what they show");
   RunOptions o;
   GivenScript given;
+  FuzzRequest f;
   LabServeOptions served;
   const CLI::App *run_app = add_run(app, o), *compare_app = add_compare(app, o), *script_app = add_script(app, given),
-                 *serve_app = add_lab_serve(app, served);
+                 *serve_app = add_lab_serve(app, served), *fuzz_app = add_fuzz(app, f);
   if (const auto ended = parse(app, arguments)) return *ended;
   if (script_app->parsed()) {
     if (!take_pairs(given.settings, given.script.sysctls, "--set") ||
@@ -191,6 +245,7 @@ int lab_command(const std::vector<std::string>& arguments) {
   if (serve_app->parsed())
     return take_pairs(served.settings, served.sysctls, "--set") ? lab_serve(std::move(served)) : Exit::kCouldNotWork;
   if (compare_app->parsed()) return compare(o);
+  if (fuzz_app->parsed()) return fuzz(f);
   return run_app->parsed() ? run(o) : list();
 }
 

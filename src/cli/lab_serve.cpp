@@ -22,16 +22,22 @@ CLI::App* add_lab_serve(CLI::App& app, LabServeOptions& o) {
   o.serve.seed = 0;
   sub->add_option("--kernel", o.serve.kernel, "the kernel's profile (default 6.18)")->type_name("K");
   sub->add_option("--set", o.settings, "a sysctl of it")->type_name("NAME=VALUE");
-  sub->add_option("--listen", o.services, "an application: http, echo, discard or slow (accepts none, or one each\n"
-                        "accept_ms); http: keepalive_timeout, keepalive_requests, service_ms,\nresponse_bytes, defer_s; all: backlog")
-      ->type_name("PORT=APP[,NAME=N...]")->allow_extra_args(false);
+  sub->add_option(
+         "--listen", o.services,
+         "an application: http, echo, discard or slow (accepts none, or one each\n"
+         "accept_ms); http: keepalive_timeout, keepalive_requests, service_ms,\nresponse_bytes, defer_s; all: backlog")
+      ->type_name("PORT=APP[,NAME=N...]")
+      ->allow_extra_args(false);
   sub->add_option("--address", o.serve.address, "the model's (default 198.18.0.2/24)")->type_name("ADDRESS/PREFIX");
-  sub->add_option("--gateway", o.serve.gateway, "this machine's end (default: the first free one)")->type_name("ADDRESS");
+  sub->add_option("--gateway", o.serve.gateway, "this machine's end (default: the first free one)")
+      ->type_name("ADDRESS");
   sub->add_option("--device", o.serve.device, "name of the TUN device (default tcpwhy0)")->type_name("NAME");
   sub->add_option("--pcap", o.serve.pcap, "the packets, as pcapng")->type_name("FILE");
   sub->add_flag("--packets", o.packets, "print each packet as it passes");
   sub->add_option("--max-descriptors", o.serve.max_descriptors, "of the applications (default 1024)")->type_name("N");
-  sub->add_option("--duration", o.duration_s, "end after so long")->type_name("SECONDS")->check(CLI::PositiveNumber.description(""));
+  sub->add_option("--duration", o.duration_s, "end after so long")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber.description(""));
   sub->add_option("--seed", o.serve.seed, "of initial numbers and cookies (default: chance)")->type_name("N");
   sub->add_option("--format", o.format, "of what is told at the end: text (default) or json")
       ->type_name("FORMAT")
@@ -55,8 +61,8 @@ int lab_serve(LabServeOptions o) {
   events.ready = [&o](const std::string& device, const std::string& address, const std::string& gateway) {
     std::string ports;
     for (const std::string& s : o.services) ports += ' ' + s;
-    std::fprintf(stderr, "tcpwhy: Linux %s at %s behind %s (%s):%s; Ctrl-C ends\n", o.serve.kernel.c_str(), address.c_str(),
-                 device.c_str(), gateway.c_str(), ports.c_str());
+    std::fprintf(stderr, "tcpwhy: Linux %s at %s behind %s (%s):%s; Ctrl-C ends\n", o.serve.kernel.c_str(),
+                 address.c_str(), device.c_str(), gateway.c_str(), ports.c_str());
   };
   if (o.packets)
     events.packet = [](Duration since, bool, const world::Packet& p) {

@@ -55,7 +55,8 @@ Opening opening_of(const Connection& c) {
         ++o.tries;
         if (s.payload_bytes != 0) {
           if (o.data < 0) o.data = i;
-          ++o.data_tries;
+          // The rest of the first flight is not another try of what opens it.
+          if (!after(s.seq, c.segment(o.data).seq)) ++o.data_tries;
         }
       }
     } else if (s.rst()) {

@@ -86,7 +86,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
 
   if (r.answer && r.established) {
     if (r.offender < 0) doubts |= c.quality.capture_gap || c.quality.one_direction ? 0 : Doubt::kNumber;
-    else if (rst.time - c.segment(r.offender).time >
+    else if (r.own_fin < 0 && rst.time - c.segment(r.offender).time >  // a closed socket answers late where the path holds back
              (c.segment(r.offender).length() > 0 ? std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700})
                                                  : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
       doubts |= Doubt::kUnprovoked;

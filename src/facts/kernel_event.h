@@ -89,3 +89,28 @@ struct tw_stats {
   uint64_t scratch;    /* the programs' own */
   uint64_t opened, closed;  /* connections of this host seen to open and to end */
 };
+
+/* How a connection ended, in a table that the programs write and the reader looks up in, by a hash of its tuple. */
+struct tw_ended {
+  uint64_t key, time_ns;
+  uint32_t pid;
+  uint8_t state, error, pad[2];
+  char comm[16];
+};
+enum { TW_ENDED_SLOTS = 1 << 16 };
+
+static inline __attribute__((always_inline)) uint64_t tw_mix(uint64_t h, uint64_t v) {
+  h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+  return h ^ (h >> 29);
+}
+/* Both ends and the namespace of an event. */
+static inline __attribute__((always_inline)) uint64_t tw_tuple_key(const struct tw_event *e) {
+  uint64_t l[2], r[2];
+  __builtin_memcpy(l, e->local, sizeof(l));
+  __builtin_memcpy(r, e->remote, sizeof(r));
+  uint64_t h = tw_mix(e->netns, ((uint64_t)e->local_port << 16) | e->remote_port);
+  h = tw_mix(tw_mix(h, l[0]), r[0]);
+  if (e->family == 6) h = tw_mix(tw_mix(h, l[1]), r[1]);
+  return h;
+}
+static inline __attribute__((always_inline)) uint32_t tw_ended_slot(uint64_t key) { return (uint32_t)(key >> 48); }

@@ -88,8 +88,8 @@ struct Two {
 };
 
 /// Each end of each connection for itself: the order among them at a tap is the network's.
-void add_packets(std::vector<Event>& events, Directory& directory, const Conversation& model, const Conversation& kernel,
-                 const Leeway& leeway) {
+void add_packets(std::vector<Event>& events, Directory& directory, const Conversation& model,
+                 const Conversation& kernel, const Leeway& leeway) {
   std::map<std::pair<std::size_t, std::uint8_t>, Two> ends;
   for (const Line& l : model.lines) ends[{directory.number(model, l.connection), l.side}].model.push_back(&l);
   for (const Line& l : kernel.lines) ends[{directory.number(kernel, l.connection), l.side}].kernel.push_back(&l);
@@ -100,7 +100,8 @@ void add_packets(std::vector<Event>& events, Directory& directory, const Convers
   }
 }
 
-void add_calls(std::vector<Event>& events, const std::vector<Line>& model, const std::vector<Line>& kernel, const Leeway& leeway) {
+void add_calls(std::vector<Event>& events, const std::vector<Line>& model, const std::vector<Line>& kernel,
+               const Leeway& leeway) {
   const auto host = [](const Line& l) { return l.key.substr(0, l.key.find(' ')); };
   std::map<std::string, Two> hosts;
   for (const Line& l : model) hosts[host(l)].model.push_back(&l);
@@ -141,7 +142,8 @@ class Clock {
     const Duration model = m.model->time - (earlier.model != nullptr ? earlier.model->time : Duration::zero());
     const Duration kernel = m.kernel->time - (earlier.kernel != nullptr ? earlier.kernel->time : Duration::zero());
     // The model's timers stand on a wheel as well, whose ticks began at another moment: either may be the later one.
-    return std::chrono::abs(kernel - model) <= wheel_lateness(std::min(model, kernel), leeway_.tick) + leeway_.tick + leeway_.busy;
+    return std::chrono::abs(kernel - model) <=
+           wheel_lateness(std::min(model, kernel), leeway_.tick) + leeway_.tick + leeway_.busy;
   }
   [[nodiscard]] bool packet_follows(const Event& e) {
     for (const std::uint8_t side : {std::uint8_t{0}, std::uint8_t{1}})

@@ -19,7 +19,8 @@ void row(std::string& out, const Pair& p) {
   const std::string blank(11, ' ');
   const bool in_model = p.has != Pair::Has::kKernelOnly, in_kernel = p.has != Pair::Has::kModelOnly;
   const char mark = !in_kernel ? '-' : !in_model ? '+' : p.apart ? '~' : ' ';
-  out += fmt::format("{} {} {}  {}\n", mark, in_model ? clock(p.model) : blank, in_kernel ? clock(p.kernel) : blank, p.line);
+  out += fmt::format("{} {} {}  {}\n", mark, in_model ? clock(p.model) : blank, in_kernel ? clock(p.kernel) : blank,
+                     p.line);
 }
 
 void row(std::string& out, const CounterPair& p) {
@@ -59,7 +60,8 @@ void packets(std::string& out, const Comparison& c, bool only_differences) {
   std::size_t told = 0, more = 0;
   for (std::size_t i = 0; i < c.connections.size(); ++i) {
     std::vector<Pair> own;
-    std::copy_if(c.packets.begin(), c.packets.end(), std::back_inserter(own), [&](const Pair& p) { return p.connection == i; });
+    std::copy_if(c.packets.begin(), c.packets.end(), std::back_inserter(own),
+                 [&](const Pair& p) { return p.connection == i; });
     if (only_differences && differing(own) == 0) continue;
     if (told++ >= kMost) {
       ++more;
@@ -74,9 +76,11 @@ std::string verdict(const Comparison& c) {
   if (c.agrees())
     return fmt::format("They agree: {} packets of {} connections, {} calls, {} counters that moved.", c.packets.size(),
                        c.connections.size(), c.calls.size(), c.counters.size());
-  const auto apart = static_cast<std::size_t>(std::count_if(c.packets.begin(), c.packets.end(), [](const Pair& p) { return p.apart; }));
-  return fmt::format("They differ: {} of {} packets ({} of them in time only), {} of {} calls, {} of {} counters.", differing(c.packets),
-                     c.packets.size(), apart, differing(c.calls), c.calls.size(), differing(c.counters), c.counters.size());
+  const auto apart = static_cast<std::size_t>(
+      std::count_if(c.packets.begin(), c.packets.end(), [](const Pair& p) { return p.apart; }));
+  return fmt::format("They differ: {} of {} packets ({} of them in time only), {} of {} calls, {} of {} counters.",
+                     differing(c.packets), c.packets.size(), apart, differing(c.calls), c.calls.size(),
+                     differing(c.counters), c.counters.size());
 }
 
 std::string_view where(const Pair& p) {
@@ -95,11 +99,15 @@ Json object(const Pair& p) {
 }  // namespace
 
 std::string text(const Comparison& c, const Run& model, const Run& kernel, const Leeway& leeway) {
-  std::string out = fmt::format("{}: the model of {} beside the running kernel, {}\n", model.experiment->name, model.kernel, kernel.kernel);
+  std::string out = fmt::format("{}: the model of {} beside the running kernel, {}\n", model.experiment->name,
+                                model.kernel, kernel.kernel);
   out += fmt::format("{}\n\n", verdict(c));
-  out += "Numbers count from each side's first; times from the experiment's beginning. Two timers may differ by the grain of the\n"
-         "kernel's timer wheel (up to an eighth of the wait); beside it are allowed:\n";
-  out += fmt::format("one tick, {:.0f} ms, and {:.0f} ms for a busy machine.\n", seconds(leeway.tick) * 1e3, seconds(leeway.busy) * 1e3);
+  out +=
+      "Numbers count from each side's first; times from the experiment's beginning. Two timers may differ by the grain "
+      "of the\n"
+      "kernel's timer wheel (up to an eighth of the wait); beside it are allowed:\n";
+  out += fmt::format("one tick, {:.0f} ms, and {:.0f} ms for a busy machine.\n", seconds(leeway.tick) * 1e3,
+                     seconds(leeway.busy) * 1e3);
   out += "Marks: - only the model, + only the kernel, ~ both, at times no timer explains, ! another count.\n";
   if (!c.agrees()) {
     out += "\n== What differs ==\n";

@@ -38,8 +38,11 @@ class Numbers {
   /// Old numbers may still come when a new connection has begun: the nearest base is meant.
   [[nodiscard]] Place place(SeqNum n, std::size_t generation) {
     if (bases_.empty()) begin(generation, n);
-    const auto distance = [n](const Base& b) { return std::abs(std::int64_t{static_cast<std::int32_t>(n.raw() - b.isn.raw())}); };
-    const auto nearest = std::min_element(bases_.rbegin(), bases_.rend(), [&](const Base& a, const Base& b) { return distance(a) < distance(b); });
+    const auto distance = [n](const Base& b) {
+      return std::abs(std::int64_t{static_cast<std::int32_t>(n.raw() - b.isn.raw())});
+    };
+    const auto nearest = std::min_element(bases_.rbegin(), bases_.rend(),
+                                          [&](const Base& a, const Base& b) { return distance(a) < distance(b); });
     return {SeqNum{n.raw() - nearest->isn.raw()}, nearest->generation == generation};
   }
 
@@ -57,14 +60,21 @@ class Reader {
 
   void take(const world::Seen& seen) {
     const world::Packet& p = seen.packet;
-    const auto [source, destination] = p.icmp ? std::pair{End{p.icmp->quoted_source, p.source_port}, End{p.icmp->quoted_destination, p.destination_port}}
-                                              : std::pair{End{p.source, p.source_port}, End{p.destination, p.destination_port}};
-    Tuple& tuple = tuples_.try_emplace(std::minmax(source, destination), Tuple{.first = source, .second = destination}).first->second;
+    const auto [source, destination] =
+        p.icmp
+            ? std::pair{End{p.icmp->quoted_source, p.source_port}, End{p.icmp->quoted_destination, p.destination_port}}
+            : std::pair{End{p.source, p.source_port}, End{p.destination, p.destination_port}};
+    Tuple& tuple = tuples_.try_emplace(std::minmax(source, destination), Tuple{.first = source, .second = destination})
+                       .first->second;
     const bool first = source == tuple.first;
     if (!p.icmp) follow(tuple, first, p);
     if (tuple.generation == 0) open(tuple);
     const bool near = tuple.turned() ? !first : first;
-    Line line{.time = seen.time - run_.begin, .connection = tuple.connection, .side = static_cast<std::uint8_t>(near ? 0 : 1), .key = {}, .shown = {}};
+    Line line{.time = seen.time - run_.begin,
+              .connection = tuple.connection,
+              .side = static_cast<std::uint8_t>(near ? 0 : 1),
+              .key = {},
+              .shown = {}};
     world::Packet plain = p;
     std::string old;
     if (!p.icmp) old = rebase(tuple, first, plain);

@@ -3,6 +3,7 @@
 // article had. It is told once, against world::World and world::System, and runs
 // on the model of any kernel or, for `compare`, on the real one.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -64,7 +65,7 @@ struct Experiment {
   std::span<const Setting> sysctls;      ///< the article's, for every host; "client:" and "server:" before the name
   std::span<const Param> params;
   std::span<const std::string_view> counters;  ///< the article names them, so they are shown even at 0
-  void (*build)(Stage& stage);
+  std::function<void(Stage& stage)> build;
   std::string_view tap = "server";  ///< where a person would have captured
   std::string_view lesson;   ///< printed last: what to take home
 };

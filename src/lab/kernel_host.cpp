@@ -84,7 +84,8 @@ class KernelHost : public world::Host, private world::System {
   /// Makes the namespace and its line; an error says what the kernel refused.
   std::optional<Error> start(const std::map<std::string, std::string>& sysctls) {
     if (::unshare(CLONE_NEWNET) != 0)
-      return Error{"lab.root", "a network namespace cannot be made (" + std::string{std::strerror(errno)} + "); it needs root"};
+      return Error{"lab.root",
+                   "a network namespace cannot be made (" + std::string{std::strerror(errno)} + "); it needs root"};
     there_ = Owned{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)};
     const std::optional<Error> error = furnish(sysctls);
     if (::setns(home_, CLONE_NEWNET) != 0) std::abort();
@@ -147,6 +148,10 @@ class KernelHost : public world::Host, private world::System {
   int socket() override {
     const Inside inside{there_.get(), home_};
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // The model's congestion control, not the host's default: one that paces blurs every time. Asked of the socket, because
+    // a namespace's default may only be one that the host allows everybody; children inherit it.
+    constexpr std::string_view kCongestionControl = "cubic";
+    if (fd >= 0) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCongestionControl.data(), kCongestionControl.size());
     if (fd >= 0) wake_for(fd);
     return done(fd);
   }
@@ -216,7 +221,8 @@ class KernelHost : public world::Host, private world::System {
   world::Ready poll(Fd fd) override {
     pollfd p{fd, POLLIN | POLLOUT, 0};
     if (::poll(&p, 1, 0) <= 0) return {};
-    return {(p.revents & POLLIN) != 0, (p.revents & POLLOUT) != 0, (p.revents & POLLERR) != 0, (p.revents & POLLHUP) != 0};
+    return {(p.revents & POLLIN) != 0, (p.revents & POLLOUT) != 0, (p.revents & POLLERR) != 0,
+            (p.revents & POLLHUP) != 0};
   }
   template <class Ask>
   static Address name_of(Ask ask) {
@@ -248,9 +254,11 @@ class KernelHost : public world::Host, private world::System {
     auto diag = host::SockDiag::open();
     if (!diag) return rows;
     // What a dump cannot finish is told as far as it came.
-    (void)diag->dump(AF_INET, host::kAllStates, host::SockDiag::Detail::kHeader, [&](const facts::Socket& s, const facts::SocketInfo*) {
-      rows.push_back({std::string{ss_name(s.state)}, to_world(s.local), to_world(s.remote), s.receive_queue, s.send_queue, timer_text(s)});
-    });
+    (void)diag->dump(AF_INET, host::kAllStates, host::SockDiag::Detail::kHeader,
+                     [&](const facts::Socket& s, const facts::SocketInfo*) {
+                       rows.push_back({std::string{ss_name(s.state)}, to_world(s.local), to_world(s.remote),
+                                       s.receive_queue, s.send_queue, timer_text(s)});
+                     });
     return rows;
   }
 
@@ -261,7 +269,8 @@ class KernelHost : public world::Host, private world::System {
 };
 
 /// Applications that answer late change what the kernel does (a delayed ACK leaves before they read), so for the length
-/// of a run this thread is served before others. It sleeps nearly all the time; without the right to it, it goes on as it is.
+/// of a run this thread is served before others. It sleeps nearly all the time; without the right to it, it goes on as
+/// it is.
 class Punctual {
  public:
   Punctual() {
@@ -313,7 +322,8 @@ class KernelMaker : public HostMaker {
     bool woken = false;
     if (!began_) began_ = std::chrono::steady_clock::now();
     while (true) {
-      const ModelTime now = world.start() + std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - *began_);
+      const ModelTime now =
+          world.start() + std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - *began_);
       const ModelTime end = std::min(until, std::max(world.start() + stage.end(), world.now()));
       world.run_until(std::min(now, end));
       // Only now does the world's clock show the moment at which the kernel woke us.
@@ -325,7 +335,8 @@ class KernelMaker : public HostMaker {
       if (now >= end) return;
       const ModelTime next = std::min(end, world.next_event().value_or(end));
       const Duration wait = std::max(next - now, Duration::zero());
-      const timespec pause{static_cast<time_t>(wait.count() / 1'000'000'000), static_cast<long>(wait.count() % 1'000'000'000)};
+      const timespec pause{static_cast<time_t>(wait.count() / 1'000'000'000),
+                           static_cast<long>(wait.count() % 1'000'000'000)};
       std::array<epoll_event, 64> events;
       woken = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &pause, nullptr) > 0;
     }
@@ -387,7 +398,8 @@ namespace tcpwhy::lab {
 std::string running_kernel() { return {}; }
 Duration kernel_tick() { return {}; }
 std::optional<Error> kernel_is_usable() {
-  return Error{"lab.host", "this tcpwhy was built without the live host (TCPWHY_HOST), so it cannot use the running kernel"};
+  return Error{"lab.host",
+               "this tcpwhy was built without the live host (TCPWHY_HOST), so it cannot use the running kernel"};
 }
 Result<Run> run_on_kernel(const Experiment&, const Options&) { return *kernel_is_usable(); }
 

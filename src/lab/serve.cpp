@@ -110,14 +110,17 @@ struct Network {
 };
 
 Result<Network> network_of(const ServeOptions& o) {
-  const Error wrong{"lab.address", "--address wants ADDRESS/PREFIX and --gateway another address of that network, like 198.18.0.2/24 and 198.18.0.1"};
+  const Error wrong{"lab.address",
+                    "--address wants ADDRESS/PREFIX and --gateway another address of that network, like 198.18.0.2/24 "
+                    "and 198.18.0.1"};
   const std::size_t slash = o.address.find('/');
   if (slash == std::string::npos) return wrong;
   Network n;
   n.model = world::parse_ip(o.address.substr(0, slash));
   const std::string_view prefix = std::string_view{o.address}.substr(slash + 1);
   const auto [end, error] = std::from_chars(prefix.data(), prefix.data() + prefix.size(), n.prefix);
-  if (n.model == 0 || error != std::errc{} || end != prefix.data() + prefix.size() || n.prefix < 8 || n.prefix > 30) return wrong;
+  if (n.model == 0 || error != std::errc{} || end != prefix.data() + prefix.size() || n.prefix < 8 || n.prefix > 30)
+    return wrong;
   const std::uint32_t mask = ~std::uint32_t{0} << (32 - n.prefix), first = (n.model & mask) + 1;
   n.gateway = !o.gateway.empty() ? world::parse_ip(o.gateway) : n.model == first ? first + 1 : first;
   if (n.gateway == n.model || (n.gateway & mask) != (n.model & mask)) return wrong;
@@ -127,15 +130,19 @@ Result<Network> network_of(const ServeOptions& o) {
 class Server {
  public:
   Server(const ServeOptions& options, const ServeEvents& events, Tun tun, Recording recording)
-      : options_{options}, events_{events}, tun_{std::move(tun)}, recording_{std::move(recording)}, world_{options.seed} {
+      : options_{options},
+        events_{events},
+        tun_{std::move(tun)},
+        recording_{std::move(recording)},
+        world_{options.seed} {
     world_.keep_records(0);
   }
 
   std::optional<Error> furnish(model::HostConfig config, const Network& network) {
     const std::size_t site = world_.add_site();
-    world_.add_box(site, std::make_shared<Line>(tun_, [this](bool in, const world::Packet& p, std::span<const std::uint8_t> bytes) {
-                     pass(in, p, bytes);
-                   }));
+    world_.add_box(site,
+                   std::make_shared<Line>(tun_, [this](bool in, const world::Packet& p,
+                                                       std::span<const std::uint8_t> bytes) { pass(in, p, bytes); }));
     auto made = std::make_unique<world::ModelHost>(world_, "server", network.model, std::move(config));
     made->limit_descriptors(options_.max_descriptors);
     host_ = &world_.add_host(site, std::move(made));
@@ -147,7 +154,8 @@ class Server {
   }
 
   Result<Served> run(const Signals& signals) {
-    served_.host = {.name = "server", .kernel = options_.kernel, .before = host_->system().counters(), .after = {}, .rules = {}};
+    served_.host = {
+        .name = "server", .kernel = options_.kernel, .before = host_->system().counters(), .after = {}, .rules = {}};
     began_ = std::chrono::steady_clock::now();
     std::timespec real{};
     std::timespec_get(&real, TIME_UTC);
@@ -194,7 +202,8 @@ class Server {
   [[nodiscard]] timespec until_next() {
     constexpr Duration kLongest = std::chrono::hours{1};
     Duration wait = std::min(world_.next_event().value_or(ModelTime::max()) - world_.now(), kLongest);
-    if (options_.duration > Duration::zero()) wait = std::min(wait, options_.duration - (world_.now() - world_.start()));
+    if (options_.duration > Duration::zero())
+      wait = std::min(wait, options_.duration - (world_.now() - world_.start()));
     wait = std::max(wait, Duration::zero());
     return {static_cast<time_t>(wait.count() / 1'000'000'000), static_cast<long>(wait.count() % 1'000'000'000)};
   }

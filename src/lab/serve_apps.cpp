@@ -90,7 +90,8 @@ Result<Service> parse_service(std::string_view text) {
     const std::string name{cut(value, '=')};
     const auto is_it = [&](const Known& k) { return k.app == service.app && k.setting == name; };
     std::int64_t number = 0;
-    if (std::none_of(std::begin(kSettings), std::end(kSettings), is_it) || !parse(value, number) || number < 0 || number > 1'000'000'000)
+    if (std::none_of(std::begin(kSettings), std::end(kSettings), is_it) || !parse(value, number) || number < 0 ||
+        number > 1'000'000'000)
       return wrong(std::string{app} + " has the numbers " + known_settings(service.app));
     service.settings[name] = number;
   }

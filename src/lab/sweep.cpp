@@ -42,7 +42,8 @@ std::optional<Error> apply(const Experiment& e, Options& options, const std::str
     std::string known;
     for (const auto list : {e.params, network_params()})
       for (const Param& p : list) known += std::string{p.name} + ", ";
-    return Error{"lab.sweep", std::string{e.name} + " has no parameter " + name + "; it has " + known + "and there are kernel, client:kernel and the sysctls"};
+    return Error{"lab.sweep", std::string{e.name} + " has no parameter " + name + "; it has " + known +
+                                  "and there are kernel, client:kernel and the sysctls"};
   }
   return std::nullopt;
 }
@@ -54,7 +55,8 @@ void count_syns(const Run& run, Point& point) {
   for (const world::Seen& seen : run.packets) {
     const world::Packet& p = seen.packet;
     if (run.taps[seen.tap] != run.tap || p.icmp || !p.has(wire::Flag::kSyn)) continue;
-    if (p.has(wire::Flag::kAck)) answered.emplace(p.destination, p.destination_port, p.source, p.source_port, p.ack.raw() - 1);
+    if (p.has(wire::Flag::kAck))
+      answered.emplace(p.destination, p.destination_port, p.source, p.source_port, p.ack.raw() - 1);
     else asked.emplace(p.source, p.source_port, p.destination, p.destination_port, p.seq.raw());
   }
   point.syns = asked.size();
@@ -62,7 +64,9 @@ void count_syns(const Run& run, Point& point) {
       std::count_if(asked.begin(), asked.end(), [&](const Attempt& a) { return answered.contains(a); }));
 }
 
-bool is_error(const std::string& result) { return result.size() > 1 && result[0] == 'E' && result[1] >= 'A' && result[1] <= 'Z'; }
+bool is_error(const std::string& result) {
+  return result.size() > 1 && result[0] == 'E' && result[1] >= 'A' && result[1] <= 'Z';
+}
 
 void collect_calls(const Run& run, Point& point) {
   for (const world::Note& note : run.notes) {
@@ -115,7 +119,8 @@ class Sweeper {
   const Point* ask(std::uint64_t index) {
     if (error_) return nullptr;
     auto& points = sweep_.points;
-    const auto place = std::lower_bound(points.begin(), points.end(), index, [](const Point& p, std::uint64_t i) { return p.index < i; });
+    const auto place = std::lower_bound(points.begin(), points.end(), index,
+                                        [](const Point& p, std::uint64_t i) { return p.index < i; });
     if (place != points.end() && place->index == index) return &*place;
     const std::string value = sweep_.range.value(index);
     Options options = options_;

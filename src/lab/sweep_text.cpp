@@ -33,8 +33,9 @@ std::string seen_by_clients(const Point& p) {
 
 /// Traffic moves in every run and says nothing about what failed.
 bool is_traffic(std::string_view counter) {
-  constexpr std::string_view kTraffic[] = {"InSegs", "OutSegs", "ActiveOpens", "PassiveOpens", "CurrEstab", "TCPPureAcks",
-                                           "TCPHPHits", "TCPHPAcks", "TCPOrigDataSent", "TCPDelivered", "TCPAutoCorking"};
+  constexpr std::string_view kTraffic[] = {"InSegs",          "OutSegs",      "ActiveOpens",   "PassiveOpens",
+                                           "CurrEstab",       "TCPPureAcks",  "TCPHPHits",     "TCPHPAcks",
+                                           "TCPOrigDataSent", "TCPDelivered", "TCPAutoCorking"};
   return std::find(std::begin(kTraffic), std::end(kTraffic), counter) != std::end(kTraffic);
 }
 
@@ -42,7 +43,8 @@ std::string counters_of(const Point& p) {
   std::string out;
   for (const auto& [host, moved] : p.counters)
     for (const auto& [name, by] : moved)
-      if (!is_traffic(name)) out += fmt::format("{}{}{} {:+}", out.empty() ? "" : ", ", host == "server" ? "" : host + ":", name, by);
+      if (!is_traffic(name))
+        out += fmt::format("{}{}{} {:+}", out.empty() ? "" : ", ", host == "server" ? "" : host + ":", name, by);
   return out;
 }
 
@@ -54,15 +56,17 @@ std::string sentence(const Stretch& s, const std::string& name) {
   if (p.outcome == Outcome::kWorks) return out;
   std::string why;
   if (p.answered < p.syns) why = p.answered == 0 ? "no SYN is answered" : "not every SYN is answered";
-  for (const ClientError& e : p.errors) why += fmt::format("{}{} at {} gives {}", why.empty() ? "" : ", ", e.call, e.host, e.error);
+  for (const ClientError& e : p.errors)
+    why += fmt::format("{}{} at {} gives {}", why.empty() ? "" : ", ", e.call, e.host, e.error);
   return out + ": " + why;
 }
 
 Json object(const Point& p) {
-  Json j{{"type", "point"}, {"value", p.value}, {"outcome", word(p.outcome)}, {"errors", Json::array()}, {"connected", p.connected},
-         {"syns", p.syns}, {"syns_answered", p.answered}, {"counters", Json::object()}};
+  Json j{{"type", "point"},          {"value", p.value}, {"outcome", word(p.outcome)},  {"errors", Json::array()},
+         {"connected", p.connected}, {"syns", p.syns},   {"syns_answered", p.answered}, {"counters", Json::object()}};
   for (const ClientError& e : p.errors)
-    j["errors"].push_back({{"host", e.host}, {"call", e.call}, {"errno", e.error}, {"times", e.times}, {"first_s", seconds(e.first)}});
+    j["errors"].push_back(
+        {{"host", e.host}, {"call", e.call}, {"errno", e.error}, {"times", e.times}, {"first_s", seconds(e.first)}});
   for (const auto& [host, moved] : p.counters)
     for (const auto& [name, by] : moved) j["counters"][host][name] = by;
   return j;
@@ -79,7 +83,8 @@ struct Row {
 std::vector<Row> rows(const Sweep& sweep) {
   std::vector<Row> all;
   for (const Point& p : sweep.points) {
-    Row row{p.value, p.value, p.outcome, fmt::format("{} of {}", p.answered, p.syns), seen_by_clients(p), counters_of(p)};
+    Row row{p.value,       p.value, p.outcome, fmt::format("{} of {}", p.answered, p.syns), seen_by_clients(p),
+            counters_of(p)};
     const bool same = !all.empty() && all.back().outcome == row.outcome && all.back().syns == row.syns &&
                       all.back().clients == row.clients && all.back().counters == row.counters;
     if (same) all.back().last = p.value;
@@ -102,12 +107,15 @@ std::string text(const Sweep& sweep) {
     value_width = std::max(value_width, r.values().size());
     client_width = std::max(client_width, r.clients.size());
   }
-  out += fmt::format("\n{:>{}}  outcome  SYNs answered  {:<{}}  counters that move\n", name, value_width, "clients see", client_width);
+  out += fmt::format("\n{:>{}}  outcome  SYNs answered  {:<{}}  counters that move\n", name, value_width, "clients see",
+                     client_width);
   for (const Row& r : table)
-    out += fmt::format("{:>{}}  {:<7}  {:>13}  {:<{}}  {}\n", r.values(), value_width, word(r.outcome), r.syns, r.clients,
-                       client_width, r.counters);
+    out += fmt::format("{:>{}}  {:<7}  {:>13}  {:<{}}  {}\n", r.values(), value_width, word(r.outcome), r.syns,
+                       r.clients, client_width, r.counters);
   if (sweep.points.size() < size)
-    out += "\nValues between two neighbours that end alike were not run; where neighbours differ, they stand next to each other.\n";
+    out +=
+        "\nValues between two neighbours that end alike were not run; where neighbours differ, they stand next to each "
+        "other.\n";
   return out;
 }
 

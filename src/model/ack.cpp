@@ -71,7 +71,7 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
       if (before(ack, w.prior_una - static_cast<std::uint32_t>(window))) return AckFate::kRefused;
     }
     because(Rule::kAckOld);
-    if (p.sack_blocks != 0) {
+    if (p.sack_blocks != 0 && e.neg.sack) {
       take_sack(e, p, w);
       e.delivered += w.sack_delivered;
       const Resend what = recover(e, w, 0);

@@ -72,7 +72,6 @@ void Kernel::on_endpoint(std::uint32_t index, const Packet& p) {
   Endpoint& e = endpoints[index];
   ++e.segs_in;
   if (p.payload_bytes != 0) ++e.data_segs_in;
-  e.ack_heard = p.has_ack() ? now : e.ack_heard;
   switch (e.state) {
     case State::kClose:
     case State::kUnseen:

@@ -154,6 +154,8 @@ CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::v
       after_read(e, n);
     }
   }
+  // The FIN lies with the last octets before it, and is taken with them.
+  if (!peek && copied != 0 && e.peer_fin && e.unread() == 0) e.fin_read = true;
   if (!peek) settle(handle_of(fd).index);
   const std::uint64_t target =
       (flags & MessageFlags::kWaitAll) ? bytes : std::max<std::uint64_t>(1, std::min<std::uint64_t>(e.opt.rcv_lowat, bytes));
@@ -163,7 +165,10 @@ CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::v
       return done_with(static_cast<std::int64_t>(copied));
     return would_block(static_cast<std::int64_t>(copied));
   }
-  if (e.peer_fin) return done_with(0);
+  if (e.peer_fin) {
+    if (!peek) e.fin_read = true;
+    return done_with(0);
+  }
   if (e.error != Errno::kNone) return failed(take_error(e));
   if (e.rcv_shut) return done_with(0);
   if (e.state == State::kClose) return failed(Errno::kENOTCONN);

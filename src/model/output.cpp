@@ -182,7 +182,7 @@ void Kernel::transmit(Endpoint& e, Piece& piece) {
   if (first_time) piece.first_sent = now;
 
   std::uint8_t flags = piece.flags;
-  if (!(flags & Flag::kSyn) || e.state == State::kSynRecv) flags |= Flag::kAck;
+  if (!(flags & Flag::kSyn) || e.state != State::kSynSent) flags |= Flag::kAck;
   if (first_time) count(Mib::kOutSegs);
   Packet& p = build(e, flags, piece.seq);
   p.payload_bytes = payload;
@@ -241,8 +241,8 @@ bool Kernel::retransmit(Endpoint& e, Piece& given) {
     if (rest.retransmitted) ++e.retrans_out;
     e.sent.insert(e.sent.begin() + static_cast<std::ptrdiff_t>(i) + 1, rest);
     piece = &e.sent[i];
-  } else if (!(piece->flags & Flag::kSyn)) {
-    // Small neighbours travel together the second time: tcp_retrans_try_collapse().
+  } else if (!(piece->flags & Flag::kSyn) && data_of(*piece) < longest) {
+    // Small neighbours travel together the second time: tcp_retrans_try_collapse(). Behind a full one not even a FIN does.
     const auto i = static_cast<std::size_t>(piece - e.sent.data());
     while (i + 1 < e.sent.size() && !piece->sacked) {
       const Piece next = e.sent[i + 1];

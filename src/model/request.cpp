@@ -326,7 +326,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   e.rto = config.kernel.initial_rto;
   e.reordering = static_cast<std::uint32_t>(config.sysctls.tcp_reordering);
   e.cwnd = static_cast<std::uint32_t>(config.kernel.initial_cwnd);
-  e.created = e.lsndtime = e.ack.last_received = now;
+  e.created = e.lsndtime = e.ack.last_received = e.ack_heard = now;
   e.first_syn_tsval = r.sent_tsval;
   e.retrans_total = r.retransmitted;
   if (r.timeouts > 0) {

@@ -108,6 +108,7 @@ struct Endpoint {
   bool blocking = true, bound = false, orphan = false, hashed = false, connecting = false, port_held = false;
   bool rcv_shut = false, snd_shut = false, done_error_eof = false, accepted_cookie = false;
   bool linger_close = false;
+  bool fin_read = false;           ///< the program was told of the end of the stream
   bool peer_fin = false;           ///< the peer's FIN is the octet before rcv_nxt; copied_seq never passes it
   bool connected = false;          ///< connect() has said so, or accept() gave it
   bool defer_connect = false;      ///< TCP_FASTOPEN_CONNECT: connect() said yes, the SYN leaves with the first data

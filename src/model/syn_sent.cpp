@@ -117,7 +117,10 @@ void Kernel::on_syn_sent(std::uint32_t index, const Packet& p) {
     // SYN crossed SYN. Data in it is not taken; the peer sends it again.
     because(Rule::kSimultaneousOpen);
     set_state(e, State::kSynRecv);
+    // The SYN-ACK repeats the SYN's scale, offered or not: tcp_rcv_synsent_state_process() clears it for a SYN-ACK only.
+    const std::uint8_t ours = e.neg.rcv_wscale;
     take_options(e, read_options(p, e.opt), p);
+    e.neg.rcv_wscale = ours;
     if (e.neg.timestamps) {
       e.ts_recent_at = now;
       e.ts_seen = true;

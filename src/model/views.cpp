@@ -67,7 +67,7 @@ std::vector<SocketView> Kernel::sockets() const {
     v.state = e.state;
     v.local = {e.tuple.local, e.tuple.local_port};
     v.remote = {e.tuple.remote, e.tuple.remote_port};
-    v.recv_q = e.unread();
+    v.recv_q = e.unread() + (e.peer_fin && !e.fin_read ? 1 : 0);  // as sock_diag: the FIN counts until it is read
     v.send_q = distance(e.snd_una, e.write_seq);
     v.fd = e.fd;
     ModelTime due = kNever;

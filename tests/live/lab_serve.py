@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real sockets talk to kernels that no longer exist: `tcpwhy lab serve` in a network namespace.
 
-    lab_serve.py PROGRAM [NAME...]     all cases, or those whose name holds a NAME
+    lab_serve.py [--short] [--jobs N] PROGRAM [NAME...]     all cases, or those whose name holds a NAME
 
 Needs root, iproute2 and /dev/net/tun: without them it says so and exits 77.
 """
@@ -16,12 +16,10 @@ import sys
 import tempfile
 import time
 
-from stage import libc, sh
+import stage
+from stage import NS, Skipped, children, libc, sh
 
 MODEL, HERE = "198.18.0.2", "198.18.0.1"
-NAME = "tw-serve-%d" % os.getpid()
-PROGRAM = ""
-RUNNING = []
 SYN, RST, ACK = 2, 4, 16
 
 
@@ -29,9 +27,11 @@ class Served:
     """`lab serve` from its first word to its report."""
 
     def __init__(self, *arguments):
-        self.process = subprocess.Popen([PROGRAM, "lab", "serve", "--format", "json", *arguments], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        RUNNING.append(self.process)
+        # The sanitizer keeps what is freed for a while: little, or what the model keeps cannot be told from it.
+        options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+        self.process = subprocess.Popen([stage.PROGRAM, "lab", "serve", "--format", "json", *arguments], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env={**os.environ, "ASAN_OPTIONS": options})
+        children.append(self.process.pid)
         first = self.process.stderr.readline()
         assert "Ctrl-C ends" in first, first
 
@@ -95,7 +95,7 @@ def case_a_keep_alive_server_serves_real_sockets():
         report = served.end()
         assert report["counters"]["PassiveOpens"] == 2, report
         # The program reads its own file: two connections, nothing wrong with either.
-        told = sh(PROGRAM, pcap, "--format", "jsonl", "--only", "all").stdout
+        told = sh(stage.PROGRAM, pcap, "--format", "jsonl", "--only", "all").stdout
         connections = [json.loads(line) for line in told.splitlines() if '"type":"connection"' in line]
         assert len(connections) == 2 and all(c["healthy"] for c in connections), told
 
@@ -167,42 +167,19 @@ def case_thousands_of_connections_leave_no_memory_behind():
     assert idle < 0.1, "%.2f s of a quiet second" % idle
 
 
-def main():
-    global PROGRAM
-    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
-        print("skipped: tests/live/lab_serve.py needs root and /dev/net/tun")
-        return 77
-    arguments = [a for a in sys.argv[1:] if a != "--short"]
-    PROGRAM = os.path.abspath(arguments[0])
-    wanted = [w.replace("-", "_") for w in arguments[1:]]
-    names = [n[5:] for n in globals() if n.startswith("case_") and (not wanted or any(w in n for w in wanted))]
-    if not names:
-        print("no case is called that")
-        return 2
-    sh("ip", "netns", "add", NAME)
-    failed = 0
-    try:
-        with open("/run/netns/" + NAME) as netns:
-            if libc.setns(netns.fileno(), 0x40000000) != 0:
-                print("skipped: network namespaces cannot be entered")
-                return 77
-        sh("ip", "link", "set", "lo", "up")
-        for name in names:
-            started = time.time()
-            try:
-                globals()["case_" + name]()
-                print("ok     %-60s %.1f s" % (name.replace("_", "-"), time.time() - started))
-            except (AssertionError, subprocess.CalledProcessError, OSError) as e:
-                failed += 1
-                print("FAILED %-60s %s" % (name.replace("_", "-"), e))
-                for process in RUNNING:
-                    process.kill()
-            sys.stdout.flush()
-    finally:
-        sh("ip", "netns", "del", NAME, check=False)
-    print("%d of %d cases as they should be" % (len(names) - failed, len(names)))
-    return 1 if failed else 0
+def build():
+    """The namespace of the case, entered: what is opened in it from now on is there."""
+    sh("ip", "netns", "add", NS["gateway"])
+    with open("/run/netns/" + NS["gateway"]) as netns:
+        if libc.setns(netns.fileno(), 0x40000000) != 0:
+            raise Skipped("network namespaces cannot be entered")
+    sh("ip", "link", "set", "lo", "up")
+
+
+def able():
+    return os.path.exists("/dev/net/tun"), ["there is no /dev/net/tun"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # One at a time: memory and processor time are measured.
+    sys.exit(stage.main(globals(), able=able, sides=("gateway",), build=build, at_once=1))

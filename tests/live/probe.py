@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks `tcpwhy probe` through a network where something is wrong, and holds it to what is known to be wrong.
 
-    probe.py PROGRAM [NAME...]     all cases, or those whose name holds a NAME
+    probe.py [--short] [--jobs N] PROGRAM [NAME...]     all cases, or those whose name holds a NAME
 
     client 192.0.2.10 -- 192.0.2.1 NAT 203.0.113.2 -- 203.0.113.1 router 198.51.100.1 -- 198.51.100.7 server
                          hop 1                        hop 2                               hop 3
@@ -10,7 +10,6 @@ Needs root, iproute2 and nftables: without root it says so and exits 77. Everyth
 namespaces that are removed at the end. The NAT masquerades, so that the server sees one address for all clients.
 """
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,14 +17,9 @@ import sys
 import time
 
 import stage
-from stage import actor, connect, in_ns, listen, serve, sh
+from stage import NS, SERVER, actor, connect, in_ns, listen, serve, sh
 
-PROGRAM = ""
-SERVER = "198.51.100.7"
 NAT, ROUTER = "192.0.2.1", "203.0.113.1"
-NS = {side: "tw-probe-%s%d" % (side[0], os.getpid()) for side in ("client", "nat", "router", "server")}
-stage.NS = NS
-stage.SERVER = SERVER
 SURE = ("proven", "likely")
 
 
@@ -68,13 +62,9 @@ def rule(side, hook, *rules):
           % (hook, hook, priority, "; ".join("add rule inet t %s %s" % (hook, r) for r in rules)))
 
 
-def down():
-    stage.down()
-
-
 def ask(port, *options, address=SERVER, prefix=()):
     target = "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
-    done = in_ns("client", *prefix, PROGRAM, "probe", target, "--format", "jsonl", *options, check=False)
+    done = in_ns("client", *prefix, stage.PROGRAM, "probe", target, "--format", "jsonl", *options, check=False)
     if done.returncode not in (0, 1):
         raise AssertionError("tcpwhy could not work (%d): %s" % (done.returncode, done.stderr))
     lines = [json.loads(x) for x in done.stdout.splitlines()]
@@ -544,39 +534,6 @@ def counted():
 SHORT = ("healthy", "port_closed", "rejected_by_the_nat_with_reset", "rejected_by_icmp_on_the_path", "host_unreachable")
 
 
-def main():
-    global PROGRAM
-    if os.geteuid() != 0:
-        print("skipped: tests/live/probe.py needs root for network namespaces")
-        return 77
-    arguments = [a for a in sys.argv[1:] if a != "--short"]
-    PROGRAM = os.path.abspath(arguments[0])
-    wanted = [w.replace("-", "_") for w in arguments[1:]]
-    names = [n[5:] for n in globals() if n.startswith("case_") and (not wanted or any(w in n for w in wanted))]
-    if "--short" in sys.argv:
-        names = [n for n in names if n in SHORT]
-    if not names:
-        print("no case is called that")
-        return 2
-    failed = 0
-    for name in names:
-        started = time.time()
-        try:
-            up()
-            globals()["case_" + name]()
-            print("ok     %-48s %.1f s" % (name.replace("_", "-"), time.time() - started))
-        except (AssertionError, subprocess.CalledProcessError, OSError) as e:
-            failed += 1
-            print("FAILED %-48s %s" % (name.replace("_", "-"), e))
-            if isinstance(e, subprocess.CalledProcessError):
-                print(e.stderr)
-        finally:
-            down()
-        sys.stdout.flush()
-    print("%d of %d cases as they should be" % (len(names) - failed, len(names)))
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    sys.exit(main())
+    sys.exit(stage.main(globals(), SHORT, sides=("client", "nat", "router", "server"), build=up))

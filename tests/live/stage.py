@@ -252,13 +252,13 @@ def busy_client(number, count, kinds="cshbrkp"):
 # --- running the cases -------------------------------------------------------------------------------------------
 
 
-def one(name, case):
+def one(name, case, sides, build):
     """One case in namespaces of its own; 0 when it is as it should be, 77 when it cannot be run here."""
     started = time.time()
-    NS.update(server="tw-live-s%d" % os.getpid(), client="tw-live-c%d" % os.getpid())
+    NS.update({side: "tw-live-%s%d" % (side[0], os.getpid()) for side in sides})
     status, word = 0, "ok     %-40s %.1f s"
     try:
-        up()
+        build()
         case()
         print(word % (name.replace("_", "-"), time.time() - started))
     except Skipped as e:
@@ -279,7 +279,7 @@ class Skipped(Exception):
     """The kernel here lacks what the case needs."""
 
 
-def run(cases, jobs):
+def run(cases, jobs, sides, build):
     """All cases, `jobs` at a time: most of a case is waiting. Returns the statuses by name."""
     waiting, running, statuses = list(cases), {}, {}
     while waiting or running:
@@ -288,7 +288,7 @@ def run(cases, jobs):
             sys.stdout.flush()
             pid = os.fork()
             if pid == 0:
-                os._exit(one(name, case))
+                os._exit(one(name, case, sides, build))
             running[pid] = name
         pid, status = os.wait()
         if pid in running:
@@ -303,8 +303,11 @@ def score(statuses):
     return 1 if failed else 0
 
 
-def main(found, in_short, short_connections, able=None):
-    """[--short] [--jobs N] PROGRAM [NAME...]: the functions case_NAME of `found`."""
+def main(found, in_short=None, short_connections=0, able=None, sides=("server", "client"), build=up, at_once=4):
+    """[--short] [--jobs N] PROGRAM [NAME...]: the functions case_NAME of `found`.
+
+    `in_short`: their names for --short, None all; `build` makes the namespaces of `sides`, which down() removes;
+    `at_once`: how many of the short ones run beside each other."""
     global PROGRAM
     words, short, jobs = [], False, 0
     arguments = iter(sys.argv[1:])
@@ -329,9 +332,13 @@ def main(found, in_short, short_connections, able=None):
         os.environ.setdefault("CONNECTIONS", str(short_connections))
     wanted = [w.replace("-", "_") for w in words[1:]]
     cases = [(n[5:], f) for n, f in found.items()
-             if n.startswith("case_") and (not wanted or any(w in n for w in wanted)) and (not short or n[5:] in in_short)]
-    statuses = run(cases, jobs or (4 if short else 1))
+             if n.startswith("case_") and (not wanted or any(w in n for w in wanted))
+             and (not short or in_short is None or n[5:] in in_short)]
+    if not cases:
+        print("no case is called that")
+        return 2
+    statuses = run(cases, jobs or (at_once if short else 1), sides, build)
     # Failures need their time to happen, and a busy machine of CI may not give it: once more, alone.
     again = [(name, case) for name, case in cases if short and statuses.get(name) not in (0, 77)]
-    statuses.update(run(again, 1))
+    statuses.update(run(again, 1, sides, build))
     return score(statuses)

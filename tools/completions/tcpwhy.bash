@@ -18,11 +18,12 @@ _tcpwhy() {
   elif [[ ${COMP_WORDS[1]} == host ]]; then
     COMPREPLY=($(compgen -W "--netns --pid --all-netns --interval --times --wait --patience --format --save --help" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == lab ]]; then
-    if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W "compare list run script serve" -- "$cur"))
+    if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W "compare fuzz list run script serve" -- "$cur"))
     elif [[ $prev == run || $prev == compare ]]; then COMPREPLY=($(compgen -W "$(tcpwhy lab list 2>/dev/null | awk '{print $1}')" -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == script && $cur != -* ]]; then COMPREPLY=($(compgen -f -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == script ]]; then COMPREPLY=($(compgen -W "--kernel --set --define --family --format --story --help" -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == serve ]]; then COMPREPLY=($(compgen -W "--kernel --set --listen --address --gateway --device --pcap --packets --max-descriptors --duration --seed --format --help" -- "$cur"))
+    elif [[ ${COMP_WORDS[2]} == fuzz ]]; then COMPREPLY=($(compgen -W "--seconds --trials --seed --jobs --kernel --out --help" -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == compare ]]; then COMPREPLY=($(compgen -W "--kernel --set --param --tolerance --seed --format --help" -- "$cur"))
     else COMPREPLY=($(compgen -W "--kernel --set --param --sweep --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then

@@ -43,7 +43,9 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   const bool data_ignored = o.data_repeat >= 0 || o.data_tries >= 3;
   // A lost ACK, and the last repeat of a deferring listener, are mended by the client's next ACK.
   const bool ignored_again = o.repeats >= 2;
-  if (!data_ignored && !ignored_again) {
+  // Before the server's host bare ACKs may be lost on the way, several in a row; then the first data is taken at once.
+  const bool lost_as_well = o.progress >= 0 && !at_server(c, survey);
+  if (!data_ignored && (!ignored_again || lost_as_well)) {
     out.fits({o.third, o.repeat}, ignored);
     return;
   }

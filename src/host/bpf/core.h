@@ -20,7 +20,7 @@ enum { false, true };
 
 // include/uapi/linux/bpf.h: numbers of the system call's interface.
 enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_SK_STORAGE = 24, BPF_MAP_TYPE_RINGBUF = 27 };
-enum { BPF_F_NO_PREALLOC = 1, BPF_SK_STORAGE_GET_F_CREATE = 1, BPF_RB_NO_WAKEUP = 1 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1024, BPF_SK_STORAGE_GET_F_CREATE = 1, BPF_RB_NO_WAKEUP = 1 };
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -88,6 +88,7 @@ struct task_struct {
   unsigned int flags;
   int exit_code;
   int tgid;
+  char comm[16];
 } CORE;
 enum sk_rst_reason { SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT = 15 };
 enum sock_flags { SOCK_DEAD = 0, SOCK_LINGER = 4 };

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #endif
@@ -104,6 +105,7 @@ class Loaded final : public KernelEvents {
  public:
   ~Loaded() override {
     ring_.reset();
+    if (ends_ != nullptr) munmap(const_cast<tw_ended*>(ends_), kEndsOctets);
     object_.reset();
     if (statistics_ >= 0) ::close(statistics_);
   }
@@ -243,12 +245,35 @@ class Loaded final : public KernelEvents {
         bpf_object__find_map_fd_by_name(object_.get(), "events"),
         [](void* self, void* data, std::size_t size) {
           auto* me = static_cast<Loaded*>(self);
-          if (size >= sizeof(tw_event) && me->each_ != nullptr) (*me->each_)(*static_cast<const tw_event*>(data));
+          if (size < sizeof(tw_event) || me->each_ == nullptr) return 0;
+          tw_event e = *static_cast<const tw_event*>(data);
+          if (e.kind == TW_RESET_SENT || e.kind == TW_DROPPED) me->remember(e);
+          (*me->each_)(e);
           return 0;
         },
         this, nullptr));
     if (!ring_) return Error{"watch.ring", "the ring buffer of the BPF programs cannot be read"};
+    void* ends = mmap(nullptr, kEndsOctets, PROT_READ, MAP_SHARED, bpf_object__find_map_fd_by_name(object_.get(), "ends"), 0);
+    if (ends != MAP_FAILED)
+      ends_ = static_cast<const tw_ended*>(ends);
+    else
+      shortcomings_.push_back(fmt::format("connections that have just ended are not remembered ({})", std::strerror(errno)));
     return std::nullopt;
+  }
+
+  /// What became of the connection a packet was for, when it has just ended.
+  void remember(tw_event& e) const {
+    if (ends_ == nullptr) return;
+    const std::uint64_t key = tw_tuple_key(&e);
+    const tw_ended end = ends_[tw_ended_slot(key)];
+    // The table is a little younger than the event: an end after it is not what it met.
+    if (end.key != key || end.time_ns > e.time_ns) return;
+    e.flags |= TW_REMEMBERED;
+    e.closed_ns = end.time_ns;
+    e.closed_pid = end.pid;
+    e.closed_state = end.state;
+    e.closed_error = end.error;
+    std::memcpy(e.closed_comm, end.comm, sizeof end.comm);
   }
 
   struct CloseLink {
@@ -257,6 +282,8 @@ class Loaded final : public KernelEvents {
   std::unique_ptr<bpf_object, CloseObject> object_;
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links_;
   std::unique_ptr<ring_buffer, CloseRing> ring_;
+  static constexpr std::size_t kEndsOctets = TW_ENDED_SLOTS * sizeof(tw_ended);
+  const tw_ended* ends_ = nullptr;
   facts::ReasonNames names_;
   std::vector<std::string> shortcomings_;
   const std::function<void(const tw_event&)>* each_ = nullptr;

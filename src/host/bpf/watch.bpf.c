@@ -57,29 +57,19 @@ struct {
   __type(value, struct owner);
 } owners SEC(".maps");
 
-// The last ends of connections: a table without chains, the newer end takes the place.
-struct ended {
-  __u64 key, time_ns;
-  __u32 pid;
-  __u8 state, error, pad[2];
-  char comm[16];
-};
-#define ENDED_SLOTS (1 << 16)
+// The last ends of connections: a table without chains, the newer end takes the place. The reader looks up in it (it is
+// mapped), so that a reset costs no access to cold memory here.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, ENDED_SLOTS);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, TW_ENDED_SLOTS);
   __type(key, __u32);
-  __type(value, struct ended);
+  __type(value, struct tw_ended);
 } ends SEC(".maps");
 
 static __always_inline struct tw_stats *my_stats(void) {
   __u32 zero = 0;
   return bpf_map_lookup_elem(&stats, &zero);
-}
-
-static __always_inline __u64 mix(__u64 h, __u64 v) {
-  h = (h ^ v) * 0x9e3779b97f4a7c15ull;
-  return h ^ (h >> 29);
 }
 
 // The verifier lets nobody calculate with a pointer; written to a map and read back it is a number.
@@ -90,7 +80,7 @@ static __always_inline __u64 number_of(const struct sock *sk) {
   return *(volatile __u64 *)&s->scratch;
 }
 static __always_inline struct owner *owner_slot(__u64 sock) {
-  __u32 slot = mix(0, sock) >> 47;
+  __u32 slot = tw_mix(0, sock) >> 47;
   return bpf_map_lookup_elem(&owners, &slot);
 }
 static __always_inline struct owner *owner_of(const struct sock *sk) {
@@ -102,14 +92,6 @@ static __always_inline struct owner *owner_of(const struct sock *sk) {
 static __always_inline void forget_owner(const struct sock *sk) {
   struct owner *o = owner_of(sk);
   if (o) o->sock = 0;
-}
-
-static __always_inline __u64 tuple_key(const struct tw_event *e) {
-  const __u64 *l = (const __u64 *)e->local, *r = (const __u64 *)e->remote;
-  __u64 h = mix(e->netns, ((__u64)e->local_port << 16) | e->remote_port);
-  h = mix(mix(h, l[0]), r[0]);
-  if (e->family == 6) h = mix(mix(h, l[1]), r[1]);
-  return h;
 }
 
 static __always_inline __u32 netns_of(const struct sock *sk) { return sk->__sk_common.skc_net.net->ns.inum; }
@@ -165,8 +147,9 @@ static __always_inline void put_port(struct tw_event *e, const struct sock *sk) 
 
 static __always_inline void put_task(struct tw_event *e) {
   struct task_struct *task = bpf_get_current_task_btf();
-  e->pid = bpf_get_current_pid_tgid() >> 32;
-  bpf_get_current_comm(e->comm, sizeof(e->comm));
+  e->pid = task->tgid;
+#pragma unroll
+  for (int i = 0; i < 15; ++i) e->comm[i] = task->comm[i];  // cheaper than the helper
   e->flags |= TW_OWNER_KNOWN | TW_CALLED;
   if (task->flags & PF_EXITING) {
     e->flags |= TW_OWNER_DYING;
@@ -220,15 +203,16 @@ static __always_inline void put_socket(struct tw_event *e, const struct sock *sk
     e->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
   }
   struct socket *socket = sk->sk_socket;
-  if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
 }
 
 // The tuple and numbers of a packet. Answers whether it is TCP over IP at all.
 static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff *skb, bool incoming) {
-  unsigned char ip[40], tcp[16];
+  unsigned char ip[60];  // IPv6 and TCP; a packet's memory is never smaller
   unsigned char *at = skb->head + skb->network_header;
   __u32 payload = 0, offset;
   if (bpf_probe_read_kernel(ip, sizeof(ip), at)) return false;
+  const unsigned char *tcp = ip + 20;
   const __u8 *from, *to;
   if ((ip[0] >> 4) == 4) {
     if (ip[9] != IPPROTO_TCP || ((ip[6] & 0x1f) | ip[7])) return false;
@@ -244,6 +228,7 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   } else if ((ip[0] >> 4) == 6) {
     if (ip[6] != IPPROTO_TCP) return false;
     offset = 40;
+    tcp = ip + 40;
     payload = ip[4] << 8 | ip[5];
     e->ttl = ip[7];
     e->family = 6;
@@ -252,7 +237,11 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   } else {
     return false;
   }
-  if (bpf_probe_read_kernel(tcp, sizeof(tcp), at + offset)) return false;
+  unsigned char behind_options[16];
+  if (offset != 20 && offset != 40) {
+    if (bpf_probe_read_kernel(behind_options, sizeof(behind_options), at + offset)) return false;
+    tcp = behind_options;
+  }
   __u16 source = tcp[0] << 8 | tcp[1], target = tcp[2] << 8 | tcp[3];
   e->local_port = incoming ? target : source;
   e->remote_port = incoming ? source : target;
@@ -264,19 +253,6 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   e->payload = payload < 0xffff ? payload : 0xffff;
   e->flags |= TW_HAS_PACKET | (incoming ? TW_INCOMING : 0);
   return true;
-}
-
-static __always_inline void remember(struct tw_event *e) {
-  __u64 key = tuple_key(e);
-  __u32 slot = key >> 48;
-  struct ended *end = bpf_map_lookup_elem(&ends, &slot);
-  if (!end || end->key != key) return;
-  e->flags |= TW_REMEMBERED;
-  e->closed_ns = end->time_ns;
-  e->closed_pid = end->pid;
-  e->closed_state = end->state;
-  e->closed_error = end->error;
-  __builtin_memcpy(e->closed_comm, end->comm, sizeof(end->comm));
 }
 
 static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
@@ -303,14 +279,14 @@ static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
 }
 
 static __always_inline void note_end(const struct sock *sk, __u8 old) {
-  // Only as much of an event as tuple_key() reads.
+  // Only as much of an event as tw_tuple_key() reads.
   struct tw_event e;
   __builtin_memset(e.local, 0, 32);
   put_common(&e, &sk->__sk_common);
   put_port(&e, sk);
-  __u64 key = tuple_key(&e);
-  __u32 slot = key >> 48;
-  struct ended *end = bpf_map_lookup_elem(&ends, &slot);
+  __u64 key = tw_tuple_key(&e);
+  __u32 slot = tw_ended_slot(key);
+  struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
   struct owner *o = owner_of(sk);
   end->key = key;
@@ -419,7 +395,6 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   if (!skb && !(bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
                 reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
     put_task(e);
-  remember(e);
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
@@ -514,7 +489,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   if (receiver && receiver->__sk_common.skc_state != TCP_TIME_WAIT && receiver->__sk_common.skc_state != TCP_NEW_SYN_RECV) {
     e->state = receiver->__sk_common.skc_state;
     struct socket *socket = receiver->sk_socket;
-    if (socket) e->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+    if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
     put_owner(e, receiver);
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;
@@ -523,7 +498,6 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   }
   e->netns = netns != 0 ? netns : only_netns;
   e->reason = reason;
-  remember(e);
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }

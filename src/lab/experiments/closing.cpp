@@ -53,7 +53,7 @@ void half_close(Stage& stage) {
   stage.end(4s);
 }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "simultaneous-close",
      .shows = "both sides close at once: the FINs cross, both pass CLOSING and TIME_WAIT",
      .source = "seed 004", .kernel = "3.10", .client_kernel = "3.10",

@@ -259,7 +259,7 @@ void never_accepted(Stage& stage) {
 constexpr Param kNoParams[] = {{"delay_us", "100", "one way between client and server"}};
 constexpr std::span<const Setting> kPlain{};
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "defer-accept-slow-client",
      .shows = "TCP_DEFER_ACCEPT: the handshake is complete, the request comes 1.5 s later, the SYN-ACK is repeated",
      .source = "seed 000, frames 70 to 74", .kernel = "el6", .client_kernel = "el6",

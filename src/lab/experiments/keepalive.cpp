@@ -182,7 +182,7 @@ void probes(Stage& stage) {
   stage.end(135s);
 }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "browser-six-connections",
      .shows = "6000 requests of 100 ms through six connections take 100 s",
      .source = "seed 002, opening case", .kernel = "3.10", .client_kernel = "3.10",

@@ -185,13 +185,13 @@ void closed(Stage& stage) {
   watch(stage, p.client, "nothing to see: a socket in CLOSE is in no table");
 }
 
-constexpr Experiment pile_up(std::string_view name, std::string_view shows, std::span<const Param> params,
+Experiment pile_up(std::string_view name, std::string_view shows, std::span<const Param> params,
                              void (*build)(Stage&), std::string_view lesson) {
   return {.name = name, .shows = shows, .source = "seed 004", .kernel = "3.10", .client_kernel = "3.10",
           .sysctls = kPlain, .params = params, .counters = kPileCounters, .build = build, .lesson = lesson};
 }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     pile_up("pile-up-syn-sent", "the called host does not answer: connections wait in SYN-SENT", kMinutes, syn_sent,
             "Unreachable hosts, a filter that drops, or a scan from here."),
     pile_up("pile-up-syn-recv", "a SYN flood: requests wait in SYN-RECV for 63 s", kMany, syn_recv,

@@ -107,7 +107,7 @@ void overflow(Stage& stage, Sends sends) {
 void connect_only(Stage& stage) { overflow(stage, Sends::kNothing); }
 void with_request(Stage& stage) { overflow(stage, Sends::kRequest); }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "syn-queue-overflow",
      .shows = "listen(1), a SYN each millisecond and nobody who answers: the SYN queue fills",
      .source = "seed 003, cases A, B, C1, C2",

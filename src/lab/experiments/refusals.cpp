@@ -86,7 +86,7 @@ void limit(Stage& stage) {
   stage.end(stage.secs("watch_s"));
 }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "closed-port",
      .shows = "nobody listens: RST at once, ECONNREFUSED",
      .source = "seed 002", .kernel = "3.10", .client_kernel = "3.10",

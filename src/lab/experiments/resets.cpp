@@ -107,7 +107,7 @@ void forged(Stage& stage) {
   stage.end(4s);
 }
 
-constexpr Experiment kTable[] = {
+const Experiment kTable[] = {
     {.name = "data-after-close",
      .shows = "the server has closed; what the client still sends meets a RST",
      .source = "seed 003, causes of RST", .kernel = "3.10", .client_kernel = "3.10",

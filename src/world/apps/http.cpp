@@ -99,8 +99,10 @@ void HttpServer::respond(const std::shared_ptr<Session>& session) {
 
 void HttpServer::wait_idle(const std::shared_ptr<Session>& session, Duration patience) {
   const std::uint64_t period = ++session->idle;
-  world_.after(patience, [session, period] {
-    if (session->idle == period && !session->busy && session->talk->open()) session->talk->close();
+  // The timer outlives what it was set for: it must not keep it.
+  world_.after(patience, [held = std::weak_ptr{session}, period] {
+    const auto still = held.lock();
+    if (still && still->idle == period && !still->busy && still->talk->open()) still->talk->close();
   });
 }
 

@@ -44,7 +44,8 @@ class Told {
     return *this;
   }
   Told& counter(const std::string& name, std::uint64_t value) {
-    if (run.hosts.empty()) run.hosts.push_back({.name = "server", .kernel = {}, .before = {}, .after = {}, .rules = {}});
+    if (run.hosts.empty())
+      run.hosts.push_back({.name = "server", .kernel = {}, .before = {}, .after = {}, .rules = {}});
     run.hosts.front().before[name] = 0;
     run.hosts.front().after[name] = value;
     return *this;
@@ -123,7 +124,8 @@ TEST(Compare, AnAnswerWithTheNumbersOfTheConnectionBeforeIsNotTheNewOnes) {
 }
 
 TEST(WheelLateness, IsTheGrainOfTheLevelATimerIsSortedInto) {
-  // The table in Linux kernel/time/timer.c for HZ=1000: 1 ms up to 63 ms, 8 ms from 63, 64 ms from 504, 512 ms from 4 s.
+  // The table in Linux kernel/time/timer.c for HZ=1000: 1 ms up to 63 ms, 8 ms from 63, 64 ms from 504, 512 ms from 4
+  // s.
   EXPECT_EQ(wheel_lateness(62ms, 1ms), 1ms);
   EXPECT_EQ(wheel_lateness(63ms, 1ms), 8ms);
   EXPECT_EQ(wheel_lateness(503ms, 1ms), 8ms);

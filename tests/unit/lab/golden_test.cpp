@@ -113,8 +113,9 @@ TEST(AcceptQueueOverflow, WithAbortResetsAtOnce) {
   EXPECT_LE(times(run, "R").front(), 0.005);
 }
 
-// Measured on 6.18.44 (`lab compare keepalive-requests`): of 100 requests and responses on one connection the first request
-// finds no memory set aside, and later ones that left by the answer before them; responses find that of their request.
+// Measured on 6.18.44 (`lab compare keepalive-requests`): of 100 requests and responses on one connection the first
+// request finds no memory set aside, and later ones that left by the answer before them; responses find that of their
+// request.
 TEST(HeaderPrediction, DependsOnTheMemoryTheSocketHasSetAside) {
   Options o;
   o.kernel = o.client_kernel = "6.18";

@@ -25,8 +25,8 @@ TEST(ParseService, UntoldItIsNginxAsItComes) {
 }
 
 TEST(ParseService, WhatItDoesNotKnowItNames) {
-  for (const char* bad : {"http", "0=http", "70000=http", "80=", "80=gopher", "80=echo,keepalive_timeout=1", "80=http,backlog=-1",
-                          "80=http,backlog", "80=http,backlog=x"}) {
+  for (const char* bad : {"http", "0=http", "70000=http", "80=", "80=gopher", "80=echo,keepalive_timeout=1",
+                          "80=http,backlog=-1", "80=http,backlog", "80=http,backlog=x"}) {
     const auto s = parse_service(bad);
     ASSERT_FALSE(s) << bad;
     EXPECT_EQ(s.error().id, "lab.listen");

@@ -32,13 +32,15 @@ TEST(ParseRange, KnowsRangesStepsAndLists) {
 }
 
 TEST(ParseRange, RefusesWhatIsNoRange) {
-  for (const char* bad : {"backlog", "=1..2", "backlog=", "backlog=5..1", "backlog=1..9:0", "backlog=a..b", "backlog=1,,2"})
+  for (const char* bad :
+       {"backlog", "=1..2", "backlog=", "backlog=5..1", "backlog=1..9:0", "backlog=a..b", "backlog=1,,2"})
     EXPECT_FALSE(parse_range(bad)) << bad;
 }
 
 TEST(Sweep, ANameThatIsNobodysIsRefused) {
   const Experiment& e = *find_experiment("syn-queue-overflow");
-  const auto result = sweep(e, {}, *parse_range("backlogg=1..2"), [&e](const Options& each) { return run_on_model(e, each); });
+  const auto result =
+      sweep(e, {}, *parse_range("backlogg=1..2"), [&e](const Options& each) { return run_on_model(e, each); });
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find("backlog,"), std::string::npos);
 }
@@ -92,8 +94,8 @@ TEST(Sweep, SaysWhatTheClientSeesOnEachKernel) {
 }
 
 TEST(Sweep, FindsAFailureNarrowerThanItsSteps) {
-  // A request meets nginx's FIN (RFC 9293 3.6: data for a closed socket is answered by RST) only while that FIN is under
-  // way, 10 ms of 2 s: before it the connection is used again, after it another one is made.
+  // A request meets nginx's FIN (RFC 9293 3.6: data for a closed socket is answered by RST) only while that FIN is
+  // under way, 10 ms of 2 s: before it the connection is used again, after it another one is made.
   const Sweep s = swept("keepalive-race", "idle_ms=74000..76000");
   const auto stretches = s.stretches();
   ASSERT_EQ(stretches.size(), 3u);

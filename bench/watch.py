@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""What `tcpwhy watch` costs: time of its kernel programs by kind of end, throughput with and without it, events lost.
+
+    bench/watch.py [--program PROGRAM] [--seconds 2] [--pairs 5]
+
+Needs root and the right to BPF: the load (bench/churn.cpp) runs over loopback in a network namespace of its own. Program
+time is the kernel's own statistics (BPF_STATS_RUN_TIME), interrupts within included. Throughput is compared in pairs that
+follow each other, with and without; the median of the ratios counts, its spread is the noise. A load is as fast as the
+machine makes it: the number of connections a second is printed beside what was lost.
+"""
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NS = "tcpwhy-bench-watch"
+
+
+def in_ns(*words, **kw):
+    return ["ip", "netns", "exec", NS, *words]
+
+
+class Watch:
+    def __init__(self, program, *options):
+        self.process = subprocess.Popen(in_ns(program, "watch", "--format", "jsonl", *options), stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        while "watching" not in (line := self.process.stderr.readline()):
+            if not line:
+                raise RuntimeError("watch did not start")
+        self.out = tempfile.TemporaryFile("w+")
+        self.cat = subprocess.Popen(["cat"], stdin=self.process.stdout, stdout=self.out)
+        self.process.stdout.close()
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        self.cat.wait()
+        self.out.seek(0)
+        *_, last = self.out
+        return json.loads(last)
+
+
+def load(churn, seconds, kind, every):
+    done = subprocess.run(in_ns(churn, str(seconds), kind, str(every)), capture_output=True, text=True, check=True)
+    n, took = done.stdout.split()
+    return int(n) / float(took)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--program", default=os.path.join(ROOT, "build/release/tcpwhy"))
+    p.add_argument("--seconds", type=float, default=2)
+    p.add_argument("--pairs", type=int, default=5)
+    o = p.parse_args()
+    if os.geteuid() != 0:
+        print("skipped: bench/watch.py needs root")
+        return 77
+    program = os.path.abspath(o.program)
+    with tempfile.TemporaryDirectory() as directory:
+        churn = os.path.join(directory, "churn")
+        subprocess.run(["c++", "-std=c++20", "-O2", "-pthread", os.path.join(ROOT, "bench/churn.cpp"), "-o", churn], check=True)
+        subprocess.run(["ip", "netns", "add", NS], check=True)
+        try:
+            subprocess.run(["ip", "-n", NS, "link", "set", "lo", "up"], check=True)
+            for name, value in (("net.ipv4.ip_local_port_range", "10000 65000"), ("net.ipv4.tcp_max_tw_buckets", "20000"),
+                                ("net.core.somaxconn", "4096")):
+                subprocess.run(in_ns("sysctl", "-qw", "%s=%s" % (name, value)), check=True)
+            measure(o, program, churn)
+        finally:
+            subprocess.run(["ip", "netns", "del", NS], check=True)
+    return 0
+
+
+def measure(o, program, churn):
+    load(churn, 0.5, "fin", 1)
+    for kind, every in (("fin", 1), ("reset", 1), ("reset", 4), ("refused", 1), ("unread", 1)):
+        watch = Watch(program, "--cost")
+        rate = load(churn, o.seconds, kind, every)
+        end = watch.end()
+        costs = ["%s %d ns" % (c["name"], c["nanoseconds"] / c["runs"]) for c in end["programs"] if c["runs"] > 1000]
+        print("%-8s 1 in %d: %6.0f connections/s, %6d events, %d lost; %s" % (kind, every, rate, end["events"], end["events_lost"], ", ".join(costs)))
+    for kind, every in (("fin", 1), ("reset", 4)):
+        ratios = []
+        for n in range(o.pairs):
+            rates = {}
+            for on in ((True, False) if n % 2 else (False, True)):
+                watch = Watch(program) if on else None
+                rates[on] = load(churn, o.seconds, kind, every)
+                if watch:
+                    watch.end()
+            ratios.append(rates[True] / rates[False])
+        print("throughput with watch, %s 1 in %d: %.3f of without (median of %d pairs, %.3f to %.3f)"
+              % (kind, every, statistics.median(ratios), o.pairs, min(ratios), max(ratios)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+#include "lab/fuzz.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "lab/kernel_host.hpp"
+
+namespace tcpwhy::lab {
+namespace {
+
+/// Asked again so often before it is believed: a busy machine moves a packet across another.
+constexpr int kConfirmations = 2;
+
+struct Judged {
+  std::unique_ptr<Experiment> experiment;  ///< the runs point to it
+  Comparison comparison;
+  Run model, kernel;
+};
+
+/// Both runs of one trial.
+Result<Judged> play(const Trial& trial, const FuzzOptions& options) {
+  auto experiment = std::make_unique<Experiment>(experiment_of(trial));
+  Options o = options_of(trial);
+  auto kernel = run_on_kernel(*experiment, o);
+  if (!kernel) return kernel.error();
+  o.kernel = o.client_kernel = options.kernel;
+  auto model = run_on_model(*experiment, o);
+  if (!model) return model.error();
+  Comparison c = compare(*model, *kernel, options.leeway);
+  return Judged{std::move(experiment), std::move(c), std::move(*model), std::move(*kernel)};
+}
+
+std::string signature_of(const Trial& trial, const FuzzOptions& options) {
+  const auto judged = play(trial, options);
+  return judged ? signature(judged->comparison) : std::string{};
+}
+
+/// Of a line what is not a number, for a packet from its flags on.
+std::string shape(const std::string& line) {
+  const std::size_t flags = line.find("Flags");
+  std::string out;
+  for (const char c : line.substr(flags == std::string::npos ? 0 : flags))
+    if (c < '0' || c > '9') out += c;
+  return out;
+}
+
+/// How the kernel's memory stood when a segment came: the model keeps no pages and cannot say.
+bool is_of_memory(std::string_view counter) {
+  return counter == "TCPHPHits" || counter == "TCPHPAcks" || counter == "TCPRcvCoalesce";
+}
+
+class Fuzzer {
+ public:
+  Fuzzer(const FuzzOptions& options, const std::function<void(const Find&)>& found) : options_{options}, found_{found} {}
+
+  Result<FuzzTally> run() {
+    if (auto cannot = kernel_is_usable()) return *cannot;
+    end_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(seconds(options_.seconds));
+    {
+      std::vector<std::jthread> threads;
+      for (unsigned i = 0; i < options_.at_once; ++i) threads.emplace_back([this] { work(); });
+    }
+    if (error_) return *error_;
+    return tally_;
+  }
+
+ private:
+  using seconds = std::chrono::duration<double>;
+
+  void work() {
+    while (true) {
+      const std::uint64_t n = next_++;
+      if (broken_ || (options_.trials != 0 ? n >= options_.trials : std::chrono::steady_clock::now() >= end_)) return;
+      const Trial trial = generate(options_.first_seed + n);
+      const auto judged = play(trial, options_);
+      std::unique_lock lock{mutex_};
+      if (!judged) {
+        if (!error_) error_ = judged.error();
+        broken_ = true;
+        return;
+      }
+      ++tally_.trials;
+      if (const std::string kind = signature(judged->comparison); !kind.empty()) suspects_.emplace_back(trial, kind);
+      settle(lock);
+    }
+  }
+
+  // Under the lock only while the book is changed; the runs themselves take seconds.
+  void settle(std::unique_lock<std::mutex>& lock) {
+    while (!suspects_.empty()) {
+      auto [trial, kind] = std::move(suspects_.back());
+      suspects_.pop_back();
+      lock.unlock();
+      bool steady = true;
+      for (int i = 0; steady && i < kConfirmations; ++i) steady = signature_of(trial, options_) == kind;
+      lock.lock();
+      if (!steady) {
+        ++tally_.unsteady;
+        continue;
+      }
+      ++tally_.differ;
+      if (++tally_.by_signature[kind] > 1) continue;
+      lock.unlock();
+      const Find find = cut_down(std::move(trial), kind);
+      lock.lock();
+      if (!find.text.empty()) found_(find);
+    }
+  }
+
+  /// Leaves out one act after the other, as long as the difference stays what it is.
+  Find cut_down(Trial trial, const std::string& kind) {
+    for (bool again = true; again;) {
+      again = false;
+      std::vector<char> needless(trial.acts.size(), 0);
+      {
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < trial.acts.size(); ++i)
+          threads.emplace_back([&, i] {
+            Trial shorter = trial;
+            shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
+            needless[i] = signature_of(shorter, options_) == kind;
+          });
+      }
+      for (std::size_t i = trial.acts.size(); i-- > 0;) {
+        if (!needless[i]) continue;
+        Trial shorter = trial;
+        shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
+        // The first was tried alone; each further one has to be needless beside those that are gone.
+        if (again && signature_of(shorter, options_) != kind) continue;
+        trial = std::move(shorter);
+        again = true;
+      }
+    }
+    const auto judged = play(trial, options_);
+    if (!judged) return {};
+    return {trial, kind, text(judged->comparison, judged->model, judged->kernel, options_.leeway), packetdrill(trial, judged->kernel)};
+  }
+
+  const FuzzOptions& options_;
+  const std::function<void(const Find&)>& found_;
+  std::atomic<std::uint64_t> next_{0};
+  std::atomic<bool> broken_{false};  ///< a trial could not be played: nothing new is begun
+  std::chrono::steady_clock::time_point end_;
+  std::mutex mutex_;
+  std::vector<std::pair<Trial, std::string>> suspects_;
+  FuzzTally tally_;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+// Of a counter that the model does not have nothing can be said.
+std::string signature(const Comparison& c) {
+  const auto first = [](const std::vector<Pair>& pairs, bool apart) {
+    return std::find_if(pairs.begin(), pairs.end(), [apart](const Pair& p) { return apart ? p.apart : p.has != Pair::Has::kBoth; });
+  };
+  const auto mark = [](const Pair& p) { return p.has == Pair::Has::kModelOnly ? "model only: " : "kernel only: "; };
+  if (const auto p = first(c.packets, false); p != c.packets.end()) return mark(*p) + shape(p->line);
+  if (const auto p = first(c.calls, false); p != c.calls.end()) return mark(*p) + shape(p->line);
+  std::string counters;
+  for (const CounterPair& p : c.counters)
+    if (p.model && !p.agrees() && !is_of_memory(p.name)) counters += (counters.empty() ? "" : " ") + p.name;
+  if (!counters.empty()) return "counters: " + counters;
+  const auto late = first(c.packets, true);
+  return late == c.packets.end() ? "" : "time: " + shape(late->line);
+}
+
+Result<FuzzTally> fuzz(const FuzzOptions& options, const std::function<void(const Find&)>& found) {
+  return Fuzzer{options, found}.run();
+}
+
+}  // namespace tcpwhy::lab
