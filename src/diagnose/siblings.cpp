@@ -48,7 +48,7 @@ Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& serv
         continue;
       }
       ++out.larger_accepted;
-      if (meanwhile) ++out.larger_meanwhile;
+      ++(meanwhile ? out.larger_meanwhile : out.larger_before);
       out.larger_connection = a.connection;
       out.larger_tsval = a.tsval;
       out.larger_at = a.syn;

@@ -17,6 +17,7 @@ struct Siblings {
   std::uint32_t others_failed = 0;    ///< of other client addresses, not answered
   // The same client address only, within 60 s before this SYN (or while it was repeated):
   std::uint32_t larger_accepted = 0;  ///< accepted with a TSval above this SYN's
+  std::uint32_t larger_before = 0;    ///< of them, before this one's SYN
   std::uint32_t larger_meanwhile = 0; ///< of them, while this one was being repeated
   std::uint32_t smaller_accepted = 0; ///< accepted with a TSval not above this SYN's: the check would have passed nothing
   std::uint32_t also_refused = 0;     ///< other attempts below the accepted TSval that went unanswered

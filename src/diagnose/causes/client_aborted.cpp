@@ -22,8 +22,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (!r->answer && r->established)
     out.supports({r->at}, [&] {
-      return fmt::format("the client's socket sent RST+ACK in sequence {} after the last segment, and no FIN (tcp_send_active_reset())",
-                         ending::span(r->silence));
+      return fmt::format("the client's socket sent {}", ending::abort_words(*r));
     });
   // A SYN-ACK that meets no socket any more: connect() was given up or the socket closed (RFC 9293 3.10.7.1).
   else if (!r->established && c.syn_ack >= 0 && r->offender >= 0 && c.segment(r->offender).syn() &&
