@@ -41,12 +41,14 @@ void Kernel::check_space(Endpoint& e) {
   if (e.opt.sndbuf - std::min(e.opt.sndbuf, e.write_memory) >= e.write_memory / 2 && write_memory_free(e)) e.no_space = false;
 }
 
+/// tcp_notsent_lowat(): a number without a sign, whichever of the two said it.
+std::uint32_t Kernel::notsent_lowat_of(const Endpoint& e) const {
+  return e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : static_cast<std::uint32_t>(config.sysctls.tcp_notsent_lowat);
+}
+
 // sk_stream_memory_free(), tcp_stream_memory_free()
 bool Kernel::write_memory_free(const Endpoint& e) const {
-  if (e.write_memory >= e.opt.sndbuf) return false;
-  const std::int64_t lowat = e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : config.sysctls.tcp_notsent_lowat;
-  if (lowat < 0 || lowat >= 0x7fffffff) return true;
-  return distance(e.snd_nxt, e.write_seq) < static_cast<std::uint32_t>(lowat);
+  return e.write_memory < e.opt.sndbuf && distance(e.snd_nxt, e.write_seq) < notsent_lowat_of(e);
 }
 
 CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data) {

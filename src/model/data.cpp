@@ -26,39 +26,46 @@ bool extends(SackBlock& block, SeqNum left, SeqNum right) {
 }
 
 void swallow_neighbours(Endpoint& e) {
+  auto& sacks = e.out_of_order->sacks;
   for (std::uint8_t i = 1; i < e.num_sacks;) {
-    if (!extends(e.sacks[0], e.sacks[i].left, e.sacks[i].right)) {
+    if (!extends(sacks[0], sacks[i].left, sacks[i].right)) {
       ++i;
       continue;
     }
     --e.num_sacks;
-    for (std::size_t j = i; j < e.num_sacks; ++j) e.sacks[j] = e.sacks[j + 1];
+    for (std::size_t j = i; j < e.num_sacks; ++j) sacks[j] = sacks[j + 1];
   }
 }
 
 /// The newest block comes first (RFC 2018 4). Linux tcp_sack_new_ofo_skb().
 void remember_sack(Endpoint& e, SeqNum left, SeqNum right) {
+  auto& sacks = e.out_of_order->sacks;
   for (std::uint8_t i = 0; i < e.num_sacks; ++i) {
-    if (!extends(e.sacks[i], left, right)) continue;
-    std::rotate(e.sacks.begin(), e.sacks.begin() + i, e.sacks.begin() + i + 1);
+    if (!extends(sacks[i], left, right)) continue;
+    std::rotate(sacks.begin(), sacks.begin() + i, sacks.begin() + i + 1);
     swallow_neighbours(e);
     return;
   }
   if (e.num_sacks == kMaxSacks) --e.num_sacks;
-  std::rotate(e.sacks.begin(), e.sacks.begin() + e.num_sacks, e.sacks.begin() + e.num_sacks + 1);
-  e.sacks[0] = {left, right};
+  std::rotate(sacks.begin(), sacks.begin() + e.num_sacks, sacks.begin() + e.num_sacks + 1);
+  sacks[0] = {left, right};
   ++e.num_sacks;
 }
 
+/// A D-SACK block about to be said covers this as well.
+void widen_duplicate(Endpoint& e, SeqNum left, SeqNum right) { extends(e.dsack_block, left, right); }
+
 /// rcv_nxt advanced: blocks it covers are no news any more.
 void forget_sacks(Endpoint& e) {
-  if (e.holes.empty()) {
+  if (e.holes().empty()) {
+    e.out_of_order.reset();
     e.num_sacks = 0;
     return;
   }
+  auto& sacks = e.out_of_order->sacks;
   std::uint8_t kept = 0;
   for (std::uint8_t i = 0; i < e.num_sacks; ++i)
-    if (before(e.rcv_nxt, e.sacks[i].left)) e.sacks[kept++] = e.sacks[i];
+    if (before(e.rcv_nxt, sacks[i].left)) sacks[kept++] = sacks[i];
   e.num_sacks = kept;
 }
 
@@ -68,6 +75,12 @@ void advance(Endpoint& e, SeqNum to) {
 }
 
 }  // namespace
+
+void Kernel::forget_out_of_order(Endpoint& e) {
+  for (const Hole& h : e.holes()) free_received(e, h.buffer.memory);
+  e.out_of_order.reset();
+  e.num_sacks = 0;
+}
 
 void Kernel::wake(const Endpoint& e) {
   if (e.fd >= 0) step->woken.push_back(e.fd);
@@ -145,22 +158,21 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
     on_fin(e, index);
     if (e.state == State::kClose) return;
   }
-  if (!e.holes.empty()) {
+  if (!e.holes().empty()) {
     take_holes(e, index);
     if (e.state == State::kClose) return;
     // RFC 5681 4.2: a filled hole is acknowledged at once.
-    if (e.holes.empty()) e.ack.now = true;
+    if (e.holes().empty()) e.ack.now = true;
   }
   if (e.num_sacks != 0) forget_sacks(e);
   if (!e.orphan) wake(e);
 }
 
-/// Does the buffer take the segment? Growing it, and squeezing what is in it, comes first.
+/// Does the buffer take another segment? Growing it, and squeezing what is in it, comes first.
 /// Linux tcp_can_ingest(), tcp_clamp_window(), tcp_prune_queue().
 bool Kernel::has_room(Endpoint& e, const Packet& p) {
-  const auto fits = [&] { return std::uint64_t{e.rcv_memory} + p.payload_bytes <= rcvbuf_of(e.opt); };
+  const auto fits = [&] { return e.rcv_memory <= rcvbuf_of(e.opt); };
   if (fits()) return true;
-  if (e.rcv_memory == 0) return false;
   e.ack.quick = 0;
   const auto most = static_cast<std::uint32_t>(config.sysctls.tcp_rmem_max);
   if (rcvbuf_of(e.opt) < most && !e.opt.rcvbuf_locked) e.opt.rcvbuf = std::min(e.rcv_memory, most);
@@ -177,14 +189,14 @@ bool Kernel::has_room(Endpoint& e, const Packet& p) {
 void Kernel::prune_holes(Endpoint& e, const Packet& p) {
   bool pruned = false;
   std::int64_t goal = rcvbuf_of(e.opt) >> 3;
-  while (!e.holes.empty() && !after(p.seq, e.holes.back().left)) {
-    const std::uint32_t memory = e.holes.back().buffer.memory;
+  while (!e.holes().empty() && !after(p.seq, e.holes().back().left)) {
+    const std::uint32_t memory = e.holes().back().buffer.memory;
     free_received(e, memory);
-    e.holes.erase(e.holes.size() - 1);
+    e.out_of_order->holes.pop_back();
     pruned = true;
     goal -= memory;
-    if (goal > 0 && !e.holes.empty()) continue;
-    if (std::uint64_t{e.rcv_memory} + p.payload_bytes <= rcvbuf_of(e.opt)) break;
+    if (goal > 0 && !e.holes().empty()) continue;
+    if (e.rcv_memory <= rcvbuf_of(e.opt)) break;
     goal = rcvbuf_of(e.opt) >> 3;
   }
   if (pruned) e.num_sacks = 0;
@@ -207,24 +219,24 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
   const auto merged = [&](SeqNum l, SeqNum r) {
     count(Mib::kTCPOFOMerge);
     if (e.dsack) {
-      SackBlock block{e.dsack_left, e.dsack_right};
-      extends(block, l, r);
-      e.dsack_left = block.left;
-      e.dsack_right = block.right;
+      widen_duplicate(e, l, r);
     } else {
       say_duplicate(e, l, r);
     }
   };
+  if (!e.out_of_order) e.out_of_order = std::make_unique<OutOfOrder>();
+  std::vector<Hole>& holes = e.out_of_order->holes;
   Hole fresh{left, right, p.fin(), buffer_of(p), p.payload};
+  fresh.buffer.fin = p.fin();
   set_aside(e, fresh.buffer.memory);
   const auto append = [&](Hole& h) {
-    if (!(left == h.right) || h.fin || !coalesce(h.buffer, fresh.buffer)) return false;
+    if (!(left == h.right) || !coalesce(h.buffer, fresh.buffer)) return false;
     if (!p.payload.empty()) {
       h.data.resize(distance(h.left, h.right));
       h.data.insert(h.data.end(), p.payload.begin(), p.payload.end());
     }
     h.right = right;
-    h.fin = p.fin();
+    h.fin = h.fin || p.fin();
     if (e.neg.sack) {
       grow_window(e, p);
       remember_sack(e, left, right);
@@ -232,15 +244,15 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
     return true;
   };
   const auto drop = [&](std::size_t i) {
-    free_received(e, e.holes[i].buffer.memory);
-    e.holes.erase(i);
+    free_received(e, holes[i].buffer.memory);
+    holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(i));
   };
   // Room at the end of the last buffer is looked at first.
-  if (!e.holes.empty() && append(e.holes.back())) return;
+  if (!holes.empty() && append(holes.back())) return;
   bool kept = true;
   std::size_t at = 0;
-  for (; at < e.holes.size(); ++at) {
-    const Hole& h = e.holes[at];
+  for (; at < holes.size(); ++at) {
+    const Hole& h = holes[at];
     if (before(left, h.left)) break;
     if (before(left, h.right)) {
       if (!after(right, h.right)) {
@@ -257,20 +269,17 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
       drop(at);
       break;
     }
-    if (append(e.holes[at])) return;
+    if (append(holes[at])) return;
   }
   if (kept) {
     charge_received(e, fresh.buffer.memory);
-    e.holes.insert(at, std::move(fresh));
-    while (at + 1 < e.holes.size()) {
-      const SeqNum l = e.holes[at + 1].left, r = e.holes[at + 1].right;
+    holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
+    while (at + 1 < holes.size()) {
+      const SeqNum l = holes[at + 1].left, r = holes[at + 1].right;
       if (!after(right, l)) break;
       if (before(right, r)) {
         if (e.dsack) {
-          SackBlock block{e.dsack_left, e.dsack_right};
-          extends(block, l, right);
-          e.dsack_left = block.left;
-          e.dsack_right = block.right;
+          widen_duplicate(e, l, right);
         } else {
           say_duplicate(e, l, right);
         }
@@ -287,25 +296,22 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
 
 void Kernel::take_holes(Endpoint& e, std::uint32_t index) {
   SeqNum dsack_high = e.rcv_nxt;
-  while (!e.holes.empty() && !after(e.holes.front().left, e.rcv_nxt)) {
-    Hole h = std::move(e.holes.front());
+  std::vector<Hole>& holes = e.out_of_order->holes;
+  while (!holes.empty() && !after(holes.front().left, e.rcv_nxt)) {
+    Hole h = std::move(holes.front());
     if (before(h.left, dsack_high)) {
       const SeqNum to = before(h.right, dsack_high) ? h.right : dsack_high;
       if (e.dsack) {
-        SackBlock block{e.dsack_left, e.dsack_right};
-        extends(block, h.left, to);
-        e.dsack_left = block.left;
-        e.dsack_right = block.right;
+        widen_duplicate(e, h.left, to);
       } else {
         say_duplicate(e, h.left, to);
       }
     }
-    e.holes.erase(0);
+    holes.erase(holes.begin());
     if (!after(h.right, e.rcv_nxt)) {
       free_received(e, h.buffer.memory);
       continue;
     }
-    h.buffer.fin = h.fin;
     if (!e.received.empty() && coalesce(e.received.back(), h.buffer))
       free_received(e, h.buffer.memory);
     else
@@ -358,9 +364,7 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
       break;
   }
   // Only now: the ACK that FIN_WAIT1 and FIN_WAIT2 send at once still says what lies beyond the FIN.
-  for (const Hole& h : e.holes) free_received(e, h.buffer.memory);
-  e.holes.clear();
-  e.num_sacks = 0;
+  forget_out_of_order(e);
   e.dsack = false;
   if (fd >= 0) step->woken.push_back(fd);
 }
@@ -475,8 +479,7 @@ void Kernel::say_duplicate(Endpoint& e, SeqNum left, SeqNum right) {
   if (!e.neg.sack || !config.sysctls.tcp_dsack) return;
   count(before(left, e.rcv_nxt) ? Mib::kTCPDSACKOldSent : Mib::kTCPDSACKOfoSent);
   e.dsack = true;
-  e.dsack_left = left;
-  e.dsack_right = right;
+  e.dsack_block = {left, right};
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -493,7 +496,7 @@ void Kernel::ack_check(Endpoint& e) {
     send_ack(e);
     return;
   }
-  if (e.holes.empty()) {
+  if (e.holes().empty()) {
     delay_ack(e);
     return;
   }

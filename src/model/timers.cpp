@@ -398,8 +398,18 @@ void Kernel::fire_loss_probe(Endpoint& e) {
     return;
   }
   because(Rule::kTailLossProbe);
-  split_before(e, e.sent.size() - 1);
-  if (retransmit(e, e.sent.size() - 1, 1) == 0) return rearm();
+  // Of the last buffer the last segment, as it would be cut now.
+  const auto last_buffer = [&] {
+    std::size_t at = e.sent.size() - 1;
+    while (e.sent[at].joined) --at;
+    return at;
+  };
+  const std::size_t at = last_buffer();
+  const auto before_last = static_cast<std::uint32_t>(e.sent.size() - at - 1) * current_mss(e);
+  const bool fin = (e.sent.back().flags & Flag::kFin) != 0;
+  if (before_last != 0 && distance(e.sent[at].seq, e.sent.back().end) - (fin ? 1u : 0u) > before_last)
+    recut(e, at, before_last, current_mss(e));
+  if (retransmit(e, last_buffer(), 1) == 0) return rearm();
   e.tlp_retransmitted = true;
   e.tlp_open = true;
   e.tlp_high_seq = e.snd_nxt;
