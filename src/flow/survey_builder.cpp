@@ -325,6 +325,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
   a.server_spoke = e.server_spoke;
+  a.probe = e.probe;
   s.attempts_sample.add(a);
   if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
   if (e.closed) {
