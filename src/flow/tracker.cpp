@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "flow/ahead.hpp"
 #include "flow/decoder.hpp"
 #include "flow/pipe.hpp"
 #include "flow/table.hpp"
@@ -40,7 +42,7 @@ struct Tracker::Impl {
     for (std::size_t i = 0; i < frames.size(); ++i) {
       // Its first octets came with the record's header; addresses and ports of a
       // large frame are a miss away.
-      if (i + kAhead < frames.size()) __builtin_prefetch(frames[i + kAhead].data + 64);
+      if (i + kAhead < frames.size()) memory::fetch(frames[i + kAhead].data + 64);
       decoder.decode(frames[i], *into);
       if (into->used == Block::kPackets) into = &full(*into);
     }
@@ -76,6 +78,8 @@ struct Tracker::Impl {
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
     Pipe<Block> pipe;
+    std::optional<Ahead> ahead;
+    if (source.size() >= kLong) table.draw_from(&ahead.emplace());
     table.survey().apply_beside();
     std::thread tracking{[&] {
       while (Block* b = pipe.filled()) {
@@ -103,6 +107,7 @@ struct Tracker::Impl {
     pipe.send();
     pipe.close();
     tracking.join();
+    table.draw_from(nullptr);
   }
 
   void make(Tellable which, facts::Connection& out) const {
