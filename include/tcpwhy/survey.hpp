@@ -16,10 +16,9 @@ namespace tcpwhy::facts {
 
 /// A bounded, deterministic sample of a population of values.
 /// The first kCapacity values are kept, then every second, fourth, … of the rest.
-/// Values is a container that grows to kCapacity.
-template <class T, std::size_t kCapacity = 64, class Values = std::vector<T>>
+template <class T, std::size_t kCapacity = 64>
 struct Sample {
-  Values values;
+  std::vector<T> values;
   std::uint64_t seen = 0;
   std::uint64_t stride = 1;
   void add(const T& v) {

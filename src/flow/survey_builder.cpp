@@ -26,10 +26,10 @@ std::uint32_t shape_hash(const facts::SegmentFact& f) {
 
 template <class T>
 void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
-  out.seen = from.seen;
-  out.stride = from.stride;
-  out.values.reserve(from.values.size());
-  for (const SynSample& s : from.values)
+  out.seen = from.seen();
+  out.stride = from.stride();
+  out.values.reserve(from.values().size());
+  for (const SynSample& s : from.values())
     if (keep(s)) out.values.push_back(pick(s));
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <span>
 #include <vector>
 
 #include "flow/memory.hpp"
@@ -134,22 +135,27 @@ struct SynSample {
 };
 static_assert(sizeof(SynSample) == 16);
 
-/// A vector that keeps its values in place.
-template <class T, std::size_t kMost>
-class Few {
+/// A facts::Sample that holds its values itself: an entry that is fetched ahead brings them along.
+template <class T, std::size_t kCapacity>
+class SampleInPlace {
  public:
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] static constexpr std::size_t capacity() { return kMost; }
-  void reserve(std::size_t) {}
-  void resize(std::size_t n) { size_ = static_cast<std::uint32_t>(n); }
-  void push_back(const T& value) { values_[size_++] = value; }
-  [[nodiscard]] T& operator[](std::size_t i) { return values_[i]; }
-  [[nodiscard]] const T* begin() const { return values_.data(); }
-  [[nodiscard]] const T* end() const { return values_.data() + size_; }
+  void add(const T& v) {
+    if (seen_++ % stride_ != 0) return;
+    if (size_ == kCapacity) {
+      size_ = 0;
+      for (std::size_t i = 0; i < kCapacity; i += 2) values_[size_++] = values_[i];
+      stride_ *= 2;
+    }
+    values_[size_++] = v;
+  }
+  [[nodiscard]] std::span<const T> values() const { return {values_.data(), size_}; }
+  [[nodiscard]] std::uint64_t seen() const { return seen_; }
+  [[nodiscard]] std::uint64_t stride() const { return stride_; }
 
  private:
+  std::uint64_t seen_ = 0, stride_ = 1;
   std::uint32_t size_ = 0;
-  std::array<T, kMost> values_{};
+  std::array<T, kCapacity> values_{};
 };
 
 struct HostEntry {
@@ -165,7 +171,7 @@ struct HostEntry {
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();
-  using Syns = facts::Sample<SynSample, kSynsKept, Few<SynSample, kSynsKept>>;
+  using Syns = SampleInPlace<SynSample, kSynsKept>;
   Syns syns;
   void saw_ttl(std::uint8_t ttl);
   [[nodiscard]] std::uint64_t weight() const { return static_cast<std::uint64_t>(as_client) + 4ull * as_server; }
