@@ -97,7 +97,7 @@ bool carries_syn_data(const Packet& p) { return p.end() != p.seq + 1; }
 // Linux __tcp_fastopen_cookie_gen_cipher(): of the client's address and ours. `key`: 0, or 1 for the backup.
 std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, const Options& opt, std::size_t key) const {
   std::array<std::uint8_t, 16> secret{};
-  const FastOpenKeys& keys = opt.fastopen_keys ? *opt.fastopen_keys : fastopen_keys;
+  const FastOpenKeys& keys = fastopen_keys[opt.fastopen_keys];
   if (!keys.empty()) {
     secret = keys[key];
   } else {
@@ -148,7 +148,7 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   const bool free_for_all = (config.sysctls.tcp_fastopen & kServerNoCookie) || l.opt.fastopen_no_cookie;
   int matched = free_for_all ? 1 : 0;
   if (!free_for_all && length > 0) {
-    const FastOpenKeys& keys = l.opt.fastopen_keys ? *l.opt.fastopen_keys : fastopen_keys;
+    const FastOpenKeys& keys = fastopen_keys[l.opt.fastopen_keys];
     for (std::size_t key = 0; key < std::max<std::size_t>(1, keys.size()) && matched == 0; ++key)
       if (length == kCookieBytes && make_cookie(r.tuple, l.opt, key) == p.cookie)
         matched = static_cast<int>(key) + 1;
