@@ -96,6 +96,7 @@ struct tw_ended {
   uint32_t pid;
   uint8_t state, error, pad[2];
   char comm[16];
+  uint64_t rest_of_line[3]; /* one entry, one cache line */
 };
 enum { TW_ENDED_SLOTS = 1 << 16 };
 
