@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class Namespaces {
   void icmp_errors(std::uint64_t now_ns, const std::function<void(const tw_event&)>& each);
   /// Is this address (network order) one of the namespace's own? True where that is not known.
   bool is_local(std::uint32_t netns, const facts::Address& address);
+  /// What the kernel holds of a connection now; nothing when it cannot be asked.
+  std::optional<facts::Glance> glance(std::uint32_t netns, const facts::Endpoint& local, const facts::Endpoint& remote);
 
  private:
   struct Impl;

@@ -318,11 +318,27 @@ def case_defer_accept_no_data():
         s = listen()
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 2)
         ready()
-        s.accept()
+        held = s.accept()[0]  # without data after all, when the time is over
+        held.recv(1)
     actor("server", work)
     w = Watch("server")
     actor("client", holding(connect))
-    w.expect("defer-accept-no-data", within=8)
+    w.expect("defer-accept-no-data", within=10)
+
+
+def case_deferred_request_comes_late():
+    def work(ready):
+        s = listen()
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        ready()
+        held = s.accept()[0]
+        held.recv(1)
+        signal.pause()
+    actor("server", work)
+    w = Watch("server")
+    actor("client", client(lambda s: (time.sleep(2.5), s.sendall(b"request"))))
+    time.sleep(6)
+    assert not w.told(), w.told()
 
 
 def case_half_open_challenged():
