@@ -53,7 +53,9 @@ Follower::Follower(std::unique_ptr<host::KernelEvents> events, host::Namespaces:
 }
 
 void Follower::step(int milliseconds) {
-  const auto observe = [this](const tw_event& e) { judge_.observe(e); };
+  const auto observe = [this](tw_event e) {
+    if (namespaces_.place(e)) judge_.observe(e);
+  };
   if (events_)
     (void)events_->poll(milliseconds, observe);
   else

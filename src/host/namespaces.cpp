@@ -157,6 +157,17 @@ Result<std::uint32_t> Namespaces::only(const std::string& which) {
   return inode;
 }
 
+bool Namespaces::place(tw_event& e) {
+  if (!impl_->chosen || impl_->places.contains(e.netns)) return true;
+  if (e.netns != 0) return false;
+  for (const auto& [inode, place] : impl_->places)
+    if (is_local(inode, facts::local_end(e).address)) {
+      e.netns = inode;
+      return true;
+    }
+  return false;
+}
+
 std::vector<facts::NamespaceSample> Namespaces::sample() {
   Impl& me = *impl_;
   me.look_around();

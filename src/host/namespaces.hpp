@@ -23,6 +23,9 @@ class Namespaces {
   /// Adds one by name of /run/netns, path, or process id; instead of the own one.
   Result<std::uint32_t> only(const std::string& which);
   [[nodiscard]] std::uint32_t own() const;
+  /// Events come from every namespace where several were chosen. False: not one of these. Fills in what an event does not
+  /// know: a segment on its way into a socket has no device any more.
+  bool place(tw_event& event);
 
   /// One round. Namespaces that are gone get their last sample and are let go.
   std::vector<facts::NamespaceSample> sample();

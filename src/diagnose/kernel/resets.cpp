@@ -14,7 +14,7 @@ namespace {
 // A connection rests after this; an application that waits this long for an answer waits (seconds).
 constexpr double kIdle = 0.5, kPatience = 1, kPause = 2;
 constexpr std::uint32_t kAtOnceMs = 50;
-constexpr std::uint64_t kRace = 250'000'000;  // RFC 8305 5: the pause before the next address is tried
+constexpr std::uint64_t kRace = 350'000'000;  // RFC 8305 5: the next address is tried after 250 ms, and must answer
 constexpr std::uint32_t kLastWord = 48;       // a TLS close_notify with its record is 23 to 31 octets
 
 }  // namespace
@@ -122,10 +122,10 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
       out.healthy = true;
       return false;
     }
-    // Did a request cross the close of an idle connection, or did the peer go on unaware? Within a round trip it cannot
-    // have seen the FIN.
+    // Did a request cross the close of an idle connection, or did the peer go on unaware? Within a round trip, which
+    // varies, it cannot have seen the FIN.
     const double idle_s = has(e, TW_HAS_SOCKET) ? std::min(e.sent_ms, e.got_ms) * 1e-3 - age : 0;
-    const bool crossed = side == Side::kServer && e.payload > 0 && e.bytes_in > 0 && e.bytes_sent > 0 && age * 1e6 < e.srtt_us;
+    const bool crossed = side == Side::kServer && e.payload > 0 && e.bytes_in > 0 && e.bytes_sent > 0 && age * 1e6 < 1.25 * e.srtt_us;
     if (crossed && idle_s >= kIdle) {
       auto& race = add(out, CauseId::kKeepaliveRace, Verdict::kLikely, side,
                        fmt::format("A request crossed {}'s close of an idle connection on the wire.", who(closer)));
@@ -229,6 +229,7 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     return true;
   }
   if (has(e, TW_REMEMBERED) && !is(e.closed_state, State::kSynSent)) {
+    if (e.closed_error == number(Errno::kECONNRESET) || e.closed_error == number(Errno::kEPIPE)) return false;  // by a RST, which tells
     if (e.closed_error == number(Errno::kETIMEDOUT)) {
       out.process = closer_of(e);
       auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kProven, opposite(side), "This host had given the connection up for lack of answers; the peer came back too late.");
@@ -296,10 +297,17 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
   const std::string numbers = fmt::format("RST received in {}: {} bytes received, {} sent, {} unacknowledged", state_name(e.state), e.bytes_in,
                                           e.bytes_sent, e.unacked);
   if (is(e.state, State::kCloseWait)) {
-    if (me == Side::kClient && has(e, TW_FIN_CROSSED) && e.bytes_in > 0) {
+    if (me == Side::kClient && has(e, TW_FIN_CROSSED) && e.bytes_in > 1) {  // the FIN counts as one
       auto& race = add(out, CauseId::kKeepaliveRace, Verdict::kLikely, peer, fmt::format("The server closed while a request of {} was on its way.", who(out.process)));
       note(race, numbers + "; the FIN came after the request had been sent");
       race.fix = {"the side that sends requests must have the shorter idle timeout", "clients: repeat an idempotent request once on a new connection"};
+    }
+    // The answer took its time, and met a client that had closed meanwhile.
+    if (me == Side::kServer && e.unacked > 0 && e.got_ms > e.sent_ms && (e.got_ms - e.sent_ms) * 1e-3 >= kPatience) {
+      auto& waited = add(out, CauseId::kClientTimeout, Verdict::kLikely, peer,
+                         fmt::format("The client closed before the answer of {}, which came {:.3g} s after its request.", who(out.process), (e.got_ms - e.sent_ms) * 1e-3));
+      note(waited, numbers);
+      waited.fix = {"find out why the answer takes so long; the client's read timeout is shorter"};
     }
     auto& d = add(out, CauseId::kDataAfterClose, e.unacked > 0 ? Verdict::kLikely : Verdict::kPossible, me,
                   fmt::format("The {} had closed; {} went on sending and was reset.", word(peer), who(out.process)));
@@ -309,12 +317,15 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     return true;
   }
   const CauseId generic = peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted;
-  // Data after a pause, and the RST comes back as fast as a kernel answers: the other end no longer knows the connection.
+  // Data or a keepalive probe after a pause, and the RST comes back as fast as a kernel answers: somebody no longer knows
+  // the connection. Who, the peer or a device between, is not to be seen.
   const double pause_s = e.unacked > 0 && e.got_ms > e.sent_ms ? (e.got_ms - e.sent_ms) * 1e-3 : 0;
-  if (has(e, TW_HAS_SOCKET) && is(e.state, State::kEstablished) && pause_s >= kPause && e.bytes_in > 0 &&
-      e.sent_ms <= std::max(kAtOnceMs, 2 * e.srtt_us / 1000)) {
-    auto& d = add(out, CauseId::kHalfOpen, Verdict::kLikely, Side::kUnknown,
-                  fmt::format("After {:.3g} s of silence data was answered by RST at once: the other end no longer had the connection.", pause_s));
+  const bool answered = pause_s >= kPause && e.bytes_in > 0 && e.sent_ms <= std::max(kAtOnceMs, 2 * e.srtt_us / 1000);
+  const bool probed = e.unacked == 0 && e.probes > 0;
+  if (has(e, TW_HAS_SOCKET) && is(e.state, State::kEstablished) && (answered || probed)) {
+    auto& d = add(out, CauseId::kHalfOpen, Verdict::kPossible, Side::kUnknown,
+                  answered ? fmt::format("After {:.3g} s of silence data was answered by RST at once: the other end no longer had the connection.", pause_s)
+                           : std::string{"A keepalive probe was answered by RST: the other end no longer had the connection."});
     note(d, numbers);
     d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
     d.fix = {"keepalive below the idle timeout of the path and of the peer", "clients: repeat an idempotent request once on a new connection"};

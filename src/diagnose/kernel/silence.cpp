@@ -210,11 +210,11 @@ bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const 
   for (const tw_event& other : c.events) synacks += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
   if (out.vantage == Side::kClient && synacks > 0 && e.bytes_acked <= 1 && e.bytes_in == 0) {
     out.outcome = "handshake-failed";
-    auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kLikely, Side::kServer, "The server repeats its SYN-ACK and takes no data: its accept queue is full.");
+    auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kPossible, Side::kServer, "The server repeats its SYN-ACK and takes no data: its accept queue may be full.");
     note(d, fmt::format("{} bytes sent {} times, none acknowledged; the SYN-ACK came again after the handshake", e.unacked, e.tries + 2));
     d.settles = "ListenOverflows and ss -lnt on the server while it happens (tcpwhy host)";
     d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together, on the server"};
-    possible(out, {CauseId::kHandshakeAckLost}, Side::kPath, "a path that loses whatever the client sends after its SYN looks the same from here");
+    possible(out, {CauseId::kHandshakeAckLost, CauseId::kAckNumberRewritten}, Side::kPath, "a path that loses or spoils whatever the client sends after its SYN looks the same from here");
     return true;
   }
   out.outcome = "timed-out";
