@@ -102,7 +102,7 @@ class Preparing {
     const bool octets = std::holds_alternative<std::string>(c.value);
     if (octets != (row->kind == OptionKind::kFastOpenKey || row->kind == OptionKind::kCongestion))
       throw Complaint{line, syscall.name + ": a value of this kind is not understood for this option"};
-    if (row->kind == OptionKind::kCongestion && std::get<std::string>(c.value) != "cubic" && std::get<std::string>(c.value) != "reno")
+    if (row->kind == OptionKind::kCongestion && std::get<std::string>(c.value) != "cubic")
       throw Complaint{line, syscall.name + ": a congestion control that is not modelled: " + std::get<std::string>(c.value)};
     if (c.name == CallName::kGetsockopt && row->kind != OptionKind::kInteger && row->kind != OptionKind::kPathMtu)
       throw Complaint{line, "getsockopt: this option cannot be read here"};
