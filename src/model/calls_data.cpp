@@ -74,7 +74,11 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
   if (e.error != Errno::kNone || e.snd_shut) return error();
   const std::uint32_t taken =
       write_data(e, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, 0x40000000)), flags, data);
-  if (taken != 0) settle(handle_of(fd).index);
+  if (taken != 0) {
+    if (e.opt.zero_copy && (flags & MessageFlags::kZeroCopy))
+      zero_copy_sent(e, e.write_seq, waits && taken != bytes ? ZeroCopyCall::kSleeps : ZeroCopyCall::kDone);
+    settle(handle_of(fd).index);
+  }
   if (taken == bytes) return done_with(static_cast<std::int64_t>(taken));
   if (waits) return would_block(static_cast<std::int64_t>(taken));
   return taken != 0 ? done_with(static_cast<std::int64_t>(taken)) : failed(Errno::kEAGAIN);
@@ -200,7 +204,7 @@ CallResult Kernel::poll(int fd) {
   } else if (e.defer_connect) {
     mask |= E::kOut | E::kWrNorm;
   }
-  if (e.error != Errno::kNone) mask |= E::kErr;
+  if (e.error != Errno::kNone || (e.zero_copy && !e.zero_copy->told.empty())) mask |= E::kErr;
   return done_with(mask);
 }
 

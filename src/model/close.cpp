@@ -60,6 +60,7 @@ void Kernel::done_with_error(std::uint32_t index, Errno error) {
 // tcp_write_queue_purge(): what was written and not acknowledged is lost.
 void Kernel::drop_unsent(Endpoint& e) {
   free_write_memory(e, e.write_memory);
+  zero_copy_freed(e, Freed::kAll);
   e.sent.clear();
   e.sent_head = 0;
   e.unsent.clear();

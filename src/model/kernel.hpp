@@ -58,6 +58,7 @@ class Kernel {
   CallResult siocinq(int fd);
   CallResult siocoutq(int fd);
   CallResult siocoutqnsd(int fd);
+  CallResult recv_error(int fd, ErrorReport* report);
   [[nodiscard]] std::uint32_t readable_run(const Endpoint& e) const;
   std::optional<TcpInfo> tcp_info(int fd);
   Options* options_of(int fd);
@@ -245,6 +246,13 @@ class Kernel {
   void queue_received(Endpoint& e, const RcvBuffer& fresh);
   void free_read(Endpoint& e, bool all);
   void collapse_received(Endpoint& e);
+
+  // zero_copy.cpp
+  /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
+  enum class ZeroCopyCall : std::uint8_t { kDone, kSleeps };
+  void zero_copy_sent(Endpoint& e, SeqNum end, ZeroCopyCall call);
+  enum class Freed : std::uint8_t { kAcked, kAll };
+  void zero_copy_freed(Endpoint& e, Freed what);
 
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
