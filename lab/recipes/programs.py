@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 
 from net import CLIENT, SERVER, SERVER6
@@ -440,7 +439,8 @@ def stopped_reader(run):
     with stage(run) as programs:
         programs.node()
         process = programs.start(run.client, "curl", "-s", url("?size=60000000"))
-        wait_until(lambda: run.client.run("ss", "-tnH", "dport = :80").strip(), 10, "a connection")
+        wait_until(lambda: int((run.client.run("ss", "-tniH", "dport = :80").split("bytes_received:") + ["0"])[1].split()[0]) > 50000,
+                   10, "the download")
         process.send_signal(signal.SIGSTOP)
         time.sleep(8)
         claim(run, "zero-window-stall", ["zero-window-stall", "stalled"], outcome="stalled")

@@ -70,6 +70,28 @@ Duration rtt_of(const Connection& c) {
   return d == Duration::zero() ? Duration{std::chrono::milliseconds{200}} : d;
 }
 
+/// Segment `k` passed after the abort at `rst` and was sent before it: it is new and ends where the RST begins.
+bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
+  const SegmentFact &s = c.segment(k), &r = c.segment(rst);
+  return k > rst && s.from() == r.from() && r.has_ack() && s.length() > 0 && s.end() == r.seq &&
+         (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
+}
+
+/// The earliest segment the RST may answer. A closed socket answers every segment of a flight, each with the same
+/// number (tcp_v4_send_reset()), so the first RST belongs to one sent a round trip ago, not to the newest.
+std::int32_t earliest_answered(const Connection& c, const Reset& r, Duration way) {
+  std::int32_t first = r.offender_first >= 0 ? r.offender_first : r.offender;
+  const SegmentFact& rst = c.segment(r.at);
+  const CaptureTime since = rst.time - (way + way / 2);
+  for (std::int32_t i = first - 1; i >= 0 && c.segment(i).time >= since; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != r.peer() || s.rst() || s.syn() || !s.has_ack() || s.ack != rst.seq) continue;
+    // A bare ACK is answered by a socket that is gone only, and its FIN tells of that.
+    if (s.length() > 0 || r.own_fin >= 0) first = i;
+  }
+  return first;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -92,7 +114,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
       doubts |= Doubt::kUnprovoked;
     else {
       const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
-      const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
+      const Duration took = rst.time - c.segment(earliest_answered(c, r, *way)).time;
       if (way && *way > std::chrono::milliseconds{4} && took < *way / 3) doubts |= Doubt::kTooFast;
     }
   }
@@ -102,7 +124,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300}) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -143,7 +165,8 @@ bool survived(const Connection& c, std::int32_t i) {
     const SegmentFact& s = c.segment(k);
     if (s.rst()) continue;
     const std::size_t me = index(s.from()), peer = 1 - me;
-    auto& mine = k < i ? sent_before[me] : sent_after[me];
+    const bool earlier = k < i || overtaken_by(c, k, i);
+    auto& mine = earlier ? sent_before[me] : sent_after[me];
     if (!mine || after(s.end(), *mine)) mine = s.end();
     // An ACK of something that left only after the RST: both were alive then.
     if (k > i && s.has_ack() && sent_after[peer] && (!sent_before[peer] || after(s.ack, *sent_before[peer])) &&
@@ -294,8 +317,10 @@ bool farewell_refused(const Connection& c, const Reset& r) {
   }
   if (refused < 0) return false;
   const Talk t = talk_before(c, std::min(r.own_fin, refused));
-  // The client's own close_notify is no request.
-  return t.request < 0 || (t.request_end == t.request && facts::is_farewell(c.segment(t.request)));
+  // The client's own close_notify is no request, nor are the window updates of HTTP/2 that come before it.
+  for (std::int32_t i = t.request; i >= 0 && i <= t.request_end; ++i)
+    if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && !facts::is_farewell(c.segment(i))) return false;
+  return true;
 }
 
 }  // namespace

@@ -77,6 +77,64 @@ TEST(SynUnanswered, IsTheAnswerAtTheClientAndItsSpecificsFollowAsPossible) {
     EXPECT_EQ(verdict_of(a, id), "possible") << to_string(id);
 }
 
+/// A capture that goes on for `watched` seconds after one SYN, in which another connection was answered.
+Answer lone_syn(double watched, bool other_family_connected = false) {
+  const facts::Connection c = ladder::connection("@client [2001:db8:1::10]:40000\n@server [2001:db8:2::7]:443\n@end " +
+                                                 std::to_string(watched) + "\n0.00 > S 100 <mss 1440>\n");
+  facts::Survey survey;
+  survey.two_direction_connections = 1;
+  if (other_family_connected) {
+    const facts::Endpoint v4{*facts::parse_address("198.51.100.7"), 443};
+    facts::ServiceFacts& service = survey.services[v4];
+    service.endpoint = v4;
+    service.accepted = 1;
+    facts::Attempt a;
+    a.syn = ladder::at(0.2);
+    a.client = *facts::parse_address("192.0.2.10");
+    a.connection = c.id + 1;
+    service.attempts_sample.values.push_back(a);
+  }
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(SynUnanswered, CannotBeToldBeforeTheClientsFirstTimeout) {
+  // RFC 6298 2.1: one second; Linux's timer wheel may be an eighth late.
+  EXPECT_TRUE(no_fault(lone_syn(0.7)));
+  EXPECT_TRUE(no_fault(lone_syn(1.1)));
+  EXPECT_EQ(first_of(lone_syn(1.3)), "syn-unanswered");
+}
+
+TEST(DualPortRace, IsASynNotRepeatedWhereTheOtherFamilyConnected) {
+  for (double watched : {0.7, 1.1, 5.0}) {
+    const Answer a = lone_syn(watched, true);
+    EXPECT_EQ(first_of(a), "dual-port-race") << watched;
+    EXPECT_TRUE(no_fault(a)) << watched;
+  }
+}
+
+TEST(Handshake, AnAckThatOvertakesItsSynAckHidesNoOpening) {
+  // The repeated SYN came first and the older one was answered by a bare ACK (PAWS); the path swapped the answers.
+  const std::string opening = R"(
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.013 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.050 < A 301 101
+    1.051 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.051 > A 101 301
+    1.060 > PA 101:165 301 http-req
+    1.100 < A 301 165
+    1.101 < PA 301:541 165 http-resp length 240
+    1.101 > A 165 541
+  )";
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n" + opening)));
+  const Answer a = answer_of("@vantage client\n" + opening + R"(
+    1.300 > PA 165:234 541 http-req
+    1.600 > PA 165:234 541 http-req
+    2.200 > PA 165:234 541 http-req
+    3.400 > PA 165:234 541 http-req
+  )");
+  EXPECT_EQ(first_of(a), "peer-unresponsive");
+}
+
 TEST(SynUnanswered, AtTheServerExcludesThePath) {
   const Answer a = answer_of("@vantage server\n0.00 > S 100 in\n1.02 > S 100 in\n3.06 > S 100 in\n");
   EXPECT_EQ(first_of(a), "syn-unanswered");

@@ -80,6 +80,78 @@ TEST(Reset, ATls13GoodbyeLooksLikeDataAndIsNoFault) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, WindowUpdatesOfHttp2AreNoRequestThatWaitsForAnAnswer) {
+  // curl reads a page over HTTP/2, tells so in records of 35 octets, and closes; the server's close_notify comes back.
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.830 > PA 905:940 1000701 tls
+    0.831 > PA 940:975 1000701 tls
+    0.831 < A 1000701 975
+    0.870 > FA 975 1000701
+    0.871 < PA 1000701:1000725 976 tls
+    0.871 < FA 1000725 976
+    0.943 > R 976
+    0.944 > R 976
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, ARequestOfTlsThatTheCloseLeftBehindIsNoGoodbye) {
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.830 > PA 905:1305 1000701 tls
+    0.831 < A 1000701 1305
+    0.870 > FA 1305 1000701
+    0.871 < PA 1000701:1002101 1306 tls
+    0.943 > R 1306
+  )");
+  EXPECT_FALSE(a.healthy);
+}
+
+/// An upload that is answered and closed early: the socket is gone when the rest of the flight arrives (RFC 9293
+/// 3.10.7.1), and each segment of it draws a RST with the flight's own ACK number.
+const std::string kUpload = kOpening + R"(
+  0.021 > PA 4294967291:105 999001 http-req
+  0.021 > A 105:1553 999001
+  0.021 > A 1553:3001 999001
+  0.021 > A 3001:4449 999001
+  0.041 < A 999001 105
+)";
+
+TEST(Reset, AClosedSocketAnswersAFlightThatLeftARoundTripAgo) {
+  const Answer a = answer_of(kAtClient + kUpload + R"(
+    0.0415 > A 4449:5897 999001
+    0.042 < PA 999001:999073 1553 http-resp length 72 close
+    0.042 < FA 999073 1553
+    0.0425 < R 999001
+    0.0426 < R 999001
+    0.063 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kNatStateLostReset), nullptr) << "no device need have sent it";
+}
+
+TEST(Reset, TheRestOfARequestIsNoFurtherRequest) {
+  const Answer a = answer_of(kAtServer + kUpload + R"(
+    0.042 < PA 999001:999073 1553 http-resp length 72 close
+    0.0421 < FA 999073 1553
+    0.046 > A 1553:3001 999001 opaque
+    0.0461 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kKeepaliveRequestLimit), nullptr);
+}
+
+TEST(Reset, AnAbortThatOvertakesTheLastDataOnThePathEndedTheConnection) {
+  // The data ends where the abort begins: it was sent before it (RFC 9293 3.10.4), whatever came first here.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.300 < RA 999175 105 win 509
+    0.301 < PA 999001:999175 105 http-resp length 90000
+    0.301 > A 105 999175
+    0.321 < R 999175
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "server-aborted");
+}
+
 TEST(Reset, WindowsRefusesAGoodbyeWithAnAcknowledgingReset) {
   const Answer a = answer_of(kAtClient + kTalked + R"(
     1.000 > FA 905 1000701
