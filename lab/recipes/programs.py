@@ -148,7 +148,7 @@ class Stage:
 
 def claim(run, truth, accept, outcome="completed", healthy=None, ports=(80,), skip=(), **rest):
     """Every connection of the client's capture that was not claimed yet; the captures end here."""
-    time.sleep(0.3)
+    time.sleep(1)
     run.capture.stop()
     for (client, server), numbers in sorted(Seen(os.path.join(run.directory, "client.pcap")).syns.items()):
         if server[1] in ports and client[0].startswith(("192.0.2.", "2001:db8:1:")) and client not in skip:

@@ -70,6 +70,24 @@ Duration rtt_of(const Connection& c) {
   return d == Duration::zero() ? Duration{std::chrono::milliseconds{200}} : d;
 }
 
+/// Where what the RST refuses begins: the first transmission of the offender, or the first segment of the flight it
+/// belongs to. A request of several segments is refused segment by segment, and none of them was acknowledged.
+std::int32_t first_of_what_was_refused(const Connection& c, const Reset& r) {
+  if (r.offender < 0 || c.segment(r.offender).length() == 0) return r.offender;
+  const SegmentFact& offender = c.segment(r.offender);
+  std::optional<SeqNum> acked;
+  for (std::int32_t k = 0; k < r.at; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == r.by && s.has_ack() && !s.rst() && c.note(k).ack_place != AckPlace::kImpossible &&
+                                            (!acked || after(s.ack, *acked)))
+      acked = s.ack;
+  for (std::int32_t k = 0; k < r.offender; ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.from() != r.peer() || s.rst() || s.syn() || s.length() == 0 || after(s.seq, offender.seq)) continue;
+    if (s.seq == offender.seq || (acked && facts::new_payload(c, k) && after(s.end(), *acked))) return k;
+  }
+  return r.offender;
+}
+
 /// Segment `k` passed after the abort at `rst` and was sent before it: it is new and ends where the RST begins.
 bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
   const SegmentFact &s = c.segment(k), &r = c.segment(rst);
@@ -115,7 +133,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
     else {
       const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
       const Duration took = rst.time - c.segment(earliest_answered(c, r, *way)).time;
-      if (way && *way > std::chrono::milliseconds{4} && took < *way / 3) doubts |= Doubt::kTooFast;
+      if (way && *way > std::chrono::milliseconds{4} && took < *way / 4) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -199,13 +217,7 @@ std::optional<Reset> ending_reset(const Connection& c) {
         const std::int32_t found = offender_of(c, i, r.peer());
         if (found >= 0) r.offender = found;
       }
-      r.offender_first = r.offender;
-      for (std::int32_t k = 0; r.offender >= 0 && k < r.offender; ++k)
-        if (c.segment(k).from() == r.peer() && !c.segment(k).rst() && c.segment(k).seq == c.segment(r.offender).seq &&
-            c.segment(k).length() != 0 && c.segment(r.offender).length() != 0) {
-          r.offender_first = k;
-          break;
-        }
+      r.offender_first = first_of_what_was_refused(c, r);
     }
     for (std::int32_t k = 0; k < i; ++k) {
       if (!c.segment(k).fin()) continue;
@@ -222,6 +234,17 @@ std::optional<Reset> ending_reset(const Connection& c) {
   }
   return std::nullopt;
 }
+
+namespace {
+
+/// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
+std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
+  for (std::int32_t k = from; k <= to; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == Party::kClient && facts::new_payload(c, k) && !before(s.seq, ack)) return k;
+  return -1;
+}
+
+}  // namespace
 
 Talk talk_before(const Connection& c, std::int32_t end) {
   Talk t;
@@ -245,11 +268,13 @@ Talk talk_before(const Connection& c, std::int32_t end) {
       t.request_end = i;
       t.request_bytes += s.payload_bytes;
     } else {
-      if (t.request >= 0 || t.answer < 0) {
+      // What the answer does not acknowledge had not come when it was written: it crossed it, and still waits.
+      const std::int32_t rest = t.request >= 0 && s.has_ack() ? unacknowledged_from(c, t.request, t.request_end, s.ack) : -1;
+      if (t.request < 0 ? t.answer < 0 : rest != t.request) {
         t.answer = i;
         if (t.request >= 0) ++t.answers;
       }
-      t.request = -1;
+      t.request = rest;
     }
     t.last_payload[me] = i;
   }
