@@ -112,6 +112,37 @@ TEST(DualPortRace, IsASynNotRepeatedWhereTheOtherFamilyConnected) {
   }
 }
 
+/// A connection answered at its third SYN, while another of the same client with a larger TSval had been accepted at once.
+Answer answered_late(std::uint32_t tsval_at_the_third) {
+  facts::Connection c = ladder::connection(R"(
+    0.000 > S 100 <mss 1460,sackok,ts 1000 0,ws 7>
+    1.030 > S 100 <mss 1460,sackok,ts 2030 0,ws 7>
+    2.055 > S 100 <mss 1460,sackok,ts 3055 0,ws 7>
+    2.862 < SA 300 101 <mss 1460,sackok,ts 77 3055,ws 7>
+    2.863 > A 101 301
+  )");
+  c.segments[2].tsval = tsval_at_the_third;
+  facts::Survey survey;
+  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
+  facts::ServiceFacts& service = survey.services[server];
+  service.endpoint = server;
+  service.accepted = 1;
+  facts::Attempt a;
+  a.syn = ladder::at(0.0003);
+  a.client = endpoint(c, facts::Party::kClient).address;
+  a.tsval = 500'000;
+  a.has_timestamps = true;
+  a.connection = c.id + 1;
+  service.attempts_sample.values.push_back(a);
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(PerHostTimestampCheck, IsRefutedWhereASynBelowTheMarkIsAnsweredWithinAMinute) {
+  // Linux tcp_peer_is_proven() of old: below the stored value nothing passes for TCP_PAWS_MSL, 60 s.
+  EXPECT_EQ(find(answered_late(3055), CauseId::kPerHostTimestampCheck), nullptr);
+  EXPECT_NE(find(answered_late(600'000), CauseId::kPerHostTimestampCheck), nullptr);
+}
+
 TEST(Handshake, AnAckThatOvertakesItsSynAckHidesNoOpening) {
   // The repeated SYN came first and the older one was answered by a bare ACK (PAWS); the path swapped the answers.
   const std::string opening = R"(

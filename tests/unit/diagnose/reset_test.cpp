@@ -180,6 +180,45 @@ TEST(Reset, ARequestThatCrossesTheCloseOfAnIdleConnectionLostARace) {
   EXPECT_EQ(first_of(a), "keepalive-race");
 }
 
+/// A request that fills three segments (cookies), sent at once after an exchange that was answered.
+std::string fat_request(double at, const std::string& ack) {
+  return std::to_string(at) + " > A 105:1553 " + ack + " http-req idem\n" +             //
+         std::to_string(at + 0.00002) + " > A 1553:3001 " + ack + " opaque\n" +          //
+         std::to_string(at + 0.00004) + " > PA 3001:4284 " + ack + " opaque\n";
+}
+
+TEST(Reset, ARequestOfSeveralSegmentsLosesTheRaceAsOneOfASingleSegmentDoes) {
+  const Answer a = answer_of(kAtClient + kAnswered + "@end 9\n" + fat_request(5.040, "999501") + R"(
+    5.046 < FA 999501 105
+    5.066 < R 999501
+    5.0661 < R 999501
+    5.0662 < R 999501
+  )");
+  EXPECT_EQ(first_of(a), "keepalive-race");
+}
+
+TEST(Reset, ADevicesTimerEndsAnIdleConnectionAtTheFirstSegmentOfAFlight) {
+  const Answer a = answer_of(kAtClient + kAnswered + fat_request(6.057, "999501") + R"(
+    6.058 < R 999501 ttl 253
+    6.078 < A 999501 105
+    6.078 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "idle-timeout-reset" || first_of(a) == "reset-by-network") << first_of(a);
+}
+
+TEST(Reset, ARequestThatTheAnswerDoesNotAcknowledgeStillWaits) {
+  // RFC 9293 3.10.7.4: what had come when the answer was written is acknowledged by it.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.044 > PA 105:205 999001 http-req idem
+    0.045 < PA 999001:999501 105 http-resp length 500 close
+    0.046 > A 205 999501
+    0.064 < A 999501 205
+    0.100 < RA 999501 205 win 509
+  )");
+  EXPECT_FALSE(a.healthy) << first_of(a);
+}
+
 TEST(Reset, AClientThatLeavesAtRestLosesNothing) {
   // Windows clients of SMB and mail end so: every octet acknowledged, the server spoke last.
   const Answer a = answer_of(kAtClient + kOpening + R"(
