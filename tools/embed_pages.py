@@ -2,7 +2,7 @@
 """Writes the pages of `tcpwhy why` as one C++ file: embed_pages.py DOCS OUT.cpp
 
 docs/causes/*.md and docs/populations/*.md are one page each. In docs/words/*.md
-(states, errnos, counters, sysctls, flags) every second-level heading begins a page.
+(states, errnos, counters, sysctls, flags, tools) every second-level heading begins a page.
 """
 import pathlib
 import re

@@ -67,10 +67,11 @@ struct Attempt {
   std::uint8_t syn_acks = 0;      ///< times the SYN-ACK was seen
   std::uint16_t client_port = 0;
   Address client;
-  std::uint32_t tsval = 0;        ///< of the SYN, 0 none
+  std::uint32_t tsval = 0;        ///< of the SYN, or the lowest it can have been
   bool has_timestamps = false;
   std::uint64_t connection = 0;   ///< id
   bool server_spoke = false;      ///< its application showed itself: payload or FIN of the server
+  bool probe = false;             ///< answered by SYN-ACK and reset by the client, no payload either way
 };
 
 /// How one connection to a service ended when it was idle, for timers.

@@ -84,9 +84,11 @@ int run_explain(const std::vector<std::string>& arguments) {
 
 int run_why(const std::vector<std::string>& arguments) {
   std::vector<std::string> words;
-  CLI::App app{"Explains a cause, TCP state, errno, counter, sysctl or flag. Without WORD: lists what there is.",
+  CLI::App app{"Explains a cause, TCP state, errno, counter, sysctl, flag or tool. Without WORD: lists what there is.",
                "tcpwhy why"};
   app.add_option("WORD", words, "for example accept-queue-overflow, CLOSE_WAIT, ECONNRESET, ListenDrops")->type_name("");
+  // `tcpwhy why sar -n SOCK`: what follows a word belongs to it, dashes and all.
+  if (!arguments.empty() && !arguments.front().starts_with('-')) return why(arguments);
   if (const auto ended = parse(app, arguments)) return *ended;
   return why(words);
 }

@@ -47,6 +47,43 @@ std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) 
   return {best.ttl, all};
 }
 
+/// Every TTL that copies of its packets show belongs to a host whose packets pass the capture at several places.
+bool seen_with_ttl(const Connection& c, Party p, std::uint8_t ttl) {
+  for (const SegmentFact& s : c.segments)
+    if (s.from() == p && !s.rst() && s.ttl == ttl) return true;
+  return false;
+}
+
+/// Another initial value at the same distance: a balancer that resets for the host behind it, or a stack that resets
+/// with a value of its own. Nearby, equal distances are no rare thing, and say nothing.
+bool same_distance(std::uint8_t a, std::uint8_t b) {
+  const auto hops = [](int ttl) { return ttl <= 64 ? 64 - ttl : ttl <= 128 ? 128 - ttl : 255 - ttl; };
+  constexpr int kFar = 4;
+  return hops(a) >= kFar && hops(b) >= kFar && std::abs(hops(a) - hops(b)) <= 1;
+}
+
+/// Windows and others refuse each segment that still arrives with RST+ACK, which acknowledges its end.
+bool refuses_segment(const Connection& c, std::int32_t rst) {
+  const SegmentFact& r = c.segment(rst);
+  for (std::int32_t i = rst - 1; i >= 0 && r.time - c.segment(i).time < std::chrono::seconds{2}; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() == r.from() && s.rst() && s.has_ack() && s.ack == r.ack) return false;  // that one has been refused
+    if (s.from() != r.from() && !s.rst() && s.length() > 0 && s.end() == r.ack) return true;
+  }
+  return false;
+}
+
+/// RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>, without ACK flag. Windows XP, Apple's and Cisco's stacks and
+/// balancers abort like that; Linux and the BSDs add ACK.
+bool is_bare_abort(const Connection& c, const Reset& r) {
+  constexpr std::uint8_t kUnasked = Doubt::kUnprovoked | Doubt::kNumber;
+  if (!r.answer || !r.established || !(r.doubts & kUnasked) || (r.doubts & (Doubt::kTtl | Doubt::kSenderWentOn))) return false;
+  std::optional<SeqNum> next;
+  for (std::int32_t i = 0; i < r.at; ++i)
+    if (const SegmentFact& s = c.segment(i); s.from() == r.by && !s.rst() && (!next || after(s.end(), *next))) next = s.end();
+  return next && c.segment(r.at).seq == *next;
+}
+
 /// The latest segment of `peer` before `at` whose ACK number the RST repeats.
 std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
   const SegmentFact& r = c.segment(at);
@@ -60,6 +97,31 @@ std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
     if (r.time - s.time > std::chrono::seconds{2}) break;
   }
   return found;
+}
+
+/// The least time in which `p` can answer: none known where the point of capture is beside it.
+std::optional<Duration> quickest_answer(const Connection& c, Party p) {
+  const std::optional<Duration>& way = p == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
+  if (!way || *way <= std::chrono::milliseconds{4}) return std::nullopt;
+  return *way / 4;
+}
+
+/// With a flight under way each of its segments is answered (RFC 9293 3.10.7.1), and all bear the ACK number the RST
+/// repeats: the newest unacknowledged one that can have reached `by` and been answered, else `offender`.
+std::int32_t reached(const Connection& c, std::int32_t at, Party by, std::int32_t offender) {
+  const auto least = quickest_answer(c, by);
+  const SegmentFact& r = c.segment(at);
+  if (!least || r.time - c.segment(offender).time >= *least) return offender;
+  std::optional<SeqNum> acked;
+  for (std::int32_t i = 0; i < at; ++i)
+    if (const SegmentFact& s = c.segment(i); s.from() == by && s.has_ack() && !s.rst() && (!acked || after(s.ack, *acked))) acked = s.ack;
+  for (std::int32_t i = offender - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() == by || s.rst() || !s.has_ack() || s.ack != r.seq || s.length() == 0) continue;
+    if (acked && !after(s.end(), *acked)) break;
+    if (r.time - s.time >= *least) return i;
+  }
+  return offender;
 }
 
 Duration rtt_of(const Connection& c) {
@@ -95,21 +157,6 @@ bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
          (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
-/// The earliest segment the RST may answer. A closed socket answers every segment of a flight, each with the same
-/// number (tcp_v4_send_reset()), so the first RST belongs to one sent a round trip ago, not to the newest.
-std::int32_t earliest_answered(const Connection& c, const Reset& r, Duration way) {
-  std::int32_t first = r.offender_first >= 0 ? r.offender_first : r.offender;
-  const SegmentFact& rst = c.segment(r.at);
-  const CaptureTime since = rst.time - (way + way / 2);
-  for (std::int32_t i = first - 1; i >= 0 && c.segment(i).time >= since; --i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.from() != r.peer() || s.rst() || s.syn() || !s.has_ack() || s.ack != rst.seq) continue;
-    // A bare ACK is answered by a socket that is gone only, and its FIN tells of that.
-    if (s.length() > 0 || r.own_fin >= 0) first = i;
-  }
-  return first;
-}
-
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -117,10 +164,10 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const auto [ttl, others] = common_ttl(c, r.by);
   r.usual_ttl = others ? ttl : std::uint8_t{0};
   r.ttl_known = others > 0;
-  if (others > 0 && rst.ttl != ttl) {
+  const bool a_copys = c.quality.capture_duplicates && seen_with_ttl(c, r.by, rst.ttl);
+  if (others > 0 && rst.ttl != ttl && !a_copys && !same_distance(rst.ttl, ttl)) {
     const int moved = std::abs(int{rst.ttl} - int{ttl});
     // A route that moves by one hop inside a connection is rare; one sample of the usual value is not enough.
-    // Another initial value at the same distance is no excuse: a stack uses one (linux-tcp 11.4).
     if (moved > 1 || others >= 2) doubts |= Doubt::kTtl;
   }
 
@@ -131,9 +178,9 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
                                                  : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
       doubts |= Doubt::kUnprovoked;
     else {
-      const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
-      const Duration took = rst.time - c.segment(earliest_answered(c, r, *way)).time;
-      if (way && *way > std::chrono::milliseconds{4} && took < *way / 4) doubts |= Doubt::kTooFast;
+      const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
+      // Its own FIN explains its RST; and a round trip known from the handshake alone may hold a wait of the client's.
+      if (const auto least = quickest_answer(c, r.by); r.own_fin < 0 && least && took < *least) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -157,7 +204,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
       continue;
     }
     ++r.resets_by;
-    if (s.has_ack() && !(i > 0 && s.ip_id != 0 && s.ip_id == rst.ip_id && i != r.at)) ++active;
+    if (s.has_ack() && !refuses_segment(c, i) && !(i > 0 && s.ip_id != 0 && s.ip_id == rst.ip_id && i != r.at)) ++active;
   }
   if (active > 1 && r.established) doubts |= Doubt::kTwice;
 
@@ -217,6 +264,7 @@ std::optional<Reset> ending_reset(const Connection& c) {
         const std::int32_t found = offender_of(c, i, r.peer());
         if (found >= 0) r.offender = found;
       }
+      if (r.offender >= 0) r.offender = reached(c, i, r.by, r.offender);
       r.offender_first = first_of_what_was_refused(c, r);
     }
     for (std::int32_t k = 0; k < i; ++k) {
@@ -225,6 +273,14 @@ std::optional<Reset> ending_reset(const Connection& c) {
       if (fin < 0) fin = k;
     }
     r.doubts = doubts_of(c, r);
+    // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
+    if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
+    if (is_bare_abort(c, r)) {
+      r.answer = false;
+      r.bare = true;
+      r.offender = r.offender_first = -1;
+      r.doubts &= static_cast<std::uint8_t>(~(Doubt::kUnprovoked | Doubt::kNumber | Doubt::kTooFast));
+    }
     const bool answers = r.offender >= 0 && !(r.doubts & Doubt::kUnprovoked);
     const std::int32_t trigger = answers ? r.offender_first : i;
     std::int32_t k = trigger - 1;
@@ -250,6 +306,7 @@ Talk talk_before(const Connection& c, std::int32_t end) {
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
+  std::optional<SeqNum> answered;  // the highest ACK number that came with payload of the server
   for (std::int32_t i = 0; i < n; ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.rst()) continue;
@@ -260,6 +317,10 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     const SeqNum end_of = s.seq + s.payload_bytes;
     if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
     t.bytes[me] += s.payload_bytes;
+    if (s.from() == Party::kServer && s.has_ack() && (!answered || after(s.ack, *answered))) answered = s.ack;
+    // A capture that stores frames out of order shows the answer before the request; its ACK number tells.
+    if (s.from() == Party::kClient && answered && !after(end_of, *answered)) continue;
+    if (s.from() == Party::kClient && t.request < 0 && facts::is_goodbye(c, i)) continue;
     if (s.from() == Party::kClient) {
       if (t.request < 0) {
         t.request = i;
@@ -324,20 +385,26 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
 
 namespace {
 
-/// What its sender had closed to was nothing but the peer's goodbye: it crossed the close on the way, or came right
-/// after it, and nobody misses it.
+/// What met the closed socket was nothing but a goodbye: it crossed the close on the way, or came right after it, or
+/// answered the goodbye of a client that closed; nobody misses it.
 bool farewell_refused(const Connection& c, const Reset& r) {
   if (r.own_fin < 0) return false;  // Windows refuses with RST+ACK, others with RST
+  constexpr std::uint32_t kShortReply = 256;
   std::optional<SeqNum> acked;
-  for (std::int32_t i = 0; i < r.at; ++i)
-    if (const SegmentFact& s = c.segment(i); s.from() == r.by && s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible &&
-                                            (!acked || after(s.ack, *acked)))
-      acked = s.ack;
+  std::int32_t own_last = -1;
+  for (std::int32_t i = 0; i < r.at; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != r.by) continue;
+    if (facts::new_payload(c, i)) own_last = i;
+    if (s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible && (!acked || after(s.ack, *acked))) acked = s.ack;
+  }
+  const bool said_goodbye = r.by == Party::kClient && own_last >= 0 && facts::is_goodbye(c, own_last);
   std::int32_t refused = -1;
   for (std::int32_t i = 0; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.peer() || !facts::new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
-    if (!facts::is_farewell(s)) return false;
+    const bool reply = said_goodbye && i > own_last && s.payload_bytes <= kShortReply;
+    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply) return false;
     if (refused < 0) refused = i;
   }
   if (refused < 0) return false;
@@ -352,6 +419,7 @@ bool farewell_refused(const Connection& c, const Reset& r) {
 
 bool formality(const Connection& c, const Reset& r) {
   if (!r.established || r.foreign()) return false;
+  if (c.outcome == facts::Outcome::kCompleted) return true;
   if (farewell_refused(c, r)) return true;
   if (!r.answer && r.own_fin < 0 && r.peer_fin < 0 && unread_when_answering(c, r)) return false;
   const Talk t = talk_before(c, r.at);
@@ -369,7 +437,7 @@ bool formality(const Connection& c, const Reset& r) {
   // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
   constexpr std::uint64_t kNoBody = 4096;
   if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
-  return !r.answer && t.request < 0 && (t.answer_whole || facts::left_at_rest(c, r.at));
+  return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
 }
 
 bool speaks_http(const Connection& c) {
@@ -390,6 +458,13 @@ std::int32_t ack_of(const Connection& c, Party acker, SeqNum seq, std::int32_t i
     if (s.from() == acker && !s.rst() && s.has_ack() && !before(s.ack, seq)) return k;
   }
   return -1;
+}
+
+std::string abort_words(const Reset& r) {
+  return fmt::format("{} in sequence {} after the last segment, {}", r.bare ? "RST" : "RST+ACK", span(r.silence),
+                     r.own_fin >= 0 ? "although its FIN had gone before"
+                     : r.bare       ? "and no FIN (RFC 9293 3.10.5, ABORT)"
+                                    : "and no FIN (tcp_send_active_reset())");
 }
 
 std::string_view who(Party p) { return p == Party::kClient ? "client" : "server"; }

@@ -29,7 +29,8 @@ struct Doubt {
 struct Reset {
   std::int32_t at = -1;
   facts::Party by = facts::Party::kClient;   ///< whose address it bears
-  bool answer = false;            ///< R without ACK flag: the answer of a host to a segment it has no use for
+  bool answer = false;            ///< R without ACK flag that answers a segment its host has no use for
+  bool bare = false;              ///< R without ACK flag, and yet an abort: the form of RFC 9293 3.10.5
   std::int32_t offender = -1;     ///< with `answer`: the segment it answers, -1 none that could be
   std::int32_t offender_first = -1;  ///< the first transmission of that segment
   std::uint8_t doubts = 0;        ///< Doubt bits
@@ -89,6 +90,9 @@ bool speaks_http(const facts::Connection& c);
 std::int32_t next_of(const facts::Connection& c, facts::Party from, std::int32_t i);
 /// First ACK of the other side that covers `seq`, after `i`; -1 none.
 std::int32_t ack_of(const facts::Connection& c, facts::Party acker, SeqNum seq, std::int32_t i);
+
+/// "RST+ACK in sequence 2 ms after the last segment, and no FIN (...)".
+std::string abort_words(const Reset& r);
 
 Duration between(const facts::Connection& c, std::int32_t a, std::int32_t b);
 std::string_view who(facts::Party p);        ///< "client", "server"

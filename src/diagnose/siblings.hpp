@@ -17,6 +17,7 @@ struct Siblings {
   std::uint32_t others_failed = 0;    ///< of other client addresses, not answered
   // The same client address only, within 60 s before this SYN (or while it was repeated):
   std::uint32_t larger_accepted = 0;  ///< accepted with a TSval above this SYN's
+  std::uint32_t larger_before = 0;    ///< of them, before this one's SYN
   std::uint32_t larger_meanwhile = 0; ///< of them, while this one was being repeated
   std::uint32_t smaller_accepted = 0; ///< accepted with a TSval not above this SYN's: the check would have passed nothing
   std::uint32_t also_refused = 0;     ///< other attempts below the accepted TSval that went unanswered
@@ -26,5 +27,9 @@ struct Siblings {
 };
 
 Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& service);
+
+/// The client aborts its connections to this service as soon as they are answered, this one and at least two more, and
+/// nobody ever says a word: a check that the port answers, as balancers make them (HAProxy), not a failure.
+bool is_port_check(const facts::Connection& c, const facts::Survey& survey);
 
 }  // namespace tcpwhy::diagnose

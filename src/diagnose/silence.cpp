@@ -76,8 +76,9 @@ std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
       oldest = una && before(s.seq, *una) ? *una : s.seq;
       u.sends.push_back(i);
     } else if (before(s.seq, oldest)) {
-      // The capture shows them out of order, or the sender went back further than before.
-      oldest = s.seq;
+      // The sender went back further than before; or what came later was overtaken, and this is sent for the first time.
+      if (c.note(i).repeat == Repeat::kOutOfOrder || c.note(i).repeat == Repeat::kAmbiguous) u.sends.clear();
+      oldest = una && before(s.seq, *una) ? *una : s.seq;
       u.sends.push_back(i);
     } else if (in_window(oldest, s.seq, s.length())) {
       u.sends.push_back(i);

@@ -14,8 +14,26 @@ bool is_farewell(const SegmentFact& s) {
   return s.app == App::kTlsAlert || s.app == App::kTlsData || unread;
 }
 
+bool is_goodbye(const Connection& c, std::int32_t i) {
+  constexpr std::uint32_t kFewOctets = 64;
+  constexpr Duration kAtOnce = std::chrono::milliseconds{10};
+  const SegmentFact& s = c.segment(i);
+  if (s.payload_bytes == 0 || s.payload_bytes > kFewOctets || s.syn() || s.rst()) return false;
+  if (s.app == App::kHttpRequest || s.app == App::kTlsHandshake) return false;
+  const std::int32_t fin = c.stream(s.from()).fin;
+  if (fin < i || c.segment(fin).seq + c.segment(fin).payload_bytes != s.seq + s.payload_bytes) return false;
+  if (c.segment(fin).time - s.time > kAtOnce) return false;
+  // Somebody who only ever asked this waits for the answer with his half closed (RFC 9293 3.6).
+  std::int32_t spoke = -1;
+  for (std::int32_t k = 0; k < i; ++k)
+    if (c.segment(k).from() != s.from() && c.segment(k).payload_bytes > 0) spoke = k;
+  return spoke >= 0;
+}
+
 bool left_at_rest(const Connection& c, std::int32_t rst) {
-  if (rst < 0 || c.segment(rst).from() != Party::kClient || !c.segment(rst).has_ack()) return false;
+  if (rst < 0 || c.segment(rst).from() != Party::kClient) return false;
+  // Without ACK flag it is an abort only where it answers nothing (RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>).
+  if (!c.segment(rst).has_ack() && c.note(rst).provoked_by >= 0) return false;
   std::array<std::int32_t, 2> last{-1, -1};
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
   bool http = false;

@@ -11,6 +11,10 @@ namespace tcpwhy::facts {
 /// at most 5 + 2 + 1 octets and a tag; 48 leaves room for the suites in use.
 [[nodiscard]] bool is_farewell(const SegmentFact& s);
 
+/// The last words of a side that closes without waiting for an answer: a few octets and at once its FIN, after the
+/// other side had spoken (QUIT, LOGOUT, a closing frame). They ask nothing, and nobody misses what answers them.
+[[nodiscard]] bool is_goodbye(const Connection& c, std::int32_t i);
+
 /// The client sent the RST+ACK at `rst` when nothing was under way: all octets of both sides acknowledged, the
 /// server's last message whole as far as can be seen, no request waiting, and nothing more of the server after it.
 [[nodiscard]] bool left_at_rest(const Connection& c, std::int32_t rst);

@@ -24,7 +24,7 @@ namespace {
 
 // The initial timeout (linux-tcp 8.1).
 constexpr Duration kInitialTimeout = 1s;
-// The kernel, not an application, answers a SYN or a SYN-ACK: within the round trip of any path on earth.
+// The kernel, not an application, answers a SYN-ACK: within the round trip of any path on earth.
 constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
 constexpr Duration kSeveralTimeouts = 5s;
@@ -71,6 +71,8 @@ class Ending {
           ++late_syn_acks_;
       } else if (!s.syn()) {
         client_joined_ = true;
+        // It acknowledges more than the SYN-ACK: the server spoke, although the capture missed it.
+        if (n.ack_place == AckPlace::kUnseen) server_joined_ = true;
       }
     }
   }
@@ -120,7 +122,9 @@ class Ending {
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
     if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
-    return watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
+    // Neither repeated itself, as the client would without the SYN-ACK and the server without the ACK: what followed
+    // was not captured.
+    return client().syn_count > 1 && watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
   }
 
   /// ICMP errors that end an attempt: unreachable (not "too big") and time exceeded (linux-tcp 10.2).
@@ -137,10 +141,12 @@ class Ending {
     return !before(s.una, end);
   }
 
-  /// Nothing was asked that waits for its answer; the client's own close_notify asks nothing.
+  /// Nothing was asked that waits for its answer; the client's own goodbye asks nothing.
   [[nodiscard]] bool nothing_asked(Index i) const {
     const std::uint32_t open = facts::requests_outstanding(c_, i);
-    return open == 0 || (open == 1 && c_.exchanges.back().response < 0 && facts::is_farewell(c_.segment(c_.exchanges.back().request)));
+    if (open != 1 || c_.exchanges.back().response >= 0) return open == 0;
+    const Index last_words = c_.exchanges.back().request;
+    return facts::is_farewell(c_.segment(last_words)) || facts::is_goodbye(c_, last_words);
   }
 
   /// Undelivered octets are nothing but TLS's goodbye (RFC 8446 6.1).
@@ -182,7 +188,18 @@ class Ending {
         (said_goodbye() || facts::left_at_rest(c_, rst_)))
       return Outcome::kCompleted;
     if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
+    if (closed_unseen(p)) return Outcome::kPartial;
     return gave_up_with_reset(p) ? Outcome::kTimedOut : Outcome::kReset;
+  }
+
+  /// The RST answers for a socket that had closed where the capture did not look: before it began, or among what it
+  /// missed. How that close went cannot be told.
+  [[nodiscard]] bool closed_unseen(Party p) const {
+    const Note& n = c_.note(rst_);
+    if (n.rst_shape != RstShape::kPassive || c_.stream(p).fin_seen) return false;
+    if (n.provoked_by >= 0 && c_.note(n.provoked_by).ack_place == AckPlace::kUnseen) return true;
+    if (!mid_stream()) return false;
+    return std::none_of(c_.segments.begin(), c_.segments.end(), [&](const SegmentFact& s) { return s.from() == p && !s.rst(); });
   }
 
   /// The RST is the last word of one who had asked in vain: keepalive ran out (linux-tcp 7.3 A7), or Windows'

@@ -12,6 +12,10 @@ namespace {
 constexpr std::uint64_t kVerifiedFirst = 64ull << 20;
 constexpr std::uint32_t kSampleOneIn = 64;
 
+/// A network that is watched has a frame more often than once an hour.
+constexpr Duration kPause = std::chrono::hours{1};
+constexpr std::size_t kMostPauses = 4096;
+
 std::uint32_t big32(const std::uint8_t* p) {
   return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
          static_cast<std::uint32_t>(p[2]) << 8 | p[3];
@@ -165,7 +169,11 @@ bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
-  block.latest = std::max(block.latest, frame.time);
+  if (frame.time > latest_) {
+    if (frame.time - latest_ > kPause && latest_ != CaptureTime{} && pauses_.size() < kMostPauses) pauses_.push_back(latest_);
+    latest_ = frame.time;
+  }
+  block.latest = latest_;
   wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
   Packet& out = block.packets[block.used];

@@ -2,6 +2,8 @@
 // Frames to packets: decoding, payload classification and the choice which
 // checksums to verify. No memory of connections.
 
+#include <vector>
+
 #include "flow/packet.hpp"
 #include "tcpwhy/decode.hpp"
 #include "tcpwhy/frame.hpp"
@@ -23,6 +25,10 @@ class Decoder {
 
   [[nodiscard]] const FrameCounts& counts() const { return counts_; }
 
+  /// When the capture stopped watching for an hour or more: the time of the last frame before each such pause,
+  /// in order. Captures joined from several days show it, and so do machines that slept.
+  [[nodiscard]] const std::vector<CaptureTime>& pauses() const { return pauses_; }
+
  private:
   [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
 
@@ -30,6 +36,8 @@ class Decoder {
   wire::Segment segment_;  // decode() writes it whole; a fresh one each time would be cleared for nothing
   std::uint64_t verified_bytes_ = 0;
   FrameCounts counts_;
+  CaptureTime latest_{};
+  std::vector<CaptureTime> pauses_;
 };
 
 }  // namespace tcpwhy::flow

@@ -320,10 +320,12 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   a.syn_acks = static_cast<std::uint8_t>(std::min(e.syn_acks, 255u));
   a.client_port = e.client.port;
   a.client = e.client.address;
-  a.tsval = e.tsval;
+  // The last one of the client is known. A clock of 1 kHz, the fastest in use, cannot have been lower at the SYN.
+  a.tsval = e.tsval - static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(e.end - e.start).count());
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
   a.server_spoke = e.server_spoke;
+  a.probe = e.probe;
   s.attempts_sample.add(a);
   if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
   if (e.closed) {

@@ -105,9 +105,17 @@ struct Tracker::Impl {
     tracking.join();
   }
 
+  /// What came after a pause of the capture proves nothing about a connection that ended before it.
+  void end_at_pause(facts::Connection& c) const {
+    if (c.segments.empty()) return;
+    const std::vector<CaptureTime>& pauses = decoder.pauses();
+    const auto next = std::lower_bound(pauses.begin(), pauses.end(), c.segments.back().time);
+    if (next != pauses.end()) c.capture_end = std::min(c.capture_end, *next);
+  }
   void make(Tellable which, facts::Connection& out) const {
     table.gather(which, out);
     out.id += options.first_id;
+    end_at_pause(out);
     annotate(out);
   }
   void tell_alone(const Telling& telling, const std::function<void(const Told&)>& visit) const;

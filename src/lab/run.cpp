@@ -1,5 +1,7 @@
 #include "lab/run.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -9,8 +11,8 @@ namespace {
 Error unknown_param(const Experiment& e, std::string_view name) {
   std::string known;
   for (const auto list : {e.params, network_params()})
-    for (const Param& p : list) known += (known.empty() ? "" : ", ") + std::string{p.name};
-  return {"lab.param", std::string{e.name} + " has no parameter " + std::string{name} + "; it has " + known};
+    for (const Param& p : list) known += fmt::format("{}{}", known.empty() ? "" : ", ", p.name);
+  return {"lab.param", fmt::format("{} has no parameter {}; it has {}", e.name, name, known)};
 }
 
 bool is_number(std::string_view text) {

@@ -16,7 +16,7 @@ using Opt = wire::Opt;
 /// Header prediction: nothing about the segment is new but its data or its ACK number.
 bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
   if (e.state != State::kEstablished || (p.flags & ~Flag::kPsh) != Flag::kAck || !(p.seq == e.rcv_nxt)) return false;
-  if (!e.holes.empty() || e.rcv_wnd == 0 || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
+  if (!e.holes().empty() || e.rcv_wnd == 0 || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
   if (p.sack_blocks != 0 || p.has(Opt::kTimestamps) != e.neg.timestamps) return false;
   if (e.neg.timestamps && static_cast<std::int32_t>(p.tsval - e.ts_recent) < 0) return false;
   return p.payload_bytes == 0 || !after(p.end(), e.rcv_nxt + k.receive_window(e));

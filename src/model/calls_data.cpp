@@ -40,17 +40,20 @@ std::uint32_t Kernel::sndbuf_of(const Endpoint& e) const {
                                     wanted, static_cast<std::uint64_t>(config.sysctls.tcp_wmem_max))));
 }
 
+/// tcp_notsent_lowat(): a number without a sign, whichever of the two said it.
+std::uint32_t Kernel::notsent_lowat_of(const Endpoint& e) const {
+  return e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : static_cast<std::uint32_t>(config.sysctls.tcp_notsent_lowat);
+}
+
 bool Kernel::write_memory_free(const Endpoint& e) const {
   if (queued_memory(e) >= sndbuf_of(e)) return false;
-  const std::int64_t lowat = e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : config.sysctls.tcp_notsent_lowat;
-  if (lowat < 0 || lowat >= 0x7fffffff) return true;
-  return distance(e.snd_nxt, e.write_seq) < static_cast<std::uint32_t>(lowat);
+  return distance(e.snd_nxt, e.write_seq) < notsent_lowat_of(e);
 }
 
 CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data) {
   if (!handle_of(fd)) return failed(Errno::kEBADF);
   Endpoint* at = endpoint_of(fd);
-  if (!at) return failed(Errno::kEPIPE);
+  if (!at) return (flags & MessageFlags::kFastOpen) ? fastopen_send(fd, bytes, flags, {}, data) : failed(Errno::kEPIPE);
   Endpoint& e = *at;
   if (e.defer_connect || e.fastopen_waits || (flags & MessageFlags::kFastOpen)) return fastopen_send(fd, bytes, flags, {}, data);
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
@@ -83,8 +86,7 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
 // How much of `bytes` the send buffer takes now: a socket buffer that is begun is filled, a new one needs room.
 std::uint64_t Kernel::write_room(const Endpoint& e, std::uint64_t bytes) const {
   const std::uint32_t goal = std::max(1u, 65215u / std::max(1u, e.mss)) * e.mss;
-  const std::int64_t set = e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : config.sysctls.tcp_notsent_lowat;
-  const std::uint64_t lowat = set < 0 ? UINT64_MAX : static_cast<std::uint64_t>(set);
+  const std::uint64_t lowat = notsent_lowat_of(e);
   std::uint64_t room = 0;
   if (e.has_unsent() && !e.unsent.back().eor && e.unsent.back().length() < goal) room = goal - e.unsent.back().length();
   std::uint64_t memory = queued_memory(e) + room;
@@ -100,7 +102,7 @@ std::uint64_t Kernel::write_room(const Endpoint& e, std::uint64_t bytes) const {
 CallResult Kernel::sendto(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                           std::span<const std::uint8_t> data) {
   if (!handle_of(fd)) return failed(Errno::kEBADF);
-  if ((flags & MessageFlags::kFastOpen) && endpoint_of(fd)) return fastopen_send(fd, bytes, flags, to, data);
+  if (flags & MessageFlags::kFastOpen) return fastopen_send(fd, bytes, flags, to, data);
   return send(fd, bytes, flags, data);  // TCP does not look at the address
 }
 

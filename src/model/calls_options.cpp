@@ -152,7 +152,7 @@ CallResult Kernel::setsockopt(int fd, SocketOption option, std::int64_t value) {
       }
       return done_with(0);
     case O::kNotsentLowat:
-      o.notsent_lowat = value;
+      o.notsent_lowat = static_cast<std::uint32_t>(value);
       if (e) wake(*e);
       return done_with(0);
     case O::kRecvErr: o.recv_err = on; return done_with(0);
@@ -228,7 +228,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kFastOpenConnect: return done_with(o.fastopen_connect);
     case O::kFastOpenNoCookie: return done_with(o.fastopen_no_cookie);
     case O::kWindowClamp: return done_with(e ? e->window_clamp : o.window_clamp);
-    case O::kNotsentLowat: return done_with(o.notsent_lowat);
+    case O::kNotsentLowat: return done_with(static_cast<std::int32_t>(o.notsent_lowat));
     case O::kRecvErr: return done_with(o.recv_err);
     case O::kV6Only: return done_with(o.v6_only);
     case O::kTos: return done_with(o.tos);

@@ -33,39 +33,50 @@ bool extends(SackBlock& block, SeqNum left, SeqNum right) {
 }
 
 void swallow_neighbours(Endpoint& e) {
+  auto& sacks = e.out_of_order->sacks;
   for (std::uint8_t i = 1; i < e.num_sacks;) {
-    if (!extends(e.sacks[0], e.sacks[i].left, e.sacks[i].right)) {
+    if (!extends(sacks[0], sacks[i].left, sacks[i].right)) {
       ++i;
       continue;
     }
     --e.num_sacks;
-    for (std::size_t j = i; j < e.num_sacks; ++j) e.sacks[j] = e.sacks[j + 1];
+    for (std::size_t j = i; j < e.num_sacks; ++j) sacks[j] = sacks[j + 1];
   }
 }
 
 /// The newest block comes first (RFC 2018 4). Linux tcp_sack_new_ofo_skb().
 void remember_sack(Endpoint& e, SeqNum left, SeqNum right) {
+  auto& sacks = e.out_of_order->sacks;
   for (std::uint8_t i = 0; i < e.num_sacks; ++i) {
-    if (!extends(e.sacks[i], left, right)) continue;
-    std::rotate(e.sacks.begin(), e.sacks.begin() + i, e.sacks.begin() + i + 1);
+    if (!extends(sacks[i], left, right)) continue;
+    std::rotate(sacks.begin(), sacks.begin() + i, sacks.begin() + i + 1);
     swallow_neighbours(e);
     return;
   }
   if (e.num_sacks == kMaxSacks) --e.num_sacks;
-  std::rotate(e.sacks.begin(), e.sacks.begin() + e.num_sacks, e.sacks.begin() + e.num_sacks + 1);
-  e.sacks[0] = {left, right};
+  std::rotate(sacks.begin(), sacks.begin() + e.num_sacks, sacks.begin() + e.num_sacks + 1);
+  sacks[0] = {left, right};
   ++e.num_sacks;
 }
 
+void forget_out_of_order(Endpoint& e) {
+  e.out_of_order.reset();
+  e.num_sacks = 0;
+}
+
+/// A D-SACK block about to be said covers this as well.
+void widen_duplicate(Endpoint& e, SeqNum left, SeqNum right) { extends(e.dsack_block, left, right); }
+
 /// rcv_nxt advanced: blocks it covers are no news any more.
 void forget_sacks(Endpoint& e) {
-  if (e.holes.empty()) {
-    e.num_sacks = 0;
+  if (e.holes().empty()) {
+    forget_out_of_order(e);
     return;
   }
+  auto& sacks = e.out_of_order->sacks;
   std::uint8_t kept = 0;
   for (std::uint8_t i = 0; i < e.num_sacks; ++i)
-    if (before(e.rcv_nxt, e.sacks[i].left)) e.sacks[kept++] = e.sacks[i];
+    if (before(e.rcv_nxt, sacks[i].left)) sacks[kept++] = sacks[i];
   e.num_sacks = kept;
 }
 
@@ -149,11 +160,11 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
     on_fin(e, index);
     if (e.state == State::kClose) return;
   }
-  if (!e.holes.empty()) {
+  if (!e.holes().empty()) {
     take_holes(e, index);
     if (e.state == State::kClose) return;
     // RFC 5681 4.2: a filled hole is acknowledged at once.
-    if (e.holes.empty()) e.ack.now = true;
+    if (e.holes().empty()) e.ack.now = true;
   }
   if (e.num_sacks != 0) forget_sacks(e);
   if (!e.orphan) wake(e);
@@ -171,14 +182,13 @@ bool Kernel::has_room(Endpoint& e, std::uint32_t payload) {
   if (e.rcv_memory > rcvbuf_of(e.opt)) e.rcv_ssthresh = std::min(e.window_clamp, 2 * e.advmss);
   if (fits()) return true;
   std::uint32_t kept = e.unread();
-  for (const Hole& h : e.holes) kept += distance(h.left, h.right);
+  for (const Hole& h : e.holes()) kept += distance(h.left, h.right);
   e.rcv_memory = std::min(e.rcv_memory, kept + kept / 16 + 512);
   if (fits()) return true;
-  if (!e.holes.empty()) {
+  if (!e.holes().empty()) {
     // Reneging is allowed (RFC 2018 8) and this is the one place where Linux does it.
     e.rcv_memory = std::min(e.rcv_memory, e.unread() + e.unread() / 16 + 512);
-    e.holes.clear();
-    e.num_sacks = 0;
+    forget_out_of_order(e);
   }
   return fits();
 }
@@ -200,19 +210,18 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
   const auto merged = [&](SeqNum l, SeqNum r) {
     count(Mib::kTCPOFOMerge);
     if (e.dsack) {
-      SackBlock block{e.dsack_left, e.dsack_right};
-      extends(block, l, r);
-      e.dsack_left = block.left;
-      e.dsack_right = block.right;
+      widen_duplicate(e, l, r);
     } else {
       say_duplicate(e, l, r);
     }
   };
+  if (!e.out_of_order) e.out_of_order = std::make_unique<OutOfOrder>();
+  std::vector<Hole>& holes = e.out_of_order->holes;
   Hole fresh{left, right, p.fin(), p.payload};
   bool kept = true, inserted = false;
   std::size_t at = 0;
-  for (; at < e.holes.size(); ++at) {
-    Hole& h = e.holes[at];
+  for (; at < holes.size(); ++at) {
+    Hole& h = holes[at];
     if (before(left, h.left)) break;
     if (before(left, h.right)) {
       if (!after(right, h.right)) {
@@ -247,22 +256,19 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
     }
   }
   if (kept) {
-    if (!inserted) e.holes.insert(e.holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
-    while (at + 1 < e.holes.size()) {
-      const SeqNum l = e.holes[at + 1].left, r = e.holes[at + 1].right;
+    if (!inserted) holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
+    while (at + 1 < holes.size()) {
+      const SeqNum l = holes[at + 1].left, r = holes[at + 1].right;
       if (!after(right, l)) break;
       if (before(right, r)) {
         if (e.dsack) {
-          SackBlock block{e.dsack_left, e.dsack_right};
-          extends(block, l, right);
-          e.dsack_left = block.left;
-          e.dsack_right = block.right;
+          widen_duplicate(e, l, right);
         } else {
           say_duplicate(e, l, right);
         }
         break;
       }
-      e.holes.erase(e.holes.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+      holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(at) + 1);
       merged(l, r);
     }
     e.rcv_memory += truesize(p.payload_bytes);
@@ -274,20 +280,18 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
 
 void Kernel::take_holes(Endpoint& e, std::uint32_t index) {
   SeqNum dsack_high = e.rcv_nxt;
-  while (!e.holes.empty() && !after(e.holes.front().left, e.rcv_nxt)) {
-    Hole h = std::move(e.holes.front());
+  std::vector<Hole>& holes = e.out_of_order->holes;
+  while (!holes.empty() && !after(holes.front().left, e.rcv_nxt)) {
+    Hole h = std::move(holes.front());
     if (before(h.left, dsack_high)) {
       const SeqNum to = before(h.right, dsack_high) ? h.right : dsack_high;
       if (e.dsack) {
-        SackBlock block{e.dsack_left, e.dsack_right};
-        extends(block, h.left, to);
-        e.dsack_left = block.left;
-        e.dsack_right = block.right;
+        widen_duplicate(e, h.left, to);
       } else {
         say_duplicate(e, h.left, to);
       }
     }
-    e.holes.erase(e.holes.begin());
+    holes.erase(holes.begin());
     if (!after(h.right, e.rcv_nxt)) continue;
     const std::uint32_t skip = distance(h.left, e.rcv_nxt);
     const std::uint32_t n = distance(e.rcv_nxt, h.right) - (h.fin ? 1u : 0u);
@@ -308,8 +312,7 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
   e.rcv_shut = e.peer_fin = true;
   e.fin_seq = e.rcv_nxt;
   e.done_error_eof = true;
-  e.holes.clear();
-  e.num_sacks = 0;
+  forget_out_of_order(e);
   e.dsack = false;
   const int fd = e.fd;
   switch (e.state) {
@@ -451,8 +454,7 @@ void Kernel::say_duplicate(Endpoint& e, SeqNum left, SeqNum right) {
   if (!e.neg.sack || !config.sysctls.tcp_dsack) return;
   count(before(left, e.rcv_nxt) ? Mib::kTCPDSACKOldSent : Mib::kTCPDSACKOfoSent);
   e.dsack = true;
-  e.dsack_left = left;
-  e.dsack_right = right;
+  e.dsack_block = {left, right};
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -469,7 +471,7 @@ void Kernel::ack_check(Endpoint& e) {
     send_ack(e);
     return;
   }
-  if (e.holes.empty()) {
+  if (e.holes().empty()) {
     delay_ack(e);
     return;
   }
@@ -549,7 +551,7 @@ void Kernel::after_read(Endpoint& e, std::uint32_t copied) {
   const std::uint32_t left = e.unread();
   if (copied != 0) {
     std::uint64_t beyond = 0;
-    for (const Hole& h : e.holes) beyond += distance(h.left, h.right);
+    for (const Hole& h : e.holes()) beyond += distance(h.left, h.right);
     const std::uint64_t held = left + beyond;
     e.rcv_memory = held == 0 ? 0
                              : static_cast<std::uint32_t>(std::uint64_t{e.rcv_memory} * held / (held + copied));

@@ -97,7 +97,7 @@ bool carries_syn_data(const Packet& p) { return p.end() != p.seq + 1; }
 // Linux __tcp_fastopen_cookie_gen_cipher(): of the client's address and ours. `key`: 0, or 1 for the backup.
 std::array<std::uint8_t, 16> Kernel::make_cookie(const Tuple4& t, const Options& opt, std::size_t key) const {
   std::array<std::uint8_t, 16> secret{};
-  const FastOpenKeys& keys = opt.fastopen_keys ? *opt.fastopen_keys : fastopen_keys;
+  const FastOpenKeys& keys = fastopen_keys[opt.fastopen_keys];
   if (!keys.empty()) {
     secret = keys[key];
   } else {
@@ -148,7 +148,7 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
   const bool free_for_all = (config.sysctls.tcp_fastopen & kServerNoCookie) || l.opt.fastopen_no_cookie;
   int matched = free_for_all ? 1 : 0;
   if (!free_for_all && length > 0) {
-    const FastOpenKeys& keys = l.opt.fastopen_keys ? *l.opt.fastopen_keys : fastopen_keys;
+    const FastOpenKeys& keys = fastopen_keys[l.opt.fastopen_keys];
     for (std::size_t key = 0; key < std::max<std::size_t>(1, keys.size()) && matched == 0; ++key)
       if (length == kCookieBytes && make_cookie(r.tuple, l.opt, key) == p.cookie)
         matched = static_cast<int>(key) + 1;
@@ -207,6 +207,10 @@ Next Kernel::check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p) {
   Request& r = requests[e.fastopen_request];
   const bool stamped = p.has(Opt::kTimestamps) && config.sysctls.tcp_timestamps != 0;
   const bool paws = stamped && r.ts_recent != 0 && static_cast<std::int32_t>(p.tsval - r.ts_recent) < 0;
+  const auto answer = [&] {
+    send_request_ack(r, p);
+    step->sent.back().seq = e.snd_nxt;
+  };
   const auto allowed = [&] { return ack_allowed(r.answered_at, Mib::kTCPACKSkippedSynRecv, p); };
   const std::uint8_t kinds = p.flags & (Flag::kRst | Flag::kSyn | Flag::kAck);
   if (p.seq == r.irs && kinds == Flag::kSyn && !paws) {
@@ -219,11 +223,16 @@ Next Kernel::check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p) {
                       (p.seq == edge && p.length() == 0);
   if (paws || !inside) {
     because(paws ? Rule::kRequestPaws : Rule::kRequestOutOfWindow);
-    if (!p.rst() && allowed()) {
-      send_request_ack(r, p);
-      step->sent.back().seq = e.snd_nxt;
-    }
+    if (!p.rst() && allowed()) answer();
     if (paws) count(Mib::kPAWSEstab);
+    return Next::kDone;
+  }
+  // RFC 5961 3.2, as for a request without data.
+  if (p.rst() && config.kernel.request_rst == RequestRst::kExact && p.seq != r.rcv_nxt) {
+    because(Rule::kRstChallenged);
+    if (!ack_allowed(r.answered_at, Mib::kTCPACKSkippedChallenge)) return Next::kDone;
+    count(Mib::kTCPChallengeACK);
+    answer();
     return Next::kDone;
   }
   if (p.rst()) {
@@ -375,7 +384,6 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   std::uint32_t n = 0;
   if (cookie == CookieState::kThere) {
     e.neg.mss_clamp = e.opt.user_mss && e.opt.user_mss < mss ? e.opt.user_mss : mss;
-    set_mss(e, e.pmtu);
     // Room for every option a middlebox might add.
     const std::uint32_t headers = (e.tuple.local.version == 4 ? 20u : 40u) + 20u;
     std::uint32_t room = std::min<std::uint32_t>(e.pmtu > headers ? e.pmtu - headers : 0u, e.neg.mss_clamp);
@@ -409,21 +417,25 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
 // handshake with what the SYN took already counted: if the handshake fails, all of it has failed.
 CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                                  std::span<const std::uint8_t> data) {
+  const bool client = (config.sysctls.tcp_fastopen & kClient) != 0;
+  if (!endpoint_of(fd)) return failed(client ? Errno::kEISCONN : Errno::kEOPNOTSUPP);  // a listener
   Endpoint& e = *endpoint_of(fd);
   const std::uint32_t index = handle_of(fd).index;
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
   const std::uint32_t plain = flags & ~MessageFlags::kFastOpen;
   if (!e.fastopen_waits) {
-    if (!(config.sysctls.tcp_fastopen & kClient)) return failed(Errno::kEOPNOTSUPP);
-    if (e.defer_connect) {
-      e.defer_connect = false;
-    } else {
-      if (e.connected || e.state != State::kClose)
-        return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
+    if (!client) return failed(Errno::kEOPNOTSUPP);
+    const bool under_way = e.connecting && !e.defer_connect;
+    if (under_way) {
+      if (!waits && (e.state == State::kSynSent || e.state == State::kSynRecv)) return failed(Errno::kEALREADY);
+    } else if (!e.defer_connect) {
+      if (e.connected || e.state != State::kClose) return failed(Errno::kEISCONN);
       const CallResult started = start_connect(e, index, to);
       if (!started.ok()) return started;
     }
-    e.fastopen_taken = send_syn_data(e, bytes, data);
+    e.defer_connect = false;
+    // A connect() under way has sent its SYN; this call finds out what came of it, and sends as usual.
+    e.fastopen_taken = under_way ? 0 : send_syn_data(e, bytes, data);
     settle(index);
   }
   const std::uint32_t taken = e.fastopen_taken;

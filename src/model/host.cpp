@@ -2,6 +2,8 @@
 
 #include "model/host.hpp"
 
+#include <algorithm>
+
 #include "model/kernel.hpp"
 
 namespace tcpwhy::model {
@@ -14,7 +16,7 @@ CallResult failed(Errno e) { return {.value = -1, .error = e, .blocked = false};
 }  // namespace
 
 Host::Host(HostConfig config) : kernel_{std::make_unique<Kernel>(std::move(config))} {
-  if (kernel_->config.fastopen_key) kernel_->fastopen_keys.push_back(*kernel_->config.fastopen_key);
+  if (kernel_->config.fastopen_key) kernel_->fastopen_keys[0].push_back(*kernel_->config.fastopen_key);
 }
 Host::~Host() = default;
 Host::Host(Host&&) noexcept = default;
@@ -194,13 +196,17 @@ FastOpenKeys keys_of(std::span<const std::uint8_t> octets) {
 }
 }  // namespace
 
-void Host::set_fastopen_key(std::span<const std::uint8_t> key) { kernel_->fastopen_keys = keys_of(key); }
+void Host::set_fastopen_key(std::span<const std::uint8_t> key) { kernel_->fastopen_keys[0] = keys_of(key); }
 
 CallResult Host::set_fastopen_key(int fd, std::span<const std::uint8_t> key) {
   Options* options = kernel_->options_of(fd);
   if (!options) return {.value = -1, .error = Errno::kEBADF, .blocked = false};
   if (key.size() != 16 && key.size() != 32) return {.value = -1, .error = Errno::kEINVAL, .blocked = false};
-  options->fastopen_keys = std::make_shared<const FastOpenKeys>(keys_of(key));
+  auto& known = kernel_->fastopen_keys;
+  const FastOpenKeys keys = keys_of(key);
+  const auto at = std::find(known.begin() + 1, known.end(), keys);
+  options->fastopen_keys = static_cast<std::uint16_t>(at - known.begin());
+  if (at == known.end()) known.push_back(keys);
   return {};
 }
 

@@ -75,6 +75,7 @@ class Kernel {
   void release_port(std::uint16_t port, bool reuse);
   /// Takes over a TIME_WAIT socket in the way of `e`. False: the 4-tuple is in use.
   bool claim_tuple(Endpoint& e, bool port_chosen);
+  [[nodiscard]] std::uint32_t notsent_lowat_of(const Endpoint& e) const;
   [[nodiscard]] bool write_memory_free(const Endpoint& e) const;
   [[nodiscard]] std::uint64_t write_room(const Endpoint& e, std::uint64_t bytes) const;
   [[nodiscard]] std::vector<SocketView> sockets() const;
@@ -454,7 +455,8 @@ class Kernel {
     ModelTime last_loss{};
   };
   std::unordered_map<std::uint64_t, FastOpenMemory> fastopen_memory;
-  FastOpenKeys fastopen_keys;
+  /// The host's first, then what sockets were given; a host's programs set few.
+  std::vector<FastOpenKeys> fastopen_keys = std::vector<FastOpenKeys>(1);
   std::uint32_t fastopen_blackholes = 0;
   ModelTime fastopen_blackhole_at{};
   std::unordered_map<int, std::uint32_t> closing_fds;

@@ -90,13 +90,13 @@ void Kernel::fill_options(const Endpoint& e, Packet& p) const {
   p.sack_blocks = static_cast<std::uint8_t>(blocks);
   std::size_t at = 0;
   if (e.dsack) {
-    p.sack[0] = e.dsack_left;
-    p.sack[1] = e.dsack_right;
+    p.sack[0] = e.dsack_block.left;
+    p.sack[1] = e.dsack_block.right;
     at = 2;
   }
   for (std::size_t i = 0; at < 2 * blocks; ++i, at += 2) {
-    p.sack[at] = e.sacks[i].left;
-    p.sack[at + 1] = e.sacks[i].right;
+    p.sack[at] = e.out_of_order->sacks[i].left;
+    p.sack[at + 1] = e.out_of_order->sacks[i].right;
   }
 }
 
@@ -622,9 +622,10 @@ void Kernel::write_wakeup(Endpoint& e, Mib counter) {
 
 void Bytes::append(std::uint64_t n, const std::uint8_t* data, std::size_t have) {
   if (have != 0) {
-    if (!content_) content_ = std::make_unique<std::vector<std::uint8_t>>();
-    content_->resize(head_ + static_cast<std::size_t>(count_));  // what had no content is zeros
-    content_->insert(content_->end(), data, data + std::min<std::uint64_t>(have, n));
+    if (!content_) content_ = std::make_unique<Content>();
+    std::vector<std::uint8_t>& octets = content_->octets;
+    octets.resize(content_->head + static_cast<std::size_t>(count_));  // what had no content is zeros
+    octets.insert(octets.end(), data, data + std::min<std::uint64_t>(have, n));
   }
   count_ += n;
 }
@@ -634,24 +635,26 @@ void Bytes::read(std::uint64_t from, std::uint64_t n, std::vector<std::uint8_t>&
   n = from < count_ ? std::min(n, count_ - from) : 0;
   out.resize(start + static_cast<std::size_t>(n));
   if (!content_) return;
-  const std::size_t at = head_ + static_cast<std::size_t>(from);
-  if (at >= content_->size()) return;
-  const std::size_t have = std::min(static_cast<std::size_t>(n), content_->size() - at);
-  std::copy_n(content_->begin() + static_cast<std::ptrdiff_t>(at), have, out.begin() + static_cast<std::ptrdiff_t>(start));
+  const std::vector<std::uint8_t>& octets = content_->octets;
+  const std::size_t at = content_->head + static_cast<std::size_t>(from);
+  if (at >= octets.size()) return;
+  const std::size_t have = std::min(static_cast<std::size_t>(n), octets.size() - at);
+  std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(at), have, out.begin() + static_cast<std::ptrdiff_t>(start));
 }
 
 void Bytes::drop(std::uint64_t n) {
   n = std::min(n, count_);
   count_ -= n;
   if (!content_) return;
-  head_ += static_cast<std::size_t>(n);
+  std::vector<std::uint8_t>& octets = content_->octets;
+  std::size_t& head = content_->head;
+  head += static_cast<std::size_t>(n);
   if (count_ == 0) {
     content_.reset();
-    head_ = 0;
-  } else if (head_ > 65536 && head_ > content_->size() / 2) {
-    const std::size_t gone = std::min(head_, content_->size());
-    content_->erase(content_->begin(), content_->begin() + static_cast<std::ptrdiff_t>(gone));
-    head_ -= gone;
+  } else if (head > 65536 && head > octets.size() / 2) {
+    const std::size_t gone = std::min(head, octets.size());
+    octets.erase(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(gone));
+    head -= gone;
   }
 }
 

@@ -2,6 +2,7 @@
 // What travels between hosts of the model: one TCP segment or one ICMP error, as values.
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -18,13 +19,18 @@ struct Address {
   static constexpr Address v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
     return Address{4, {a, b, c, d}};
   }
-  [[nodiscard]] constexpr bool is_any() const { return bytes == std::array<std::uint8_t, 16>{}; }
+  [[nodiscard]] constexpr bool is_any() const {
+    return std::bit_cast<std::array<std::uint64_t, 2>>(bytes) == std::array<std::uint64_t, 2>{};
+  }
   [[nodiscard]] constexpr bool is_loopback() const {
     if (version == 4) return bytes[0] == 127;
     constexpr std::array<std::uint8_t, 16> one{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     return bytes == one;
   }
-  friend constexpr bool operator==(const Address&, const Address&) = default;
+  friend constexpr bool operator==(const Address& a, const Address& b) {
+    using Halves = std::array<std::uint64_t, 2>;  // compared for every segment, so without a loop over octets
+    return a.version == b.version && std::bit_cast<Halves>(a.bytes) == std::bit_cast<Halves>(b.bytes);
+  }
 };
 
 struct SocketAddress {

@@ -28,7 +28,8 @@ class Pool {
     return i;
   }
   void give_back(std::uint32_t i) {
-    (*this)[i] = T{};
+    std::destroy_at(&(*this)[i]);
+    std::construct_at(&(*this)[i]);
     live_[i] = 0;
     ++generation_[i];
     --used_;

@@ -18,8 +18,8 @@ using FastOpenKeys = std::vector<std::array<std::uint8_t, 16>>;
 
 /// What a program may set; a listener's children inherit it.
 struct Options {
-  std::int64_t notsent_lowat = 0;  ///< 0: the sysctl
-  std::shared_ptr<const FastOpenKeys> fastopen_keys;  ///< TCP_FASTOPEN_KEY; none: the host's
+  std::uint32_t notsent_lowat = 0;  ///< 0: the sysctl
+  std::uint16_t fastopen_keys = 0;  ///< TCP_FASTOPEN_KEY: which of Kernel::fastopen_keys; 0: the host's
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
@@ -54,8 +54,11 @@ class Bytes {
   [[nodiscard]] bool has_content() const { return content_ != nullptr; }
 
  private:
-  std::unique_ptr<std::vector<std::uint8_t>> content_;  ///< may be shorter than the count: the rest is zeros
-  std::size_t head_ = 0;
+  struct Content {
+    std::vector<std::uint8_t> octets;  ///< may be shorter than the count: the rest is zeros
+    std::size_t head = 0;
+  };
+  std::unique_ptr<Content> content_;
   std::uint64_t count_ = 0;
 };
 
@@ -76,6 +79,12 @@ struct Hole {  ///< a run received beyond rcv_nxt
 
 struct SackBlock {
   SeqNum left, right;
+};
+
+/// What came beyond rcv_nxt. Most connections never have it.
+struct OutOfOrder {
+  std::vector<Hole> holes;
+  std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
 };
 
 /// CUBIC (RFC 9438) as Linux net/ipv4/tcp_cubic.c keeps it; times in ticks.
@@ -181,10 +190,9 @@ struct Endpoint {
   std::vector<Piece> sent;  ///< from snd_una to snd_nxt; sent_head: how many at the front are gone
   std::vector<Piece> unsent;
   std::uint32_t sent_head = 0, unsent_head = 0;
-  std::vector<Hole> holes;
-  SeqNum dsack_left, dsack_right;
-  std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
-  SeqNum compressed_rcv_nxt, holes_last;
+  std::unique_ptr<OutOfOrder> out_of_order;
+  SackBlock dsack_block;
+  SeqNum compressed_rcv_nxt;
   std::uint32_t rcv_space = 0;
   SeqNum rcv_space_seq, rcv_rtt_seq;
   std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
@@ -205,6 +213,10 @@ struct Endpoint {
   ModelTime synack_at = kNever; ///< a Fast Open child's SYN-ACK timer
   ModelTime queued_at = kNever; ///< of the entry in the timer queue
 
+  [[nodiscard]] const std::vector<Hole>& holes() const {
+    static const std::vector<Hole> none;
+    return out_of_order ? out_of_order->holes : none;
+  }
   [[nodiscard]] std::size_t packets_out() const { return sent.size() - sent_head; }
   [[nodiscard]] bool has_unsent() const { return unsent_head < unsent.size(); }
   [[nodiscard]] std::uint32_t unread() const { return distance(copied_seq, rcv_nxt) - (peer_fin ? 1u : 0u); }

@@ -153,7 +153,7 @@ Next Kernel::check_rst(Endpoint& e, std::uint32_t index, const Packet& p) {
   if (!p.rst()) return Next::kGoOn;
   std::optional<SeqNum> edge;
   if (e.neg.sack)
-    for (const Hole& h : e.holes)
+    for (const Hole& h : e.holes())
       if (!edge || after(h.right, *edge)) edge = h.right;
   switch (on_rst(config.kernel, e.state, p.seq, e.rcv_wup, e.rcv_nxt, receive_window(e), edge)) {
     case RstFate::kEnds:

@@ -144,7 +144,7 @@ void Kernel::adjust_space(Endpoint& e) {
     if (config.sysctls.tcp_moderate_rcvbuf && !e.opt.rcvbuf_locked) {
       std::uint64_t window = std::uint64_t{fresh} * 2;
       window += window * (fresh - old) / old * 2;
-      if (!e.holes.empty()) window += distance(e.rcv_nxt, e.holes.back().right);
+      if (!e.holes().empty()) window += distance(e.rcv_nxt, e.holes().back().right);
       const std::uint64_t wanted = std::min<std::uint64_t>((window << 8) / e.scaling,
                                                            static_cast<std::uint64_t>(config.sysctls.tcp_rmem_max));
       if (wanted > rcvbuf_of(e.opt)) {

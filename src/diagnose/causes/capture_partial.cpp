@@ -18,6 +18,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   if (c.quality.began_late)
     out.supports({0}, [&] { return fmt::format("the connection was under way at frame {}", c.segment(0).frame); });
+  if (c.outcome == facts::Outcome::kPartial && c.syn >= 0 && c.syn_ack == last && c.stream(facts::Party::kServer).syn_count == 1)
+    out.supports({c.syn_ack}, [&] {
+      return fmt::format("the SYN-ACK of frame {} was neither answered nor repeated here", c.segment(c.syn_ack).frame);
+    });
   if (c.quality.ended_early && c.outcome != facts::Outcome::kCompleted)
     out.supports({last}, [&] {
       return fmt::format("it was still under way at frame {}, {} before the capture ended", c.segment(last).frame,
@@ -35,7 +39,7 @@ const Cause kCapturePartialCause = {
     .side = facts::Side::kUnknown,
     .role = Role::kNote,
     .signals = facts::Signal::kMidStream | facts::Signal::kOneDirection | facts::Signal::kOpenAtEnd |
-               facts::Signal::kUnackedAtEnd | facts::Signal::kUnansweredAtEnd | facts::Signal::kHalfClosedAtEnd,
+               facts::Signal::kUnackedAtEnd | facts::Signal::kUnansweredAtEnd | facts::Signal::kHalfClosedAtEnd | facts::Signal::kHandshakeIncomplete,
     .settles = "a capture that starts before the SYN and goes on until the close, at a point both directions pass",
     .fix = {},
     .specifics = {},

@@ -53,16 +53,18 @@ void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
     });
     return;
   }
-  const SeqNum acked = c.stream(other(sender)).max_ack;
-  bool repaired = true;
-  for (std::int32_t i : dropped) repaired &= !after(c.segment(i).end(), acked);
+  const facts::StreamFacts& receiver = c.stream(other(sender));
+  bool repaired = receiver.ack_seen;
+  for (std::int32_t i : dropped) repaired = repaired && !after(c.segment(i).end(), receiver.max_ack);
+  // A capture that ends before an answer could come does not show that none came.
+  if (!repaired && coverage_after(c, dropped.front()) < std::chrono::seconds{1}) return;
   if (dropped.size() > 20) dropped.resize(20);
   // Not acknowledged until sent again with a right sum, or never: the receiver's test refused them.
   const bool contrast = repaired || good > 0;
   out.note(contrast ? Bearing::kDemands : Bearing::kSupports, dropped, {}, [&] {
-    return fmt::format("{} segment{} of {} carried a wrong TCP checksum and {}", dropped.size(),
-                       dropped.size() == 1 ? "" : "s", name(sender),
-                       repaired ? "were acknowledged only after a repeat with a right one" : "were never acknowledged");
+    return fmt::format("{} segment{} of {} carried a wrong TCP checksum and {} {}", dropped.size(),
+                       dropped.size() == 1 ? "" : "s", name(sender), dropped.size() == 1 ? "was" : "were",
+                       repaired ? "acknowledged only after a repeat with a right one" : "never acknowledged");
   });
   if (repaired) out.passed();
 }

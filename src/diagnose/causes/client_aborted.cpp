@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -13,7 +14,7 @@ using facts::Party;
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
-  if (!r || r->by != Party::kClient || ending::raced_another(c, survey)) return;
+  if (!r || r->by != Party::kClient || ending::raced_another(c, survey) || is_port_check(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });
@@ -21,8 +22,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (!r->answer && r->established)
     out.supports({r->at}, [&] {
-      return fmt::format("the client's socket sent RST+ACK in sequence {} after the last segment, and no FIN (tcp_send_active_reset())",
-                         ending::span(r->silence));
+      return fmt::format("the client's socket sent {}", ending::abort_words(*r));
     });
   // A SYN-ACK that meets no socket any more: connect() was given up or the socket closed (RFC 9293 3.10.7.1).
   else if (!r->established && c.syn_ack >= 0 && r->offender >= 0 && c.segment(r->offender).syn() &&

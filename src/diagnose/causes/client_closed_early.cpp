@@ -15,9 +15,9 @@ using facts::Party;
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
-  if (c.segment(stop).rst() && !c.segment(stop).has_ack()) return;
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
   const auto r = ending::ending_reset(c);
+  if (r && r->at == stop && r->answer) return;
   if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
   const ending::Talk t = ending::talk_before(c, stop);
 

@@ -17,10 +17,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     return;
   }
   std::int32_t data = r->offender_first;
-  // The last of several segments that met it may be the writer's FIN: what was lost is the data before.
+  // The last of several segments that met it may be the writer's FIN: what was lost is the data before, which the
+  // closing side never acknowledged.
   if (data >= 0 && !facts::new_payload(c, data))
     for (std::int32_t i = 0; i < r->offender; ++i)
-      if (c.segment(i).from() == r->peer() && facts::new_payload(c, i) && c.segment(i).ack == c.segment(r->at).seq && i > r->own_fin) {
+      if (c.segment(i).from() == r->peer() && facts::new_payload(c, i) && after(c.segment(i).end(), c.stream(r->by).max_ack)) {
         data = i;
         break;
       }
@@ -32,8 +33,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
   const bool knew = after(d.ack, c.stream(r->by).fin_seq);
   out.supports({r->own_fin, last, r->at}, [&] {
-    return fmt::format("the {} had sent FIN; {} of the {} {} {} met RST with exactly their ACK number (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
-                       ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here");
+    return fmt::format("the {} had sent FIN; {} of the {} {} {} {} (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
+                       ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here",
+                       d.ack == c.segment(r->at).seq ? "met RST with exactly their ACK number" : "were not acknowledged any more, and what followed met RST");
   });
   if (knew)
     out.supports({last}, [&] {

@@ -11,6 +11,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const auto met = challenge_of(c);
   if (!met) return;
   const facts::SegmentFact& ack = c.segment(met->ack);
+  if (met->reopened >= 0 && c.handshake_ack >= 0) out.passed();  // the next SYN was let in
   // RFC 5961 4.2; Linux tcp_send_challenge_ack(), in a synchronized state, since 3.6 and in RHEL 6.
   out.supports({met->syn, met->ack}, [&] {
     return fmt::format("the SYN was answered by an ACK (seq {}, ack {}) of an older connection",

@@ -26,7 +26,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
       });
       return;
     }
-    if (!repeated_alone && c.capture_end - c.segment(o.syn_ack).time < std::chrono::seconds{1}) return;
+    // One that is not repeated was answered, or is a SYN cookie's, and a copy right after it is no timer's.
+    if (!repeated_alone || c.segment(o.last_syn_ack).time - c.segment(o.syn_ack).time < std::chrono::milliseconds{200}) return;
     out.supports({o.syn_ack, o.last_syn_ack}, [&] {
       return fmt::format("{} sent, no ACK of the client passed here, and the client did not repeat its SYN",
                          counted(o.syn_acks, "SYN-ACK"));

@@ -19,6 +19,9 @@ struct Rivals {
   bool size = false;       ///< both begin at one number and carry different amounts, the later one less or more
 };
 
+/// The least that a retransmission timeout of Linux waits (TCP_RTO_MIN).
+constexpr Duration kTimeout = std::chrono::milliseconds{200};
+
 Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8_t client_ttl) {
   const auto n = static_cast<std::int32_t>(c.segments.size());
   for (std::int32_t i = 0; i < n; ++i) {
@@ -30,6 +33,8 @@ Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8
       if (t.from() != s.from() || t.payload_bytes < 2 || t.rst() || !in_window(t.seq, s.seq, s.payload_bytes)) continue;
       // One packet on both sides of a router, or of the one that the capture's own host forwards.
       const bool alike = t.seq == s.seq && t.payload_bytes == s.payload_bytes && t.payload_digest() == s.payload_digest();
+      // A repeat may take another route: Linux chooses its path anew after a timeout (sk_rethink_txhash()).
+      if (alike && t.payload_digest() != 0 && t.time - s.time >= kTimeout) continue;
       if (alike && (t.time - s.time < std::chrono::milliseconds{5} || (t.ip_id != 0 && t.ip_id == s.ip_id))) continue;
       const int moved = int{s.ttl} - int{t.ttl};
       const bool one_usual = (s.ttl == usual) != (t.ttl == usual);

@@ -29,8 +29,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (r->foreign() || r->own_fin >= 0) return;
   // Unread data and a killed process send the same (tcp_send_active_reset()): alone it is no more than possible.
   out.fits({r->at}, [&] {
-    return fmt::format("RST+ACK in sequence without a FIN before it, as close() under SO_LINGER 0 sends it (tcp_disconnect())");
+    return fmt::format("{} in sequence without a FIN before it, as close() under SO_LINGER 0 sends it ({})",
+                       r->bare ? "RST" : "RST+ACK", r->bare ? "RFC 9293 3.10.5, ABORT" : "tcp_disconnect()");
   });
+  if (r->bare) return;  // no stack that sends it is known well enough to say why
   const ending::Talk t = ending::talk_before(c, r->at);
   const std::int32_t theirs = t.last_payload[facts::index(r->peer())], mine = t.last_payload[facts::index(r->by)];
   // Nothing can have been unread: then a plain close(), or a killed process, would have sent FIN.

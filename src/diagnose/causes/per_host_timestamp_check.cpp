@@ -31,7 +31,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   // Answered in the end: only where the SYNs before it had gone unanswered is there anything to explain.
   if (o.syn_ack >= 0 && o.syn_ack <= o.last_syn && o.syn_after_answer >= 0) return;
   const Siblings others = siblings_of(c, *service);
-  if (others.larger_accepted == 0) return;
+  // The mark must have been there when the SYN came: what its own host sends later has a larger TSval by nature.
+  if (others.larger_before == 0) return;
 
   // One larger TSval alone is chance: clients of 4.10 and later start each connection (or each peer) at random.
   const Duration since = o.syn_ack >= 0 ? c.segment(o.syn_ack).time - others.larger_at : Duration{};

@@ -15,8 +15,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // Linux tcp_send_active_reset(): only a socket that existed a moment ago can make this shape.
   if (!r->foreign())
     out.supports({r->at}, [&] {
-      return fmt::format("the server's socket sent RST+ACK in sequence {} after its last segment, and no FIN (tcp_send_active_reset())",
-                         ending::span(r->silence));
+      return fmt::format("the server's socket sent {}", ending::abort_words(*r));
     });
   else
     out.contradicts({r->at}, [&] { return fmt::format("the RST with the server's address did not come from the server's stack"); });

@@ -48,7 +48,12 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (!waited_long_enough(c, survey) || ending::raced_another(c, survey)) return;
   // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
-  if (client.syn_count == 1 && !answers_would_show(c, survey)) return;
+  if (client.syn_count == 1 && !answers_would_show(c, survey)) {
+    out.fits({c.syn}, [&] {
+      return fmt::format("one SYN, not repeated; no answer of anybody passed here, they may go another way");
+    });
+    return;
+  }
 
   const std::int32_t last = client.last;
   out.supports({c.syn, last}, [&] {

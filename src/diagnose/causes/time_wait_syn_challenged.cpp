@@ -19,6 +19,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (!met) return;
   const facts::SegmentFact& ack = c.segment(met->ack);
   const facts::SegmentFact& syn = c.segment(met->syn);
+  if (met->reopened >= 0 && c.handshake_ack >= 0) out.passed();  // the next SYN was let in
   out.supports({met->syn, met->ack}, [&] {
     return fmt::format("the SYN (seq {}) was answered by an ACK of {}, the number an older connection expected",
                        syn.seq.raw(), ack.ack.raw());

@@ -108,6 +108,15 @@ TEST(Why, FindsACauseAStateAnErrnoACounterAndASysctl) {
 TEST(Why, FindsPagesByChineseWords) {
   EXPECT_NE(run("why 全连接队列溢出").out.find("ListenOverflows"), std::string::npos);
   EXPECT_EQ(run("why 大量TIME_WAIT").out.substr(0, 11), "# TIME_WAIT");
+  EXPECT_EQ(run("why 半打开").out.substr(0, 11), "# half-open");
+}
+
+TEST(Why, TakesACommandLineOfTheArticleAsItIsTyped) {
+  for (const char* line : {"netstat -nat", "sar -n SOCK", "lsof -i", "ss -lnt"}) {
+    const Ran r = run(std::string{"why "} + line);
+    EXPECT_EQ(r.status, 0) << line;
+    EXPECT_NE(r.out.find("Instead:"), std::string::npos) << r.out;
+  }
 }
 
 TEST(Why, AnUnknownWordFailsWithOneLine) {

@@ -285,5 +285,65 @@ TEST(TimeWait, WouldHaveLetInANewerSequenceNumber) {
   EXPECT_EQ(first_of(a), "half-open-challenged");
 }
 
+TEST(Opening, ASynAckNeitherAnsweredNorRepeatedTellsNothing) {
+  // A client without it repeats its SYN, a server without the ACK its SYN-ACK (RFC 6298 2.1): the rest was not captured.
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    0.166 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+  )")));
+}
+
+TEST(Opening, NothingIsSaidOfALoneSynBeforeItsFirstTimeout) {
+  EXPECT_TRUE(no_fault(answer_of("@end 0.9\n0.000 > S 100 <mss 1460,sackok,ts,ws 7>\n")));
+}
+
+TEST(Opening, ACopyOfTheSynAckRightAfterItIsNoRepeat) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage server
+    @end 0.9
+    0.000 > S 100 <mss 1460>
+    0.001 < SA 300 101 <mss 1460> id 7
+    0.003 < SA 300 101 <mss 1460> id 8
+  )")));
+}
+
+// RFC 5961 4.2: the challenge ACK draws a RST, and the next SYN finds the port free.
+TEST(Opening, AChallengedSynThatIsLetInAfterwardsIsNoFault) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460>
+    0.018 < A 777000 888000 id 4467
+    0.018 > R 888000
+    3.000 > S 100 <mss 1460>
+    3.018 < SA 300 101 <mss 1460>
+    3.018 > A 101 301
+    3.019 > PA 101:201 301
+    3.040 < PA 301:401 201
+    3.041 > FA 201 401
+    3.060 < FA 401 202
+    3.060 > A 202 402
+  )")));
+}
+
+TEST(PerHostTimestampCheck, WhatTheSameHostSendsLaterIsNoMark) {
+  // tcp_tw_recycle compared with the last TSval it had of that address when the SYN came; a clock goes on.
+  facts::Survey survey;
+  const facts::Connection c = ladder::connection(R"(
+    0.000 > S 100 <mss 1460,ts 5000 0>
+    1.000 > S 100 <mss 1460,ts 6000 0>
+    3.000 > S 100 <mss 1460,ts 8000 0>
+    3.001 < SA 300 101 <mss 1460,ts>
+    3.002 > A 101 301
+  )");
+  facts::Attempt later;
+  later.syn = ladder::at(0.1);
+  later.client = c.ends[0].address;
+  later.has_timestamps = true;
+  later.tsval = 5100;
+  later.connection = c.id + 1;
+  survey.services[c.ends[1]].attempts_sample.add(later);
+  EXPECT_EQ(find(explain(c, survey, Detail::kSentences), CauseId::kPerHostTimestampCheck), nullptr);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

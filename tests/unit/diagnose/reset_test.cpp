@@ -309,5 +309,214 @@ TEST(Reset, AServerThatClosesAfterAGoodbyeOwesNoAnswer) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, TheRstsOfAFlightUnderWayAnswerItInTurnAndNotItsLastSegment) {
+  // The server closed while an upload was on its way; each segment that arrives later is answered (RFC 9293 3.10.7.1),
+  // 20 ms after it passed here and half a millisecond after the next one did.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.0500 > A 105:1553 999001
+    0.0520 > A 1553:3001 999001
+    0.0540 > A 3001:4449 999001
+    0.0600 > A 4449:5897 999001
+    0.0690 > A 5897:7345 999001
+    0.0700 < A 999001 1553
+    0.0701 < FA 999001 1553
+    0.0715 > A 7345:8793 999001
+    0.0720 < R 999001
+    0.0740 < R 999001
+    0.0800 < R 999001
+  )");
+  EXPECT_EQ(first_of(a), "data-after-close");
+  EXPECT_EQ(verdict_of(a, CauseId::kNatStateLostReset), "");
+}
+
+TEST(Reset, NoHostRestartsBetweenTwoSegmentsOfOneFlight) {
+  // The abort itself was not captured: 3 ms after an ACK of the server its kernel knows the connection no more.
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.0500 > A 105:1553 999001
+    0.0500 < A 999001 1553
+    0.0501 > A 1553:3001 999001
+    0.0501 < A 999001 3001
+    0.0531 > A 9001:10449 999001
+    0.0531 < R 999001
+    0.0532 > A 10449:11897 999001
+    0.0532 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_NE(verdict_of(a, CauseId::kPeerRestarted), "likely") << first_of(a);
+}
+
+/// Answered, and aborted by the client's socket before its third segment left, as HAProxy's check of a port does.
+const std::string kChecked = R"(
+  0.000 > S 4294967290 <mss 1460,sackok,ts,ws 7>
+  0.020 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+  0.0201 > RA 4294967291 999001 win 502
+)";
+
+TEST(Reset, AClientThatAbortsEveryConnectionAtOnceOnlyAsksWhetherThePortAnswers) {
+  const facts::Connection c = ladder::connection(kAtClient + kChecked);
+  facts::Survey survey;
+  facts::ServiceFacts& service = survey.services[c.ends[1]];
+  service.endpoint = c.ends[1];
+  facts::Attempt check;
+  check.client = c.ends[0].address;
+  check.fate = facts::Attempt::Fate::kIncomplete;
+  check.probe = true;
+  for (std::uint64_t n : {11u, 12u}) {
+    check.connection = n;
+    service.attempts_sample.add(check);
+    EXPECT_FALSE(no_fault(explain(c, survey, Detail::kSentences))) << "twice is no habit";
+  }
+  service.attempts_sample.add(check);
+  const Answer a = explain(c, survey, Detail::kSentences);
+  EXPECT_TRUE(no_fault(a));
+  EXPECT_EQ(first_of(a), "no-data");
+}
+
+TEST(Reset, ASingleAbortAfterTheHandshakeIsTheClients) {
+  const Answer a = answer_of(kAtClient + kChecked);
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "client-aborted");
+}
+
+// RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>. Linux adds the ACK flag, Windows XP and Apple's stacks do not.
+TEST(Reset, ARstWithoutAckAtSndNxtThatAnswersNothingIsAnAbortOfItsSender) {
+  const Answer a = answer_of(kAtClient + kAsked + "5.000 > R 105\n");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "client-timeout");
+  EXPECT_EQ(find(a, CauseId::kForgedReset), nullptr);
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + kTalked + "14.000 > R 905\n")));
+}
+
+TEST(Reset, ARstWithoutAckAtAnotherNumberIsNoAbortOfItsSender) {
+  const Answer a = answer_of(kAtClient + kAsked + "0.300 > R 95\n0.400 < PA 999001:999501 105 http-resp length 500\n0.401 > A 105 999501\n");
+  EXPECT_NE(first_of(a), "client-aborted");
+}
+
+// RFC 9293 3.10.7.1 asks for it of a socket that is gone; Windows answers with RST+ACK.
+TEST(Reset, RstAckForEachSegmentThatStillArrivesIsOneAbort) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.045 < PA 1000449:1001897 105
+    0.046 > A 105 1001897
+    0.047 > RA 105 1001897 win 0
+    0.060 < PA 1001897:1003345 105
+    0.060 > RA 105 1003345 win 0
+    0.061 < PA 1003345:1004793 105
+    0.061 > RA 105 1004793 win 0
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kForgedReset), nullptr);
+}
+
+TEST(Reset, WhereBothFinsAreAcknowledgedARstEndsNothingWhoeverSentIt) {
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + kAnswered + R"(
+    1.000 < FA 999501 105
+    1.001 > FA 105 999502
+    1.021 < A 999502 106
+    9.000 < R 999502 ttl 250
+  )")));
+}
+
+TEST(Reset, ABalancersRstFromTheServersDistanceIsNotForged) {
+  // 64 - 55 and 255 - 246: nine hops both.
+  const Answer near_it = answer_of(kAtClient + kAsked + "0.541 < RA 999001 105 win 509 ttl 246\n");
+  EXPECT_EQ(first_of(near_it), "server-aborted");
+  const Answer elsewhere = answer_of(kAtClient + kAsked + "0.541 < RA 999001 105 win 509 ttl 230\n");
+  EXPECT_NE(first_of(elsewhere), "server-aborted");
+}
+
+// QUIT and the like: the client says so and closes; the answer finds nobody (RFC 9293 3.10.7.1).
+TEST(Reset, AGoodbyeAtOnceFollowedByFinAsksNothing) {
+  const std::string mail = kOpening + R"(
+    0.050 < PA 999001:999040 4294967291
+    0.051 > PA 4294967291:100 999040
+    0.071 < PA 999040:999140 100
+    0.100 > PA 100:106 999140
+    0.101 > FA 106 999140
+  )";
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + mail + R"(
+    0.121 < PA 999140:999180 107
+    0.121 > R 107
+    0.122 < FA 999180 107
+    0.122 > R 107
+  )")));
+  // A server that aborts instead of closing loses nothing either.
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + mail + "0.121 < A 999140 107\n0.130 < RA 999140 107 win 0\n")));
+}
+
+TEST(Reset, ARequestBeforeFinIsNoGoodbyeWhereNothingWasSaidBefore) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.100 > PA 4294967291:10 999001
+    0.101 > FA 10 999001
+    0.121 < A 999001 11
+    0.130 < RA 999001 11 win 0
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "server-aborted");
+}
+
+TEST(Reset, DataThatCrossedTheOthersFinAndWasNeverAcknowledgedIsLost) {
+  // Both closed at once; the server had closed before the client's last data came, and refuses its FIN.
+  const Answer a = answer_of(kAtClient + kTalked + R"(
+    1.000 > PA 905:1205 1000701 opaque
+    1.000 > FA 1205 1000701
+    1.001 < FA 1000701 905
+    1.001 > A 1206 1000702
+    1.021 < R 1000701
+    1.021 < R 1000702
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "data-after-close");
+}
+
+TEST(Reset, AnswersToDataThatBeganBeforeTheCaptureTellNoFault) {
+  // The client had closed before the capture began; how that went cannot be told.
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + R"(
+    0.000 < PA 1000:1036 500 tls
+    0.000 > R 500
+    0.001 < PA 1036:2126 500 tls
+    0.001 > R 500
+  )")));
+}
+
+TEST(Reset, WhatTheClientAcknowledgedBeyondTheSynAckShowsThatTheServerSpoke) {
+  // Only the client's data was captured: its ACKs tell the rest of the story.
+  const Answer a = answer_of(kAtServer + kOpening + R"(
+    7.900 > PA 4294967291:37 999001
+    7.905 > A 37 999085
+    7.926 < R 999085
+  )");
+  EXPECT_NE(ladder::connection(kAtClient + kOpening + "7.900 > PA 4294967291:37 999001\n7.905 > A 37 999085\n").outcome,
+            facts::Outcome::kHandshakeFailed);
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+// Linux chooses its path anew after a timeout (sk_rethink_txhash()).
+TEST(InjectedData, ARepeatAfterATimeoutMayTakeALongerWay) {
+  facts::Connection c = ladder::gathered(kAtClient + kAnswered + R"(
+    1.000 < PA 999501(31) 105 ttl 55
+    1.400 < PA 999501(31) 105 ttl 55
+    2.200 < PA 999501(31) 105 ttl 53
+    2.201 > A 105 999532
+  )");
+  for (facts::SegmentFact& s : c.segments)
+    if (s.seq == SeqNum{999501} && s.payload_bytes == 31) s.mss = 0x1234;  // the digest of the same octets
+  flow::annotate(c);
+  EXPECT_EQ(find(explain(c, {}, Detail::kSentences), CauseId::kInjectedData), nullptr);
+}
+
+TEST(PrematureClose, AnAnswerStoredBeforeItsRequestIsAnAnswer) {
+  // Two interfaces, two queues: the frames stand in the file in another order than they passed.
+  EXPECT_TRUE(no_fault(answer_of(kAtServer + kOpening + R"(
+    0.031 < A 999001 9
+    0.032 < PA 999001:999089 9
+    0.030 > PA 4294967291:9 999001 http-req idem
+    0.033 < FA 999089 9
+    0.050 > A 9 999090
+    0.060 > FA 9 999090
+    0.061 < A 999090 10
+  )")));
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

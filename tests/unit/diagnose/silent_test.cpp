@@ -472,5 +472,31 @@ TEST(HalfOpen, IsAResetWithoutStateAfterAPause) {
       << first_of(a);
 }
 
+TEST(ChecksumCorruption, NeedsTimeForAnAnswerThatDidNotCome) {
+  const std::string bad = "@vantage server\n" + kOnce + "1.000 > PA 105:205 999501 bad\n";
+  EXPECT_EQ(first_of(bad), "checksum-corruption");
+  EXPECT_TRUE(no_fault(answer_of("@end 1.2\n" + bad)));
+}
+
+TEST(PeerUnresponsive, ASegmentThatWasOvertakenIsNotSentAgain) {
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n" + kOnce + R"(
+    1.000 < PA 1001000(1000) 105 id 3002
+    1.000 < A 999501(1499) 105 id 3001
+    1.050 > A 105 1000500
+    1.051 > A 105 1000800
+  )")));
+}
+
+TEST(PeerUnresponsive, AHostThatAnswersTheLastTryWithRstIsThere) {
+  const Answer a = answer_of("@vantage client\n" + kOnce + R"(
+    1.000 < FA 999501 105
+    1.220 < FA 999501 105
+    1.660 < FA 999501 105
+    2.540 < FA 999501 105
+    2.541 > R 105
+  )");
+  EXPECT_EQ(find(a, CauseId::kPeerUnresponsive), nullptr);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

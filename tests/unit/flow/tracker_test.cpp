@@ -441,5 +441,28 @@ TEST(Tracker, TellsTheSameWithAnyNumberOfThreads) {
   EXPECT_GT(captures, 0u);
 }
 
+TEST(Tracker, APauseOfTheWholeCaptureEndsWhatItCanSayOfAConnection) {
+  // Two captures of different years in one file: what the second holds says nothing about the silence of the first.
+  Wire w{{.tell_all = true}};
+  w.client({.flags = kSyn, .seq = kClientIss});
+  const CaptureTime last = w.now - std::chrono::milliseconds{1};
+  w.wait(std::chrono::hours{24 * 400});
+  w.open(40113);
+  const auto told = w.told();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].capture_end, last);
+  EXPECT_EQ(told[1].capture_end, w.now - std::chrono::milliseconds{1});
+}
+
+TEST(Tracker, AQuietHalfHourIsNoPause) {
+  Wire w;
+  w.client({.flags = kSyn, .seq = kClientIss});
+  w.wait(std::chrono::minutes{30});
+  w.open(40113);
+  const auto told = w.told();
+  ASSERT_GE(told.size(), 1u);
+  EXPECT_EQ(told[0].capture_end, w.now - std::chrono::milliseconds{1});
+}
+
 }  // namespace
 }  // namespace tcpwhy::flow
