@@ -39,9 +39,6 @@ Duration between(const Connection& c, Index a, Index b);
 Duration idle_before(const Connection& c, Index i);
 /// Silence before segment `i` not counting keepalives, probes and pure ACKs: time since payload, SYN or FIN passed.
 Duration quiet_before(const Connection& c, Index i);
-/// A client that still wants to connect has repeated its SYN by then: after one second (RFC 6298 2.1), and Linux's timer
-/// wheel may be an eighth late (kernel/time/timer.c).
-inline constexpr Duration kSynRepeated = std::chrono::milliseconds{1200};
 /// How long the capture provably went on watching after segment `i`. Absence is evidence only within it.
 Duration coverage_after(const Connection& c, Index i);
 /// Best estimate of the round trip from the vantage to `party` and back (handshake, else fastest ACK).

@@ -7,6 +7,7 @@
 
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
+#include "facts/syn_timer.hpp"
 #include "flow/annotate.hpp"
 
 namespace tcpwhy::flow {

@@ -6,7 +6,7 @@
 #include "diagnose/opening.hpp"
 #include "diagnose/reset_story.hpp"
 #include "diagnose/words.hpp"
-#include "facts/questions.hpp"
+#include "facts/syn_timer.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {

@@ -22,7 +22,7 @@ Duration longest_closed(const facts::Connection& c, Party receiver, std::int32_t
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
     const facts::SegmentFact& s = c.segment(i);
     if (s.from() != receiver || s.rst() || s.syn()) continue;
-    if (s.window == 0 && !(s.anomalies & wire::Anomaly::kWindowUnseen)) {
+    if (s.window == 0 && !(s.anomalies & wire::Anomaly::kTruncatedHeader)) {
       if (closed < 0) closed = i;
       continue;
     }

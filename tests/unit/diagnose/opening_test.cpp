@@ -112,7 +112,7 @@ TEST(DualPortRace, IsASynNotRepeatedWhereTheOtherFamilyConnected) {
   }
 }
 
-/// A connection answered at its third SYN, while another of the same client with a larger TSval had been accepted at once.
+/// A connection answered at its third SYN, while others of the same client with a larger TSval were accepted at once.
 Answer answered_late(std::uint32_t tsval_at_the_third) {
   facts::Connection c = ladder::connection(R"(
     0.000 > S 100 <mss 1460,sackok,ts 1000 0,ws 7>
@@ -127,13 +127,15 @@ Answer answered_late(std::uint32_t tsval_at_the_third) {
   facts::ServiceFacts& service = survey.services[server];
   service.endpoint = server;
   service.accepted = 1;
-  facts::Attempt a;
-  a.syn = ladder::at(0.0003);
-  a.client = endpoint(c, facts::Party::kClient).address;
-  a.tsval = 500'000;
-  a.has_timestamps = true;
-  a.connection = c.id + 1;
-  service.attempts_sample.values.push_back(a);
+  for (double when : {-1.0, 0.5}) {
+    facts::Attempt a;
+    a.syn = ladder::at(when);
+    a.client = endpoint(c, facts::Party::kClient).address;
+    a.tsval = 500'000;
+    a.has_timestamps = true;
+    a.connection = c.id + 1;
+    service.attempts_sample.values.push_back(a);
+  }
   return explain(c, survey, Detail::kSentences);
 }
 
