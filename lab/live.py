@@ -161,7 +161,8 @@ def score(directory):
             found = grade(x["cause"], sick, entry["at"])
             if x["cause"] == "risky-setting":
                 found = "aside"      # true of the setting whatever happens
-            note(found or ("doubtful" if x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
+            hasty = entry["by"] != "host"      # with a patience nobody has
+            note(found or ("doubtful" if hasty or x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
     grades = [key[0] for key in told]
     # At neither end anything of it can be seen, by the capture's truth too.
     hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in ("client", "server"))

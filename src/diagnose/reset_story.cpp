@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "diagnose/once.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 
@@ -241,7 +242,9 @@ bool survived(const Connection& c, std::int32_t i) {
   return false;
 }
 
-std::optional<Reset> ending_reset(const Connection& c) {
+namespace {
+
+std::optional<Reset> find_ending_reset(const Connection& c) {
   // RST+ACK with number 0 as the first thing seen refuses a SYN that was not: no connection was there to end.
   if (c.syn < 0 && !c.segments.empty() && c.segments[0].rst() && c.segments[0].has_ack() && c.segments[0].seq == SeqNum{0})
     return std::nullopt;
@@ -291,8 +294,6 @@ std::optional<Reset> ending_reset(const Connection& c) {
   return std::nullopt;
 }
 
-namespace {
-
 /// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
 std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
   for (std::int32_t k = from; k <= to; ++k)
@@ -301,6 +302,11 @@ std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::in
 }
 
 }  // namespace
+
+std::optional<Reset> ending_reset(const Connection& c) {
+  Once* const once = Once::of(c);
+  return once != nullptr ? once->reset([&] { return find_ending_reset(c); }) : find_ending_reset(c);
+}
 
 Talk talk_before(const Connection& c, std::int32_t end) {
   Talk t;

@@ -103,6 +103,7 @@ struct tw_ended {
   uint32_t pid, unanswered_ms;
   uint8_t state, error, pad[6];
   char comm[16];
+  uint64_t rest_of_line[2]; /* one entry, one cache line */
 };
 enum { TW_ENDED_SLOTS = 1 << 16 };
 

@@ -46,6 +46,7 @@ struct {
 
 // Who called connect() or close() on a socket: a table without chains, by the socket's address. A newer socket may take
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
+// A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
   __u64 sock, opened_ns, closed_ns, fin_ns;
   __u32 pid, flags, signal, pad;
@@ -54,6 +55,7 @@ struct owner {
 #define OWNER_SLOTS (1 << 17)
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, OWNER_SLOTS);
   __type(key, __u32);
   __type(value, struct owner);
@@ -147,11 +149,17 @@ static __always_inline void put_port(struct tw_event *e, const struct sock *sk) 
   e->local_port = __builtin_bswap16(port);
 }
 
+// Cheaper than the helper.
+static __always_inline void put_comm(char *comm, const struct task_struct *task) {
+#pragma unroll
+  for (int i = 0; i < 15; ++i) comm[i] = task->comm[i];
+  comm[15] = 0;
+}
+
 static __always_inline void put_task(struct tw_event *e) {
   struct task_struct *task = bpf_get_current_task_btf();
   e->pid = task->tgid;
-#pragma unroll
-  for (int i = 0; i < 15; ++i) e->comm[i] = task->comm[i];  // cheaper than the helper
+  put_comm(e->comm, task);
   e->flags |= TW_OWNER_KNOWN | TW_CALLED;
   if (task->flags & PF_EXITING) {
     e->flags |= TW_OWNER_DYING;
@@ -159,8 +167,7 @@ static __always_inline void put_task(struct tw_event *e) {
   }
 }
 
-static __always_inline void put_owner(struct tw_event *e, const struct sock *sk) {
-  struct owner *o = owner_of(sk);
+static __always_inline void put_owner(struct tw_event *e, const struct owner *o) {
   if (!o) return;
   e->flags |= o->flags;
   e->opened_ns = o->opened_ns;
@@ -281,28 +288,23 @@ static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
     o->opened_ns = bpf_ktime_get_ns();
   else
     o->closed_ns = bpf_ktime_get_ns();
-  o->pid = bpf_get_current_pid_tgid() >> 32;
+  o->pid = task->tgid;
   o->flags |= flags | TW_OWNER_KNOWN;
   if (task->flags & PF_EXITING) {
     o->flags |= TW_OWNER_DYING;
     o->signal = task->exit_code & 0x7f;
   }
-  bpf_get_current_comm(o->comm, sizeof(o->comm));
+  put_comm(o->comm, task);
 }
 
-static __always_inline void note_end(const struct sock *sk, __u8 old) {
-  // Only as much of an event as tw_tuple_key() reads.
-  struct tw_event e;
-  __builtin_memset(e.local, 0, 32);
-  put_common(&e, &sk->__sk_common);
-  put_port(&e, sk);
-  __u64 key = tw_tuple_key(&e);
+// `e` has the tuple.
+static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct owner *o, __u64 now, __u8 old) {
+  __u64 key = tw_tuple_key(e);
   __u32 slot = tw_ended_slot(key);
   struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
-  struct owner *o = owner_of(sk);
   end->key = key;
-  end->time_ns = bpf_ktime_get_ns();
+  end->time_ns = now;
   end->state = old;
   end->error = sk->sk_err;
   end->unanswered_ms = 0;
@@ -354,7 +356,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     struct tw_event *e = begin(TW_KILLED);
     if (!e) return 0;
     put_socket(e, sk);
-    put_owner(e, sk);
+    put_owner(e, owner_of(sk));
     put_task(e);
     e->old_state = old;
     e->state = now;
@@ -367,24 +369,23 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     return 0;
   }
   if (now != TCP_CLOSE) return 0;
-  note_end(sk, old);
-  if (old == TCP_SYN_SENT) {
-    struct tw_event *e = begin(TW_CONNECT_FAILED);
-    if (!e) return 0;
-    put_socket(e, sk);
-    put_owner(e, sk);
-    e->old_state = old;
-    e->state = now;
-    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  const struct owner *owner = owner_of(sk);
+  const bool connecting = old == TCP_SYN_SENT;
+  if (!connecting && s) s->closed++;
+  int error = sk->sk_err;
+  const bool quiet = !connecting && (error == 0 || error == 104 || error == 32);  // ECONNRESET, EPIPE: told by their RST
+  struct tw_event *e = quiet ? 0 : begin(connecting ? TW_CONNECT_FAILED : TW_DIED);
+  if (!e) {
+    struct tw_event tuple;  // only as much of an event as tw_tuple_key() reads
+    __builtin_memset(tuple.local, 0, 32);
+    put_common(&tuple, &sk->__sk_common);
+    put_port(&tuple, sk);
+    note_end(&tuple, sk, owner, bpf_ktime_get_ns(), old);
     return 0;
   }
-  if (s) s->closed++;
-  int error = sk->sk_err;
-  if (error == 0 || error == 104 || error == 32) return 0;  // ECONNRESET, EPIPE: told by their RST
-  struct tw_event *e = begin(TW_DIED);
-  if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner);
+  note_end(e, sk, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
@@ -408,7 +409,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
       e->flags |= TW_NOT_FULL;
     } else {
       put_socket(e, sk);
-      put_owner(e, sk);
+      put_owner(e, owner_of(sk));
     }
   }
   e->netns = netns;
@@ -439,8 +440,8 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   struct tw_event *e = begin(TW_RESET_RECEIVED);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
-  struct owner *o = owner_of(sk);
+  const struct owner *o = owner_of(sk);
+  put_owner(e, o);
   const struct sk_buff *waiting = (const struct sk_buff *)sk->tcp_rtx_queue.rb_node;  // linked by its first field
   if (o && o->fin_ns && waiting && BPF_CORE_READ(waiting, skb_mstamp_ns) < o->fin_ns) e->flags |= TW_FIN_CROSSED;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
@@ -457,7 +458,7 @@ int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   struct tw_event *e = begin(TW_RETRANSMIT);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner_of(sk));
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
@@ -468,7 +469,7 @@ int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
   struct tw_event *e = begin(TW_SYNACK_REPEATED);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner_of(sk));
   put_common(e, &req->__req_common);
   e->state = TCP_SYN_RECV;
   e->tries = BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout);
@@ -517,7 +518,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
     e->state = receiver->__sk_common.skc_state;
     struct socket *socket = receiver->sk_socket;
     if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
-    put_owner(e, receiver);
+    put_owner(e, owner_of(receiver));
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;
       e->queue_limit = receiver->sk_max_ack_backlog;

@@ -327,6 +327,51 @@ TEST(Opening, AChallengedSynThatIsLetInAfterwardsIsNoFault) {
   )")));
 }
 
+/// Two SYNs of one address unanswered within 50 ms, the other's TSval as given; one with a larger TSval was accepted before.
+Answer two_unanswered(std::uint32_t tsval_of_the_other) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100 <mss 1460,ts 739813859 0>\n1.03 > S 100 <mss 1460,ts 739814889 0>\n");
+  facts::Survey survey;
+  facts::ServiceFacts& service = survey.services[c.ends[1]];
+  service.endpoint = c.ends[1];
+  const auto attempt = [&](double when, std::uint32_t tsval, facts::Attempt::Fate fate) {
+    facts::Attempt a;
+    a.syn = ladder::at(when);
+    a.client = c.ends[0].address;
+    a.has_timestamps = true;
+    a.tsval = tsval;
+    a.fate = fate;
+    a.connection = c.id + 1 + service.attempts_sample.values.size();
+    service.attempts_sample.add(a);
+  };
+  attempt(-0.116, 1'355'715'261, facts::Attempt::Fate::kAccepted);
+  attempt(-0.050, tsval_of_the_other, facts::Attempt::Fate::kUnanswered);
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(PerHostTimestampCheck, NeedsRefusedSynsOfOneClock) {
+  // The phone of linux-tcp.md 12.3 has one clock; Linux since 4.10 begins each connection's at random.
+  EXPECT_EQ(first_of(two_unanswered(739'813'859 - 50)), "per-host-timestamp-check");
+  EXPECT_NE(first_of(two_unanswered(12'345)), "per-host-timestamp-check");
+}
+
+TEST(AcceptQueueOverflow, IsNotToldFromARoundTripThatARepeatedSynHides) {
+  // Karn's rule (RFC 6298 3): the SYN-ACK may answer the first SYN, and what crosses it takes as long.
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.022 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.059 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.059 > A 101 301
+    1.619 > PA 101:165 301 http-req
+    1.723 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.723 > A 165 301
+    1.727 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    2.176 < A 301 165
+    2.181 < PA 301:541 165 http-resp length 240
+    2.181 > A 165 541
+  )")));
+}
+
 TEST(PerHostTimestampCheck, WhatTheSameHostSendsLaterIsNoMark) {
   // tcp_tw_recycle compared with the last TSval it had of that address when the SYN came; a clock goes on.
   facts::Survey survey;
