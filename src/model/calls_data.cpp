@@ -75,6 +75,8 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
   if (taken != 0) {
     const auto n = static_cast<std::uint32_t>(taken);
     e.out.append(n, data.data(), std::min<std::size_t>(data.size(), n));
+    if (e.opt.zero_copy && (flags & MessageFlags::kZeroCopy))
+      zero_copy_sent(e, e.write_seq + n, waits && taken != bytes ? ZeroCopyCall::kSleeps : ZeroCopyCall::kDone);
     write_data(e, n, taken == bytes ? flags : flags & ~(MessageFlags::kMore | MessageFlags::kEor));
     settle(handle_of(fd).index);
   }
@@ -213,7 +215,7 @@ CallResult Kernel::poll(int fd) {
   } else if (e.defer_connect) {
     mask |= E::kOut | E::kWrNorm;
   }
-  if (e.error != Errno::kNone) mask |= E::kErr;
+  if (e.error != Errno::kNone || (e.zero_copy && !e.zero_copy->told.empty())) mask |= E::kErr;
   return done_with(mask);
 }
 
