@@ -7,6 +7,7 @@
 
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
+#include "facts/syn_timer.hpp"
 #include "flow/annotate.hpp"
 
 namespace tcpwhy::flow {
@@ -24,8 +25,6 @@ namespace {
 
 // The initial timeout (linux-tcp 8.1).
 constexpr Duration kInitialTimeout = 1s;
-// Before its first timeout (RFC 6298 2.1) a client that has no answer knows nothing either.
-constexpr Duration kSynAnswered = 1s;
 // The kernel, not an application, answers a SYN-ACK: within the round trip of any path on earth.
 constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
@@ -115,7 +114,7 @@ class Ending {
       if (challenged) return Outcome::kHandshakeFailed;
       if (refused) return Outcome::kRefused;
       if (client().rst >= 0 && rst < 0 && client().syn_count == 0) return Outcome::kPartial;
-      const bool watched = client().syn_count > 1 || watched_after(client().last) >= kSynAnswered;
+      const bool watched = client().syn_count > 1 || watched_after(client().last) >= facts::kSynRepeated;
       return watched ? Outcome::kUnanswered : Outcome::kPartial;
     }
     if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
