@@ -47,6 +47,7 @@ struct TextOptions {
   Only only = Only::kFailed;
   Colour colour = Colour::kOff;
   std::uint32_t columns = 100;     ///< width to wrap at
+  bool selected = false;           ///< a filter or a time window chose the packets
   std::vector<std::string> files;  ///< as the user gave them, by Frame::file
 };
 struct JsonOptions {
