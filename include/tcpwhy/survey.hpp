@@ -71,6 +71,7 @@ struct Attempt {
   bool has_timestamps = false;
   std::uint64_t connection = 0;   ///< id
   bool server_spoke = false;      ///< its application showed itself: payload or FIN of the server
+  bool probe = false;             ///< answered by SYN-ACK and reset by the client, no payload either way
 };
 
 /// How one connection to a service ended when it was idle, for timers.

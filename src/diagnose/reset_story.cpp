@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "diagnose/once.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 
@@ -99,6 +100,31 @@ std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
   return found;
 }
 
+/// The least time in which `p` can answer: none known where the point of capture is beside it.
+std::optional<Duration> quickest_answer(const Connection& c, Party p) {
+  const std::optional<Duration>& way = p == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
+  if (!way || *way <= std::chrono::milliseconds{4}) return std::nullopt;
+  return *way / 3;
+}
+
+/// With a flight under way each of its segments is answered (RFC 9293 3.10.7.1), and all bear the ACK number the RST
+/// repeats: the newest unacknowledged one that can have reached `by` and been answered, else `offender`.
+std::int32_t reached(const Connection& c, std::int32_t at, Party by, std::int32_t offender) {
+  const auto least = quickest_answer(c, by);
+  const SegmentFact& r = c.segment(at);
+  if (!least || r.time - c.segment(offender).time >= *least) return offender;
+  std::optional<SeqNum> acked;
+  for (std::int32_t i = 0; i < at; ++i)
+    if (const SegmentFact& s = c.segment(i); s.from() == by && s.has_ack() && !s.rst() && (!acked || after(s.ack, *acked))) acked = s.ack;
+  for (std::int32_t i = offender - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() == by || s.rst() || !s.has_ack() || s.ack != r.seq || s.length() == 0) continue;
+    if (acked && !after(s.end(), *acked)) break;
+    if (r.time - s.time >= *least) return i;
+  }
+  return offender;
+}
+
 Duration rtt_of(const Connection& c) {
   Duration d{};
   if (c.rtt_to_client) d += *c.rtt_to_client;
@@ -128,10 +154,9 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
                                                  : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
       doubts |= Doubt::kUnprovoked;
     else {
-      const std::optional<Duration>& way = r.by == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
       const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
       // Its own FIN explains its RST; and a round trip known from the handshake alone may hold a wait of the client's.
-      if (r.own_fin < 0 && way && *way > std::chrono::milliseconds{4} && took < *way / 3) doubts |= Doubt::kTooFast;
+      if (const auto least = quickest_answer(c, r.by); r.own_fin < 0 && least && took < *least) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -191,7 +216,9 @@ bool survived(const Connection& c, std::int32_t i) {
   return false;
 }
 
-std::optional<Reset> ending_reset(const Connection& c) {
+namespace {
+
+std::optional<Reset> find_ending_reset(const Connection& c) {
   // RST+ACK with number 0 as the first thing seen refuses a SYN that was not: no connection was there to end.
   if (c.syn < 0 && !c.segments.empty() && c.segments[0].rst() && c.segments[0].has_ack() && c.segments[0].seq == SeqNum{0})
     return std::nullopt;
@@ -214,6 +241,7 @@ std::optional<Reset> ending_reset(const Connection& c) {
         const std::int32_t found = offender_of(c, i, r.peer());
         if (found >= 0) r.offender = found;
       }
+      if (r.offender >= 0) r.offender = reached(c, i, r.by, r.offender);
       r.offender_first = r.offender;
       for (std::int32_t k = 0; r.offender >= 0 && k < r.offender; ++k)
         if (c.segment(k).from() == r.peer() && !c.segment(k).rst() && c.segment(k).seq == c.segment(r.offender).seq &&
@@ -244,6 +272,13 @@ std::optional<Reset> ending_reset(const Connection& c) {
     return r;
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Reset> ending_reset(const Connection& c) {
+  Once* const once = Once::of(c);
+  return once != nullptr ? once->reset([&] { return find_ending_reset(c); }) : find_ending_reset(c);
 }
 
 Talk talk_before(const Connection& c, std::int32_t end) {

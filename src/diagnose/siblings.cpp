@@ -1,5 +1,6 @@
 #include "diagnose/siblings.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "tcpwhy/seq.hpp"
@@ -59,6 +60,19 @@ Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& serv
         offset(SeqNum{a.tsval}, SeqNum{out.larger_tsval}) > 1)
       ++out.also_refused;
   return out;
+}
+
+bool is_port_check(const facts::Connection& c, const facts::Survey& survey) {
+  const facts::StreamFacts& client = c.stream(facts::Party::kClient);
+  const facts::StreamFacts& server = c.stream(facts::Party::kServer);
+  if (c.syn < 0 || c.syn_ack < 0 || client.rst < 0 || server.rst >= 0 || client.payload_bytes + server.payload_bytes > 0) return false;
+  // The abort of a socket (tcp_send_active_reset()); a kernel without one, as below a SYN scanner, sends RST without ACK.
+  const facts::SegmentFact& rst = c.segment(client.rst);
+  if (!rst.has_ack() || rst.ack != c.segment(c.syn_ack).end()) return false;
+  const facts::ServiceFacts* service = survey.service(c.ends[1]);
+  if (service == nullptr) return false;
+  const auto& attempts = service->attempts_sample.values;
+  return std::count_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.probe && a.client == c.ends[0].address; }) >= 3;
 }
 
 }  // namespace tcpwhy::diagnose

@@ -28,4 +28,8 @@ struct Siblings {
 
 Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& service);
 
+/// The client aborts its connections to this service as soon as they are answered, this one and at least two more, and
+/// nobody ever says a word: a check that the port answers, as balancers make them (HAProxy), not a failure.
+bool is_port_check(const facts::Connection& c, const facts::Survey& survey);
+
 }  // namespace tcpwhy::diagnose

@@ -28,6 +28,7 @@ struct Ended {
   std::uint32_t syn_acks = 0;
   std::uint32_t requests = 0;
   bool server_spoke = false;                   ///< payload or FIN of the server
+  bool probe = false;                          ///< answered by SYN-ACK and reset by the client, no payload either way
   bool has_timestamps = false;
   std::uint32_t tsval = 0;
   bool closed = false;                         ///< a FIN or RST ended it after it was established
@@ -85,6 +86,7 @@ class SurveyBuilder {
   void drain();                              ///< everything has been applied when it returns
   void apply(Queue& queue);
   void fetch_ahead(Event& e);
+  void fetch_entries(const Event& e) const;
   void apply(const Event& e);
   void apply_end(const Event& e);
   void count_attempt(ServiceEntry& s, const Ended& e);

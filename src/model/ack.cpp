@@ -218,6 +218,7 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
   if (after(e.snd_una, e.out_seq)) {
     e.out.drop(distance(e.out_seq, e.snd_una));
     e.out_seq = e.snd_una;
+    zero_copy_freed(e, Freed::kAcked);
   }
   if (!after(w.prior_una, e.snd_up) && !after(e.snd_up, e.snd_una)) e.snd_up = e.snd_una;
   if (e.packets_out() != 0 && e.sent[e.sent_head].sacked) w.reneging = true;

@@ -182,8 +182,11 @@ CallResult Kernel::setsockopt(int fd, SocketOption option, std::int64_t value) {
     case O::kSaveSyn:
     case O::kTimestamp:
     case O::kPriority:
-    case O::kTxDelay:
-    case O::kZeroCopy: return done_with(0);  // nothing on the wire changes
+    case O::kTxDelay: return done_with(0);  // nothing on the wire changes
+    case O::kZeroCopy:
+      if (!ranged(0, 1)) return failed(Errno::kEINVAL);
+      o.zero_copy = value != 0;
+      return done_with(0);
   }
   return failed(Errno::kENOPROTOOPT);
 }
@@ -241,7 +244,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kTimestamp:
     case O::kPriority:
     case O::kTxDelay:
-    case O::kZeroCopy: return done_with(0);
+    case O::kZeroCopy: return done_with(o.zero_copy);
   }
   return failed(Errno::kENOPROTOOPT);
 }

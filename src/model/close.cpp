@@ -59,6 +59,7 @@ void Kernel::done_with_error(std::uint32_t index, Errno error) {
 
 // tcp_write_queue_purge(): what was written and not acknowledged is lost.
 void Kernel::drop_unsent(Endpoint& e) {
+  zero_copy_freed(e, Freed::kAll);
   e.sent.clear();
   e.sent_head = 0;
   e.unsent.clear();

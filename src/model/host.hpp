@@ -59,7 +59,8 @@ enum class SocketOption : std::uint8_t {
 
 struct MessageFlags {
   static constexpr std::uint32_t kOob = 0x1, kPeek = 0x2, kTrunc = 0x20, kDontWait = 0x40, kWaitAll = 0x100,
-                                 kNoSignal = 0x4000, kMore = 0x8000, kFastOpen = 0x20000000, kEor = 0x80;
+                                 kNoSignal = 0x4000, kMore = 0x8000, kFastOpen = 0x20000000, kEor = 0x80, kErrQueue = 0x2000,
+                                 kZeroCopy = 0x4000000;
 };
 
 struct PollEvents {
@@ -99,6 +100,11 @@ struct SocketView {
   Duration expires{};
   std::uint32_t retransmits = 0;
   int fd = -1;  ///< -1: no process has it
+};
+
+/// What MSG_ERRQUEUE reads: calls with MSG_ZEROCOPY, by their numbers, whose buffers are the program's again.
+struct ErrorReport {
+  std::uint32_t first = 0, last = 0;
 };
 
 using Counters = std::array<std::uint64_t, kMibs>;
@@ -147,6 +153,7 @@ class Host {
   CallResult siocinq(ModelTime now, int fd);
   CallResult siocoutq(ModelTime now, int fd);
   CallResult siocoutqnsd(ModelTime now, int fd);
+  CallResult recv_error(ModelTime now, int fd, ErrorReport* report);  ///< recvmsg(MSG_ERRQUEUE)
   CallResult getsockname(int fd, SocketAddress* address) const;
   CallResult getpeername(int fd, SocketAddress* address) const;
   [[nodiscard]] std::optional<TcpInfo> tcp_info(ModelTime now, int fd) const;

@@ -58,6 +58,7 @@ class Kernel {
   CallResult siocinq(int fd);
   CallResult siocoutq(int fd);
   CallResult siocoutqnsd(int fd);
+  CallResult recv_error(int fd, ErrorReport* report);
   [[nodiscard]] std::uint32_t readable_run(const Endpoint& e) const;
   [[nodiscard]] std::uint32_t sndbuf_of(const Endpoint& e) const;
   std::optional<TcpInfo> tcp_info(int fd);
@@ -219,6 +220,13 @@ class Kernel {
   void adjust_space(Endpoint& e);
   void clamp_window(Endpoint& e, std::uint32_t to);
   bool has_room(Endpoint& e, std::uint32_t payload);
+
+  // zero_copy.cpp
+  /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
+  enum class ZeroCopyCall : std::uint8_t { kDone, kSleeps };
+  void zero_copy_sent(Endpoint& e, SeqNum end, ZeroCopyCall call);
+  enum class Freed : std::uint8_t { kAcked, kAll };
+  void zero_copy_freed(Endpoint& e, Freed what);
 
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };

@@ -467,7 +467,7 @@ void Kernel::enter_loss(Endpoint& e) {
   e.ca = CaState::kLoss;
   e.high_seq = e.snd_nxt;
   e.tlp_open = false;
-  if (e.neg.ecn) e.ecn_queue_cwr = true;
+  if (e.neg.ecn || (e.state == State::kSynSent && e.ecn_offered)) e.ecn_queue_cwr = true;
   e.frto = config.sysctls.tcp_frto != 0 && (fresh || e.retransmits != 0);
 }
 

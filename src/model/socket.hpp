@@ -23,6 +23,7 @@ struct Options {
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
+  bool zero_copy = false;  ///< SO_ZEROCOPY: MSG_ZEROCOPY counts
   bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
   std::uint32_t rcv_lowat = 1;
   std::uint32_t rto_max_ms = 0;    ///< TCP_RTO_MAX_MS; 0: the sysctl
@@ -85,6 +86,17 @@ struct SackBlock {
 struct OutOfOrder {
   std::vector<Hole> holes;
   std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
+};
+
+/// Calls with MSG_ZEROCOPY have numbers; the program is told of those whose octets nobody needs any more.
+struct ZeroCopy {
+  struct Calls {
+    std::uint32_t first = 0, last = 0;
+    SeqNum end;  ///< of what they wrote
+  };
+  std::uint32_t next = 0;
+  bool unfinished = false;  ///< the newest call sleeps with octets left to write
+  std::vector<Calls> waiting, told;
 };
 
 /// CUBIC (RFC 9438) as Linux net/ipv4/tcp_cubic.c keeps it; times in ticks.
@@ -191,6 +203,7 @@ struct Endpoint {
   std::vector<Piece> unsent;
   std::uint32_t sent_head = 0, unsent_head = 0;
   std::unique_ptr<OutOfOrder> out_of_order;
+  std::unique_ptr<ZeroCopy> zero_copy;
   SackBlock dsack_block;
   SeqNum compressed_rcv_nxt;
   std::uint32_t rcv_space = 0;

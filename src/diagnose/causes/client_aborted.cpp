@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -13,7 +14,7 @@ using facts::Party;
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
-  if (!r || r->by != Party::kClient || ending::raced_another(c, survey)) return;
+  if (!r || r->by != Party::kClient || ending::raced_another(c, survey) || is_port_check(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/siblings.hpp"
 #include "diagnose/silence.hpp"
 
 namespace tcpwhy::diagnose {
@@ -11,7 +12,15 @@ namespace {
 
 using facts::Party;
 
-void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
+void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+  if (is_port_check(c, survey)) {
+    const std::int32_t rst = c.stream(Party::kClient).rst;
+    out.supports({c.syn_ack, rst}, [&] {
+      return fmt::format("the client aborted it {} after the SYN-ACK without a word, as it does each time it calls this port: a check that the port answers",
+                         say(c.segment(rst).time - c.segment(c.syn_ack).time));
+    });
+    return;
+  }
   const facts::StreamFacts& client = c.stream(Party::kClient);
   const facts::StreamFacts& server = c.stream(Party::kServer);
   if (c.syn < 0 || !established(c) || c.quality.one_direction || c.quality.capture_gap) return;
@@ -32,8 +41,8 @@ const Cause kNoDataCause = {
     .title = "The connection was opened and closed without any data.",
     .benign = true,
     .side = facts::Side::kUnknown,
-    .role = Role::kNote,
-    .signals = facts::Signal::kNoPayload,
+    .role = Role::kEnding,
+    .signals = facts::Signal::kNoPayload | facts::Signal::kReset,
     .settles = "nothing to settle: health checks and connection tests look like this",
     .fix = {},
     .specifics = {},

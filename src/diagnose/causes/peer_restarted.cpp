@@ -12,6 +12,8 @@ namespace {
 using facts::Party;
 
 constexpr Duration kShortestRestart = std::chrono::seconds{5};
+/// Another host that takes the address over may be there sooner, but not in the time between two segments of one flight.
+constexpr Duration kShortestTakeover = std::chrono::milliseconds{200};
 
 /// The peer's side had given the connection up before: its own retransmissions stayed unanswered.
 bool gave_up_itself(const facts::Connection& c, const ending::Reset& r) {
@@ -57,8 +59,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   };
   // A client's socket goes without its host: given up by its own timeout, killed, its FIN or RST lost on the way here.
   // No host restarts within a few seconds.
-  // And where frames are missing, its FIN may be among them.
-  const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last_of(c, r->by, r->at) < 0);
+  // And where frames are missing, or were not kept, its FIN may be among them.
+  const std::int32_t last = last_of(c, r->by, r->at);
+  const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last < 0) ||
+                          (last >= 0 && (last <= c.gap_after || ending::between(c, last, r->at) < kShortestTakeover));
   if (unseen_fin || (r->by == Party::kClient && r->silence < kShortestRestart)) {
     out.fits({r->offender, r->at}, knew_no_more);
     return;

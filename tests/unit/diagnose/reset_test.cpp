@@ -198,6 +198,75 @@ TEST(Reset, AServerThatClosesAfterAGoodbyeOwesNoAnswer) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, TheRstsOfAFlightUnderWayAnswerItInTurnAndNotItsLastSegment) {
+  // The server closed while an upload was on its way; each segment that arrives later is answered (RFC 9293 3.10.7.1),
+  // 20 ms after it passed here and half a millisecond after the next one did.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.0500 > A 105:1553 999001
+    0.0520 > A 1553:3001 999001
+    0.0540 > A 3001:4449 999001
+    0.0600 > A 4449:5897 999001
+    0.0690 > A 5897:7345 999001
+    0.0700 < A 999001 1553
+    0.0701 < FA 999001 1553
+    0.0715 > A 7345:8793 999001
+    0.0720 < R 999001
+    0.0740 < R 999001
+    0.0800 < R 999001
+  )");
+  EXPECT_EQ(first_of(a), "data-after-close");
+  EXPECT_EQ(verdict_of(a, CauseId::kNatStateLostReset), "");
+}
+
+TEST(Reset, NoHostRestartsBetweenTwoSegmentsOfOneFlight) {
+  // The abort itself was not captured: 3 ms after an ACK of the server its kernel knows the connection no more.
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.0500 > A 105:1553 999001
+    0.0500 < A 999001 1553
+    0.0501 > A 1553:3001 999001
+    0.0501 < A 999001 3001
+    0.0531 > A 9001:10449 999001
+    0.0531 < R 999001
+    0.0532 > A 10449:11897 999001
+    0.0532 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_NE(verdict_of(a, CauseId::kPeerRestarted), "likely") << first_of(a);
+}
+
+/// Answered, and aborted by the client's socket before its third segment left, as HAProxy's check of a port does.
+const std::string kChecked = R"(
+  0.000 > S 4294967290 <mss 1460,sackok,ts,ws 7>
+  0.020 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+  0.0201 > RA 4294967291 999001 win 502
+)";
+
+TEST(Reset, AClientThatAbortsEveryConnectionAtOnceOnlyAsksWhetherThePortAnswers) {
+  const facts::Connection c = ladder::connection(kAtClient + kChecked);
+  facts::Survey survey;
+  facts::ServiceFacts& service = survey.services[c.ends[1]];
+  service.endpoint = c.ends[1];
+  facts::Attempt check;
+  check.client = c.ends[0].address;
+  check.fate = facts::Attempt::Fate::kIncomplete;
+  check.probe = true;
+  for (std::uint64_t n : {11u, 12u}) {
+    check.connection = n;
+    service.attempts_sample.add(check);
+    EXPECT_FALSE(no_fault(explain(c, survey, Detail::kSentences))) << "twice is no habit";
+  }
+  service.attempts_sample.add(check);
+  const Answer a = explain(c, survey, Detail::kSentences);
+  EXPECT_TRUE(no_fault(a));
+  EXPECT_EQ(first_of(a), "no-data");
+}
+
+TEST(Reset, ASingleAbortAfterTheHandshakeIsTheClients) {
+  const Answer a = answer_of(kAtClient + kChecked);
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "client-aborted");
+}
+
 // RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>. Linux adds the ACK flag, Windows XP and Apple's stacks do not.
 TEST(Reset, ARstWithoutAckAtSndNxtThatAnswersNothingIsAnAbortOfItsSender) {
   const Answer a = answer_of(kAtClient + kAsked + "5.000 > R 105\n");
