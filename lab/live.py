@@ -156,9 +156,9 @@ def score(directory):
                 found = found or "doubtful"
             note(found or "wrong", entry, cause, verdict, pid)
         elif x["type"] == "finding":
-            if entry["by"] == "host 2 s" and not sick:
+            if entry["by"] == "host 2 s" and not sick and not truth["populations"]:
                 continue
-            found = grade(x["cause"], sick, entry["at"])
+            found = grade(x["cause"], sick or truth["connections"], entry["at"])
             if x["cause"] == "risky-setting":
                 found = "aside"      # true of the setting whatever happens
             hasty = entry["by"] != "host"      # with a patience nobody has

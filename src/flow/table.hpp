@@ -137,6 +137,7 @@ class Table {
 
   // update.cpp: what does it change
   void advance(Ref ref, Hot& h, Packet& p);
+  bool advance_as_predicted(Hot& h, const Packet& p);
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
   std::uint64_t on_data(Hot& h, const Packet& p);
   std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
