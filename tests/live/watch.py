@@ -676,6 +676,19 @@ def case_two_namespaces_at_once():
     both_ends(lambda: Watch(None, "--netns", NS["server"], "--netns", NS["client"]))
 
 
+def case_all_namespaces():
+    # Whoever else fails on this machine is told of as well.
+    pid = actor("server", then(lambda c: (time.sleep(0.3), c.close())))
+    w = Watch(None, "--all-netns")
+    actor("client", client(lambda s: s.sendall(b"request")))
+    caller = actor("client", attempt(81))
+    wanted, end = {("close-with-unread-data", pid), ("port-closed", caller)}, time.time() + 6
+    while not wanted <= {(t["cause"], t["pid"]) for t in w.told()} and time.time() < end:
+        time.sleep(0.1)
+    told = {(t["cause"], t["pid"]) for t in w.told()}
+    assert wanted <= told, told
+
+
 # --- nothing wrong --------------------------------------------------------------------------------------------
 
 
@@ -818,7 +831,7 @@ def case_without_rights_it_polls():
 SHORT = {"port_closed_at_the_server", "rejected_by_icmp_prohibited", "syn_dropped_by_host_filter", "accept_queue_overflow_drops_the_ack",
          "accept_queue_overflow_resets", "linger_zero_at_the_server", "close_with_unread_data", "process_killed", "data_after_close",
          "keepalive_dead_peer", "connect_timeout", "dropped_here", "capture_with_kernel", "healthy_busy_server", "kill_leaves_no_program_behind",
-         "without_rights_it_polls"}
+         "without_rights_it_polls", "rejecting_is_not_dropping", "close_with_unread_data_ipv6", "two_namespaces_at_once"}
 
 
 def may_bpf():
