@@ -299,6 +299,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   Endpoint& e = endpoints[child];
   e.tuple = r.tuple;
   e.opt = l.opt;
+  if (l.opt.interactive) e.ack.pingpong = static_cast<std::uint8_t>(config.kernel.pingpong_threshold);
   e.neg = r.neg;
   e.bound = true;
   e.state = State::kSynRecv;

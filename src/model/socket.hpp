@@ -23,6 +23,7 @@ struct Options {
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
+  bool interactive = false;  ///< of a listener: TCP_QUICKACK is off, and children begin that way
   bool zero_copy = false;  ///< SO_ZEROCOPY: MSG_ZEROCOPY counts
   bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
   std::uint32_t rcv_lowat = 1;

@@ -30,7 +30,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.supports({r->at}, [&] {
       return std::string{r->doubts & ending::Doubt::kBare
                              ? "it lacks the timestamps that the connection uses (RFC 7323 3.2; tcp_send_active_reset() sends them)"
-                             : "it has no ACK flag and answers no segment: no stack sends such a RST (RFC 9293 3.10.7)"};
+                             : "it has no ACK flag, answers no segment and is not at SND.NXT: no stack sends such a RST (RFC 9293 3.10.5, 3.10.7)"};
     });
 }
 
