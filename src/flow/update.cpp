@@ -123,6 +123,8 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
     constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
     if (v.syn_options() & ~f.options & kNegotiated) signals |= Signal::kCookieLike;
     survey_.syn_ack(endpoint(ref, other(s)), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+  } else {
+    h.half(other(s)).iss = f.ack - 1;  // what its SYN must have had, should it come late
   }
   return signals;
 }
