@@ -95,6 +95,16 @@ TEST(Reset, WindowUpdatesOfHttp2AreNoRequestThatWaitsForAnAnswer) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, AGoodbyeOfWhichTheSnapLengthLeftTwoOctetsIsKnownByItsSize) {
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.870 > FA 905 1000701
+    0.871 < PA 1000701:1000725 906 opaque cut
+    0.871 < FA 1000725 906
+    0.943 > R 906
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
 TEST(Reset, ARequestOfTlsThatTheCloseLeftBehindIsNoGoodbye) {
   const Answer a = answer_of(kAtServer + kTalked + R"(
     0.830 > PA 905:1305 1000701 tls
