@@ -207,7 +207,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kRcvBuf:
     case O::kRcvBufForce: return done_with(o.rcvbuf);
     case O::kSndBuf:
-    case O::kSndBufForce: return done_with(e ? sndbuf_of(*e) : o.sndbuf);
+    case O::kSndBufForce: return done_with(o.sndbuf);
     case O::kError: {
       if (!e) return done_with(static_cast<int>(std::exchange(listener_of(fd)->error, Errno::kNone)));
       Errno error = take_error(*e);

@@ -407,6 +407,7 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   piece.flags = Flag::kPsh;
   piece.sent_at = piece.first_sent = now;
   e.sent.push_back(piece);
+  add_buffer(e, n);
   e.write_seq = e.snd_nxt = e.pushed_seq = piece.end;
   e.bytes_sent += n;
   ++e.data_segs_out;

@@ -27,7 +27,11 @@ struct HostConfig {
   std::vector<Address> addresses;
   std::uint16_t mtu = 1500;
   std::uint64_t seed = 1;      ///< of ISNs, timestamp offsets, cookies and ephemeral ports
-  Duration tick_phase{};       ///< how far the host's jiffies run ahead of virtual time
+  /// Octets in the head of a small socket buffer: 384 where wireless or tunnels are built in, as distributions do, else 256.
+  /// Linux net/core/skbuff.c SKB_SMALL_HEAD_SIZE; MAX_TCP_HEADER is 64 less.
+  std::uint32_t small_head = 384;
+  Duration tick_phase{};       ///< how far the host's clocks run ahead of virtual time
+  Duration jiffies_ahead{};    ///< how far its jiffies run ahead of its other clocks: they do not begin at zero
   /// The path's earlier RTT makes it a "proven peer" for the last-quarter rule.
   bool route_proves_peers = false;
   std::optional<std::array<std::uint8_t, 16>> fastopen_key;

@@ -8,13 +8,25 @@
 
 namespace tcpwhy::model {
 
+namespace {
+
+/// Does the socket buffer in which the last call ended hold what the next one writes, or has written, as well?
+bool shares_buffer(const Endpoint& e, SeqNum end) {
+  if (!e.has_unsent()) return false;
+  if (end == e.write_seq) return true;
+  return std::any_of(e.unsent.begin() + e.unsent_head, e.unsent.end(),
+                     [end](const Piece& p) { return before(p.seq, end) && before(end, p.end); });
+}
+
+}  // namespace
+
 void Kernel::zero_copy_sent(Endpoint& e, SeqNum end, ZeroCopyCall call) {
   if (!e.zero_copy) e.zero_copy = std::make_unique<ZeroCopy>();
   ZeroCopy& z = *e.zero_copy;
   if (z.unfinished) {
     z.waiting.back().end = end;
-  } else if (e.has_unsent() && !z.waiting.empty() && z.waiting.back().end == e.write_seq) {
-    // It fills the socket buffer the call before began, and will be told of with it.
+  } else if (!z.waiting.empty() && shares_buffer(e, z.waiting.back().end)) {
+    // It will be told of with the call before.
     z.waiting.back().last = z.next++;
     z.waiting.back().end = end;
   } else {
