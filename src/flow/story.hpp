@@ -48,6 +48,10 @@ struct Side {
   std::uint16_t previous_syn_options = 0, previous_syn_window = 0;
   std::uint32_t previous_tsval = 0;
   Ref previous = 0;                ///< its record, while it may still turn out to live on
+  // An ACK of something of side `missed_by` that was not captured (yet): it passed between these times. 0 none.
+  std::int64_t missed_from = 0, missed_until = 0;
+  SeqNum missed_ack;
+  End missed_by = End::kLow;
   std::int64_t challenged_at = 0;  ///< a later SYN on the 4-tuple got an ACK with this connection's numbers; 0 never
   std::uint32_t challenged_frame = 0, challenged_by = 0;
   bool told = false;               ///< handed over already; only what comes later would be news

@@ -127,6 +127,15 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
   return signals;
 }
 
+/// A segment begins beyond a hole whose end the other side has acknowledged: the capture lost what was in it. (Had the
+/// capture only changed the order of the two directions, this side's segments would still be in theirs.)
+void Table::confirm_missed(Side& d, const Hot& h, const Packet& p) {
+  const End s = p.sender;
+  if (d.missed_from == 0 || d.missed_by != s || !after(d.missed_ack, h.half(s).max_end)) return;
+  if (!before(h.half(other(s)).max_ack, p.fact.seq)) blanks_.add(CaptureTime{Duration{d.missed_from}}, CaptureTime{Duration{d.missed_until}});
+  d.missed_from = 0;
+}
+
 /// Sequence numbers: next, repeated, ahead, out of window.
 std::uint64_t Table::on_data(Hot& h, const Packet& p) {
   const facts::SegmentFact& f = p.fact;
@@ -144,6 +153,7 @@ std::uint64_t Table::on_data(Hot& h, const Packet& p) {
       u.max_end = end;
     } else if (ahead > 0) {
       signals |= Signal::kOutOfOrder | Signal::kCaptureGap;
+      if (h.side != 0) confirm_missed(sides_[h.side - 1], h, p);
       u.max_end = end;
     } else {
       const bool probe = length <= 1 && ahead == -1 && !f.fin();
@@ -174,7 +184,15 @@ std::uint64_t Table::on_ack(Ref ref, Hot& h, const Packet& p) {
   Half& u = h.half(s);
   const Half& v = h.half(t);
   std::uint64_t signals = 0;
-  if (h.is(of(Hold::kSeen, t)) && after(f.ack, v.max_end)) signals |= Signal::kImpossibleAck | Signal::kCaptureGap;
+  if (h.is(of(Hold::kSeen, t)) && after(f.ack, v.max_end)) {
+    signals |= Signal::kImpossibleAck | Signal::kCaptureGap;
+    if (Side& d = side(h); d.missed_from == 0) {
+      d.missed_from = h.last_ns();
+      d.missed_until = f.time.time_since_epoch().count();
+      d.missed_ack = f.ack;
+      d.missed_by = t;
+    }
+  }
   const bool first = u.max_ack.raw() == 0;  // as good as a flag: at worst one old ACK goes unnoticed
   if (first || after(f.ack, u.max_ack)) u.max_ack = f.ack;
   else if (before(f.ack, u.max_ack)) signals |= Signal::kOutOfOrder;
