@@ -2,12 +2,12 @@
 // oracle for tests; numbers, timestamps and checksums are right, the life in it
 // is made up.
 //
-//   generate bulk|churn|flood|fixed OUT.pcap PACKETS [CONNECTIONS]
+//   generate bulk|churn|flood|flood6|fixed OUT.pcap PACKETS [CONNECTIONS]
 //
 //   bulk   responses of 20 KB to 4 MB over 1,000 connections at a time, some loss with SACK
 //   churn  a request and an answer each, 10,000 at a time; of 100, 4 are refused, 2 lose
 //          their SYN, 2 get no answer at all, 3 are reset by the server, 3 by the client
-//   flood  SYNs from everywhere to four servers, every one a new 4-tuple
+//   flood  SYNs from everywhere to four servers, every one a new 4-tuple; flood6: over IPv6
 //   fixed  exactly CONNECTIONS, all open at once, in turns
 
 #include <cstdint>
@@ -305,12 +305,12 @@ void many_scripts(Writer& out, bool bulk, std::uint64_t packets) {
   }
 }
 
-void flood(Writer& out, std::uint64_t packets) {
+void flood(Writer& out, std::uint64_t packets, bool v6) {
   Random r;
   for (std::uint64_t i = 0; i < packets; ++i) {
     const std::uint64_t h = r.next();
     const Tuple t{static_cast<std::uint32_t>(i * 2'654'435'761u), 0xc0a8'0001 + static_cast<std::uint32_t>(h & 3),
-                  static_cast<std::uint16_t>(1024 + (h >> 8) % 64'000), 80, false};
+                  static_cast<std::uint16_t>(1024 + (h >> 8) % 64'000), 80, v6};
     out.put(t, {kStart + static_cast<std::int64_t>(i), static_cast<std::uint32_t>(h >> 32), 0, 0, 0, 0, 64240, kSyn, true});
   }
 }
@@ -337,14 +337,14 @@ void fixed(Writer& out, std::uint64_t packets, std::uint64_t connections) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("usage: generate bulk|churn|flood|fixed OUT.pcap PACKETS [CONNECTIONS]\n", stderr);
+    std::fputs("usage: generate bulk|churn|flood|flood6|fixed OUT.pcap PACKETS [CONNECTIONS]\n", stderr);
     return 2;
   }
   const std::string mode = argv[1];
   const std::uint64_t packets = std::strtoull(argv[3], nullptr, 10);
   Writer out{argv[2]};
   if (mode == "bulk" || mode == "churn") many_scripts(out, mode == "bulk", packets);
-  else if (mode == "flood") flood(out, packets);
+  else if (mode == "flood" || mode == "flood6") flood(out, packets, mode == "flood6");
   else if (mode == "fixed" && argc > 4) fixed(out, packets, std::strtoull(argv[4], nullptr, 10));
   else return 2;
   return 0;

@@ -23,6 +23,7 @@ CAPTURES = {  # name: arguments of the generator at scale 1
     "bulk": ("bulk", 2_000_000),
     "churn": ("churn", 8_700_000),
     "flood": ("flood", 5_300_000),
+    "flood6": ("flood6", 5_300_000),
     "fixed-10k": ("fixed", 5_000_000, 10_000),
     "fixed-1m": ("fixed", 5_000_000, 1_000_000),
     "fixed-5m": ("fixed", 5_000_000, 5_000_000),

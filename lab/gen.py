@@ -4,6 +4,7 @@
     python3 lab/gen.py list [WORD]
     python3 lab/gen.py run NAME... [--jobs N] [--out DIR] [--perturb A,B]      NAME may be a prefix, or "all"
     python3 lab/gen.py accept NAME... [--out DIR]
+    python3 lab/gen.py live NAME... --program TCPWHY [--jobs N] [--out DIR]    what `watch` and `host` say meanwhile, scored
 """
 
 import argparse
@@ -22,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import catalogue
+import live
 import net
 import perturb
 import truth
@@ -47,13 +49,13 @@ def chosen(names):
     return picked
 
 
-def run_one(name, out, events):
+def run_one(name, out, events, program):
     """In a process of its own: one recipe."""
     directory = os.path.join(out, name)
     partial = directory + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     os.makedirs(partial)
-    problem = perform(REGISTRY[name], partial, events)
+    problem = perform(REGISTRY[name], partial, events, program)
     if not problem:
         with open(os.path.join(partial, "truth.json")) as file:
             unknown = catalogue.check(json.load(file))
@@ -66,7 +68,7 @@ def run_one(name, out, events):
     return 0
 
 
-def run(names, jobs, out):
+def run(names, jobs, out, program=None):
     os.makedirs(out, exist_ok=True)
     net.sweep()
     handle, events = tempfile.mkstemp(prefix="tcpwhy-events-")
@@ -83,6 +85,7 @@ def run(names, jobs, out):
                 name = waiting.pop(0)
                 command = [sys.executable, os.path.abspath(__file__), "one", name, "--out", out]
                 command += ["--events", events] if listener else []
+                command += ["--program", program] if program else []
                 running[name] = (subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                                   stdin=subprocess.DEVNULL), time.monotonic())
             for name, (process, began) in list(running.items()):
@@ -124,17 +127,18 @@ def accept(names, out):
             missing += 1
             continue
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(live.SAID))
     return 1 if missing else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["list", "run", "accept", "one", "missing"])
+    parser.add_argument("command", choices=["list", "run", "live", "accept", "one", "missing"])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--out", default="/tmp/lab-out")
     parser.add_argument("--perturb", default="", help="changes to the world, comma separated: " + " ".join(perturb.KNOWN))
+    parser.add_argument("--program", help="for `live`: the tcpwhy to run at both ends")
     parser.add_argument("--events", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.perturb:
@@ -152,10 +156,14 @@ def main():
         return 0
     if options.command == "one":
         load()
-        return run_one(options.names[0], options.out, options.events)
+        return run_one(options.names[0], options.out, options.events, options.program)
     names = chosen(options.names)
     if options.command == "accept":
         return accept(names, options.out)
+    if options.command == "live":
+        program = os.path.abspath(options.program or parser.error("live needs --program"))
+        failed = run(names, options.jobs, options.out, program)
+        return 1 if live.tally(names, options.out) else failed
     return run(names, options.jobs, options.out)
 
 

@@ -46,6 +46,7 @@ class Host:
         self.name, self.netns = name, netns
         self._fd = os.open("/run/netns/" + netns, os.O_RDONLY)
         self.inode = os.fstat(self._fd).st_ino
+        self.plays = False      # a filter here stands for something else: an end without a kernel, a crash, an old rule
 
     def close(self):
         os.close(self._fd)
@@ -90,7 +91,8 @@ class Host:
         self.run("nft", "-f", "-", stdin=rules)
 
     def drop_in(self, match, hook="input", action="drop", table="lab"):
-        """A filter rule on this host; `lift(table)` takes it away again."""
+        """A filter rule on this host; `lift(table)` takes it away again.  Only the table "lab" is meant as a filter."""
+        self.plays = self.plays or table != "lab"
         self.nft("table inet %s { chain c { type filter hook %s priority -150; %s %s; }\n}"
                  % (table, hook, match, action))
 

@@ -15,6 +15,7 @@ import time
 import traceback
 
 import capture as capturing
+import live
 import net
 import packet
 import perturb
@@ -348,17 +349,24 @@ def end(address, port):
     return "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
 
 
-def perform(recipe, directory, events_path):
-    """Runs one recipe; returns None, or what went wrong.  Writes the case into `directory`."""
-    run = None
+def perform(recipe, directory, events_path, program=None):
+    """Runs one recipe; returns None, or what went wrong.  Writes the case into `directory`.
+
+    With a `program` it also keeps what `tcpwhy watch` and `tcpwhy host` say meanwhile (live.py)."""
+    run = observers = None
     try:
         run = Run(recipe, directory, events_path)
+        if program:
+            observers = live.Observers(program, run.hosts)
         if not recipe.late:
             run.start_capture()
         recipe.function(run)
         with contextlib.suppress(Failed):      # a peer that repeats for ever may keep the wire busy
             wait_until(lambda: all(w.quiet() for w in run.world.wires), 3)
         run.capture.stop()      # does nothing if the recipe has done it
+        if observers:
+            with open(os.path.join(directory, live.SAID), "w") as file:
+                file.writelines(json.dumps(line) + "\n" for line in observers.end())
         counters = run.verify()
         connections = run.locate()
         record = {"cause": recipe.cause, "variant": recipe.variant, "kernel": os.uname().release.split("-")[0],
@@ -376,6 +384,8 @@ def perform(recipe, directory, events_path):
     except Exception:
         return traceback.format_exc()
     finally:
+        if observers:
+            observers.kill()
         if run:
             run.close()
 

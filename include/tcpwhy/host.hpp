@@ -27,6 +27,8 @@ struct SocketInfo {
   std::uint32_t rto_us = 0, rtt_us = 0;
   std::uint32_t unacked = 0, total_retrans = 0;
   std::uint32_t receive_window = 0, send_window = 0;  ///< bytes; 0xffffffff: this kernel does not tell
+  State state = State::kUnseen;    ///< when it was asked, which may be a moment after the dump
+  std::uint64_t bytes_received = 0, bytes_acked = 0;
   std::uint32_t drops = 0;         ///< packets dropped for the socket; read of listeners only
   static constexpr std::uint32_t kUntold = 0xffffffffu;
   /// Nothing came and nothing was sent for this long.

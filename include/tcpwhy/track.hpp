@@ -4,6 +4,7 @@
 // unusual, its segments are gathered into a facts::Connection, annotated, and
 // told. Healthy ones are counted.
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -36,7 +37,10 @@ struct Told {
   const facts::Connection* connection = nullptr;
   std::uint64_t alike = 1;                     ///< connections this one stands for, itself included
   std::span<const std::uint64_t> ids;          ///< theirs, at most 1,000, ascending
+  std::any* prepared = nullptr;                ///< what `prepare` made of it, to be taken; null without one
 };
+/// Work on a connection that needs no order: called on any of the threads before the connection is told.
+using Prepare = std::function<std::any(const facts::Connection&)>;
 enum class Grouping : std::uint8_t { kEach, kLoneSynsTogether };
 
 /// Source of the same frames, opened again for every tracker thread and for a
@@ -69,7 +73,7 @@ class Tracker {
   /// With Options::tell_as_they_end it may be called between observe() calls and
   /// delivers what has ended since the last call (closed and quiet, given up, or
   /// evicted), in order of ending; after finish() the rest.
-  void tell(Grouping grouping, const std::function<void(const Told&)>& visit);
+  void tell(Grouping grouping, const std::function<void(const Told&)>& visit, const Prepare& prepare = {});
 
   /// One connection whole, by id or by its ends; false when there is none.
   bool tell_one(std::uint64_t id, const std::function<void(const facts::Connection&)>& visit);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <any>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -140,7 +141,13 @@ struct Run {
 
   /// Judges by the packets, and by the snapshot of an end where there is one.
   diagnose::Answer judge(const facts::Connection& c, const facts::Survey& survey, diagnose::Detail detail) {
-    diagnose::Answer answer = diagnose::explain(c, survey, detail);
+    return heard(c, diagnose::explain(c, survey, detail));
+  }
+  /// What another thread has judged already.
+  diagnose::Answer take(const flow::Told& told, const facts::Connection& c) {
+    return heard(c, std::move(*std::any_cast<diagnose::Answer>(told.prepared)));
+  }
+  diagnose::Answer heard([[maybe_unused]] const facts::Connection& c, diagnose::Answer answer) {
 #ifdef TCPWHY_HOST
     if (witness) witness->testify(c, answer);
 #endif
@@ -162,7 +169,8 @@ struct Run {
       }
       return;
     }
-    diagnose::Answer answer = judge(c, survey, diagnose::Detail::kVerdicts);
+    diagnose::Answer answer =
+        told.prepared != nullptr ? take(told, c) : judge(c, survey, diagnose::Detail::kVerdicts);
     if (reporter->wants_sentences(answer)) answer = judge(c, survey, diagnose::Detail::kSentences);
     populations.add(c, answer, told.alike);
     reporter->connection({c, told.alike, told.ids}, answer);
@@ -242,7 +250,11 @@ int explain_files(Run& run, flow::Options tracking) {
     const flow::Grouping grouping = o.format == Format::kText && o.only == report::Only::kFailed && !run.choice
                                         ? flow::Grouping::kLoneSynsTogether
                                         : flow::Grouping::kEach;
-    tracker.tell(grouping, [&](const flow::Told& told) { run.tell(told, tracker.survey(), populations); });
+    // Of one connection that was asked for nothing is judged before it is found.
+    flow::Prepare prepare;
+    if (!run.choice)
+      prepare = [&](const facts::Connection& c) { return std::any{diagnose::explain(c, tracker.survey(), diagnose::Detail::kVerdicts)}; };
+    tracker.tell(grouping, [&](const flow::Told& told) { run.tell(told, tracker.survey(), populations); }, prepare);
     if (!run.choice)
       for (const diagnose::Finding& f : populations.findings(tracker.survey())) run.reporter->finding(f);
     run.add(tracker.survey(), (*source)->losses(), o.files);

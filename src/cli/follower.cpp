@@ -46,13 +46,16 @@ Follower::Follower(std::unique_ptr<host::KernelEvents> events, host::Namespaces:
       namespaces_{reach, events_ ? host::Namespaces::Stuck::kSkip : host::Namespaces::Stuck::kRead},
       judge_{events_ ? events_->names() : no_names_,
              [this](std::uint32_t netns, const facts::Address& a) { return namespaces_.is_local(netns, a); },
-             [this](std::uint64_t inode) { return owners_.of(inode); }} {
+             [this](std::uint64_t inode) { return owners_.of(inode); },
+             [this](const tw_event& e) { return namespaces_.glance(e.netns, facts::local_end(e), facts::remote_end(e)); }} {
   for (const std::string& which : only) (void)namespaces_.only(which);
   look_around();
 }
 
 void Follower::step(int milliseconds) {
-  const auto observe = [this](const tw_event& e) { judge_.observe(e); };
+  const auto observe = [this](tw_event e) {
+    if (namespaces_.place(e)) judge_.observe(e);
+  };
   if (events_)
     (void)events_->poll(milliseconds, observe);
   else

@@ -13,6 +13,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/judge.hpp"
+#include "diagnose/once.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -204,6 +205,7 @@ std::vector<Examined> examine_all(const facts::Connection& c, const facts::Surve
   all.reserve(8);
   const Index& turned_over = the_index();
   const CauseSet set = turned_over.worth_asking(c.signals);
+  const ending::Once once{c};
   for (std::size_t i = 0; i < kCauses; ++i) {
     const Cause* cause = set.test(i) ? turned_over.by_id[i] : nullptr;
     if (cause == nullptr) continue;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "diagnose/once.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 
@@ -215,7 +216,9 @@ bool survived(const Connection& c, std::int32_t i) {
   return false;
 }
 
-std::optional<Reset> ending_reset(const Connection& c) {
+namespace {
+
+std::optional<Reset> find_ending_reset(const Connection& c) {
   // RST+ACK with number 0 as the first thing seen refuses a SYN that was not: no connection was there to end.
   if (c.syn < 0 && !c.segments.empty() && c.segments[0].rst() && c.segments[0].has_ack() && c.segments[0].seq == SeqNum{0})
     return std::nullopt;
@@ -269,6 +272,13 @@ std::optional<Reset> ending_reset(const Connection& c) {
     return r;
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Reset> ending_reset(const Connection& c) {
+  Once* const once = Once::of(c);
+  return once != nullptr ? once->reset([&] { return find_ending_reset(c); }) : find_ending_reset(c);
 }
 
 Talk talk_before(const Connection& c, std::int32_t end) {

@@ -32,6 +32,12 @@ struct ListenerSample {
   std::uint32_t inode = 0;
 };
 
+/// What the kernel holds of one connection at a moment.
+struct Glance {
+  State state = State::kClose;        ///< CLOSE: nothing
+  std::uint64_t bytes_received = 0;
+};
+
 /// One look at a network namespace.
 struct NamespaceSample {
   std::uint32_t netns = 0;            ///< inode of its nsfs file

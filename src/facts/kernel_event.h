@@ -23,6 +23,7 @@ enum tw_kind {
   TW_RETRANSMIT,       /* tcp:tcp_retransmit_skb, only where the timer repeats itself */
   TW_SYNACK_REPEATED,  /* tcp:tcp_retransmit_synack */
   TW_DROPPED,          /* skb:kfree_skb with a reason that was asked for */
+  TW_ICMP_SENT,        /* icmp:icmp_send: this host answers a segment with an ICMP error; `reason` as below */
   TW_ICMP              /* an ICMP error came for a segment of ours: `reason` is type * 256 + code, `icmp_from` its sender */
 };
 
@@ -39,7 +40,11 @@ enum tw_flag {
   TW_REQ_ACKED = 1 << 9,     /* the request had got a bare ACK */
   TW_INCOMING = 1 << 10,     /* the packet came in (its destination is ours) */
   TW_FAST_OPEN = 1 << 11,
-  TW_CALLED = 1 << 12        /* in the owner's own system call */
+  TW_CALLED = 1 << 12,       /* in the owner's own system call */
+  TW_NEW_DATA = 1 << 13,     /* the packet that came carries data, or a FIN, that the socket does not have */
+  TW_OTHER_ISN = 1 << 14,    /* the SYN-ACK that came numbers another connection than the socket's */
+  TW_FIN_CROSSED = 1 << 15,  /* the peer's FIN came after our last data had been sent */
+  TW_TLS_ALERT = 1 << 16     /* the payload is a TLS alert: close_notify, mostly */
 };
 
 struct tw_event {
@@ -48,7 +53,7 @@ struct tw_event {
   uint64_t opened_ns;  /* connect(), 0 unknown */
   uint64_t bytes_in, bytes_acked, bytes_sent;
   uint64_t quiet_us;   /* since a packet passed, as far as the socket knows */
-  uint64_t closed_ns;  /* when the remembered connection ended */
+  uint64_t closed_ns;  /* when the application closed; when the remembered connection ended */
   uint64_t inode;      /* of the socket's file, 0 none */
   uint32_t netns;
   uint32_t flags;      /* enum tw_flag */
@@ -67,12 +72,14 @@ struct tw_event {
   uint8_t kind, family;  /* 4 or 6 */
   uint8_t old_state, state;
   uint8_t tries;         /* timeouts in a row: of data, a SYN or a SYN-ACK */
-  uint8_t probes;        /* unanswered probes */
+  uint8_t probes;        /* unanswered probes; of a SYN-ACK: how often it was sent again, for a repeated SYN too */
   uint8_t shut, defer_accept;
   uint8_t tcp_flags, ttl;
   uint8_t closed_state;  /* what the remembered connection was when it ended */
   uint8_t closed_error;
-  uint8_t pad[4];
+  uint8_t pad[2];
+  uint32_t sent_ms, got_ms;          /* before the event: data last sent, data last received */
+  uint32_t unanswered_ms;            /* how long the remembered connection had waited for an answer when it ended */
   uint8_t local[16] __attribute__((aligned(8)));
   uint8_t remote[16];
   char comm[16];
@@ -93,9 +100,10 @@ struct tw_stats {
 /* How a connection ended, in a table that the programs write and the reader looks up in, by a hash of its tuple. */
 struct tw_ended {
   uint64_t key, time_ns;
-  uint32_t pid;
-  uint8_t state, error, pad[2];
+  uint32_t pid, unanswered_ms;
+  uint8_t state, error, pad[6];
   char comm[16];
+  uint64_t rest_of_line[2]; /* one entry, one cache line */
 };
 enum { TW_ENDED_SLOTS = 1 << 16 };
 

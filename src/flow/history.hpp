@@ -26,8 +26,7 @@ class History {
     const std::uint32_t place = newest_ & mask_;
     if (place / kPerChunk >= chunks_.size()) chunks_.resize(place / kPerChunk + 1);
     memory::Chunk& chunk = chunks_[place / kPerChunk];
-    // A small capture never leaves the first chunk; a large one will fill the others.
-    if (!chunk) chunk = memory::allocate(place < kPerChunk ? first_ : memory::Pages::kHuge);
+    if (!chunk) chunk = fresh(place);
     facts::SegmentFact& kept = at(place);
     kept = fact;
     kept.link = before;
@@ -44,6 +43,7 @@ class History {
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   /// The first chunk will be filled, too.
   void expect_many() { first_ = memory::Pages::kHuge; }
+  void draw_from(Ahead* ahead) { ahead_ = ahead; }
 
  private:
   static constexpr std::uint32_t kPerChunk = memory::kChunk / sizeof(facts::SegmentFact);
@@ -52,10 +52,17 @@ class History {
     return reinterpret_cast<facts::SegmentFact*>(chunks_[place / kPerChunk].get())[place % kPerChunk];
   }
 
+  /// A small capture never leaves the first chunk; a large one will fill the others.
+  memory::Chunk fresh(std::uint32_t place) {
+    const memory::Pages pages = place < kPerChunk ? first_ : memory::Pages::kHuge;
+    return ahead_ != nullptr && pages == memory::Pages::kHuge ? ahead_->chunk() : memory::allocate(memory::kChunk, pages);
+  }
+
   std::vector<memory::Chunk> chunks_;
   std::uint32_t mask_;
   std::uint32_t newest_ = 0;
   memory::Pages first_ = memory::Pages::kOrdinary;
+  Ahead* ahead_ = nullptr;
 };
 
 }  // namespace tcpwhy::flow

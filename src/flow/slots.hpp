@@ -23,7 +23,7 @@ class Slots {
  public:
   Slots() { resize(kSmallest); }
 
-  void prefetch(std::uint32_t hash) const { __builtin_prefetch(&slots_[home(hash)], 1); }
+  void prefetch(std::uint32_t hash) const { memory::fetch(&slots_[home(hash)]); }
 
   /// The first reference with this hash for which `same` holds; 0 when there is none.
   template <class Same>
@@ -40,7 +40,8 @@ class Slots {
   }
 
   void insert(std::uint32_t hash, Ref ref) {
-    if ((used_ + 1) * 16 > slots_.size() * 11) resize(slots_.size() * 2);
+    if ((used_ + 1) * 16 > slots_.size() * kFull) resize(slots_.size() * 2);
+    else if (used_ == slots_.size() / 2 && ahead_ != nullptr && slots_.size() >= kWorthAhead) ahead_->expect(Array::octets(slots_.size() * 2));
     place(pack(hash, ref));
     ++used_;
   }
@@ -65,14 +66,19 @@ class Slots {
   /// Makes room for `connections` at once, to spare the growing.
   void reserve(std::uint64_t connections) {
     std::size_t size = slots_.size();
-    while (connections * 16 > size * 11 && size < kLargestReserved) size *= 2;
+    while (connections * 16 > size * kFull && size < kLargestReserved) size *= 2;
     if (size > slots_.size()) resize(size);
   }
+  /// Where larger arrays come from as long as `ahead` lives; null: from the kernel.
+  void draw_from(Ahead* ahead) { ahead_ = ahead; }
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] std::uint64_t bytes() const { return slots_.size() * sizeof(std::uint64_t); }
 
  private:
   static constexpr std::size_t kSmallest = 1u << 10, kLargestReserved = 1u << 24;
+  static constexpr std::size_t kFull = 11;               ///< sixteenths
+  static constexpr std::size_t kWorthAhead = 1u << 18;
+  using Array = memory::Zeroed<std::uint64_t>;
 
   static std::uint64_t pack(std::uint32_t hash, Ref ref) { return static_cast<std::uint64_t>(hash) << 32 | ref; }
   static std::uint32_t hash_of(std::uint64_t slot) { return static_cast<std::uint32_t>(slot >> 32); }
@@ -90,14 +96,16 @@ class Slots {
     slots_[i] = slot;
   }
   void resize(std::size_t size) {
-    memory::Zeroed<std::uint64_t> before{size};
+    memory::Chunk touched = ahead_ != nullptr ? ahead_->array(Array::octets(size)) : memory::Chunk{};
+    Array before = touched ? Array{size, std::move(touched)} : Array{size};
     std::swap(before, slots_);
     mask_ = size - 1;
     for (std::size_t i = 0; i < before.size(); ++i)
       if (before[i] != 0) place(before[i]);
   }
 
-  memory::Zeroed<std::uint64_t> slots_;
+  Array slots_;
+  Ahead* ahead_ = nullptr;
   std::size_t mask_ = 0, used_ = 0;
 };
 

@@ -35,16 +35,17 @@ facts::SegmentFact* Stories::append(Story& story, const facts::SegmentFact& fact
   if (story.chunks == 0 || story.in_last == kSizes[kind_of(story.chunks - 1)]) {
     std::uint32_t chunk = 0;
     const std::uint32_t most = limit(interest);
-    if (story.turning == 0 && story.chunks > 2 && story.stored >= most / 2) {
+    if (story.turning == 0 && story.chunks >= kKinds - 1 && story.stored >= most / 2) {
       story.turning = story.last;
       story.stored_beginning = story.stored;
     }
     if (story.stored >= most && story.turning != 0 && story.turning != story.last) {
       // The oldest chunk after the beginning makes room for the newest.
-      chunk = cells_[story.turning - 1].link;
+      chunk = next(story.turning);
       const bool only = chunk == story.last;
-      cells_[story.turning - 1].link = only ? 0 : cells_[chunk - 1].link;
+      next(story.turning) = only ? 0 : next(chunk);
       if (only) story.last = story.turning;
+      else before(next(chunk)) = story.turning;
       story.stored -= kBlock;
       story.dropped += kBlock;
       --story.chunks;
@@ -56,16 +57,18 @@ facts::SegmentFact* Stories::append(Story& story, const facts::SegmentFact& fact
       ++story.dropped;
       return nullptr;
     }
-    if (story.last != 0) cells_[story.last - 1].link = chunk;
+    if (story.last != 0) next(story.last) = chunk;
     else story.first = chunk;
+    next(chunk) = 0;
+    before(chunk) = story.last;
     story.last = chunk;
     ++story.chunks;
     story.in_last = 0;
-    cells_[chunk - 1].link = 0;
   }
   facts::SegmentFact& kept = cells_[story.last - 1 + story.in_last];
+  const std::uint32_t link = kept.link;
   kept = fact;
-  kept.link = 0;
+  kept.link = link;
   ++story.in_last;
   ++story.stored;
   return &kept;

@@ -4,6 +4,7 @@
 // is their segments in order. A story that grows too long keeps its beginning
 // and its end; all stories together stay within a bound.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct SideHalf {
 };
 
 /// A list of chunks of segments. Cell numbers are + 1, 0 is none; the link of a
-/// chunk's first segment names the next chunk.
+/// chunk's first segment names the next chunk, that of its second the one before.
 struct Story {
   std::uint32_t first = 0, last = 0;
   std::uint32_t turning = 0;       ///< last chunk of the beginning that is kept, once that is settled
@@ -79,18 +80,23 @@ class Stories {
   /// Appends a segment and returns where it was kept; null when there is no room.
   facts::SegmentFact* append(Story& story, const facts::SegmentFact& fact, Interest interest);
   void expect_many() { cells_.expect_many(); }
+  void draw_from(Ahead* ahead) { cells_.draw_from(ahead); }
   /// Fetches the place of the next segment ahead.
   void prefetch(const Story& story) const {
-    if (story.last != 0) __builtin_prefetch(&cells_[story.last - 1 + story.in_last - 1] + 1, 1);
+    if (story.last != 0) memory::fetch(&cells_[story.last - 1 + story.in_last - 1] + 1);
   }
   void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
   /// The newest segment of a story that has one.
   [[nodiscard]] facts::SegmentFact& newest(const Story& story) { return cells_[story.last - 1 + story.in_last - 1]; }
-  /// The newest segments, newest first, at most `most` and only from the last chunk.
+  /// The newest segments, newest first, at most `most`.
   template <class Visit>
   void recent(const Story& story, std::uint32_t most, Visit&& visit) const {
-    for (std::uint32_t i = 0; i < story.in_last && i < most; ++i)
-      if (!visit(cells_[story.last - 1 + story.in_last - 1 - i])) return;
+    std::uint32_t ordinal = story.chunks - 1;
+    for (std::uint32_t chunk = story.last, left = story.in_last; chunk != 0; left = kSizes[kind_of(--ordinal)]) {
+      for (; left != 0; --left)
+        if (most-- == 0 || !visit(cells_[chunk - 1 + left - 1])) return;
+      chunk = before(chunk);
+    }
   }
   /// The oldest segment of a story that has one.
   [[nodiscard]] const facts::SegmentFact& oldest(const Story& story) const { return cells_[story.first - 1]; }
@@ -99,15 +105,20 @@ class Stories {
 
  private:
   static constexpr std::uint32_t kBlock = 32;
-  static constexpr std::uint32_t kSizes[3] = {2, 8, kBlock};
-  static std::uint32_t kind_of(std::uint32_t ordinal) { return ordinal < 2 ? ordinal : 2; }
+  /// Most stories are short: of a refused, a reset and a reused connection two, six to eight and a dozen segments.
+  static constexpr std::uint32_t kKinds = 6;
+  static constexpr std::uint32_t kSizes[kKinds] = {2, 2, 4, 8, 16, kBlock};
+  static std::uint32_t kind_of(std::uint32_t ordinal) { return std::min(ordinal, kKinds - 1); }
 
   std::uint32_t take(std::uint32_t kind);  ///< cell + 1, 0 when there is no room
+  [[nodiscard]] std::uint32_t& next(std::uint32_t chunk) { return cells_[chunk - 1].link; }
+  [[nodiscard]] std::uint32_t& before(std::uint32_t chunk) { return cells_[chunk].link; }
+  [[nodiscard]] std::uint32_t before(std::uint32_t chunk) const { return cells_[chunk].link; }
   [[nodiscard]] std::uint32_t limit(Interest interest) const;
 
   Bounds bounds_;
   Arena<facts::SegmentFact> cells_;
-  std::vector<std::uint32_t> free_[3];
+  std::vector<std::uint32_t> free_[kKinds];
   std::uint64_t live_bytes_ = 0;
 };
 

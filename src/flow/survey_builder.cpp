@@ -25,11 +25,11 @@ std::uint32_t shape_hash(const facts::SegmentFact& f) {
 }
 
 template <class T>
-void fill(facts::Sample<T>& out, const facts::Sample<SynSample, HostEntry::kSynsKept>& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
-  out.seen = from.seen;
-  out.stride = from.stride;
-  out.values.reserve(from.values.size());
-  for (const SynSample& s : from.values)
+void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const SynSample&), bool (*keep)(const SynSample&)) {
+  out.seen = from.seen();
+  out.stride = from.stride();
+  out.values.reserve(from.values().size());
+  for (const SynSample& s : from.values())
     if (keep(s)) out.values.push_back(pick(s));
 }
 
@@ -196,24 +196,30 @@ void SurveyBuilder::fetch_ahead(Event& e) {
   }
 }
 
-/// Three times over the queue: its slots, the entries they name, the change.
-void SurveyBuilder::apply(Queue& queue) {
-  for (std::size_t i = 0; i < queue.used; ++i) fetch_ahead(queue.events[i]);
-  for (std::size_t i = 0; i < queue.used; ++i) {
-    const Event& e = queue.events[i];
-    switch (e.kind) {
-      case Kind::kSyn:
-      case Kind::kSynAck:
-      case Kind::kFirst: hosts_.prefetch_entry(e.host_hash); break;
-      case Kind::kOpened:
-      case Kind::kReused: pairs_.prefetch_entry(e.pair_hash); break;
-      case Kind::kEnded:
-        pairs_.prefetch_entry(e.pair_hash);
-        hosts_.prefetch_entry(e.host_hash);
-        break;
-    }
+/// The entries in the places that fetch_ahead() fetched.
+void SurveyBuilder::fetch_entries(const Event& e) const {
+  switch (e.kind) {
+    case Kind::kSyn:
+    case Kind::kSynAck:
+    case Kind::kFirst: hosts_.prefetch_entry(e.host_hash); break;
+    case Kind::kOpened:
+    case Kind::kReused: pairs_.prefetch_entry(e.pair_hash); break;
+    case Kind::kEnded:
+      pairs_.prefetch_entry(e.pair_hash);
+      hosts_.prefetch_entry(e.host_hash);
+      break;
   }
-  for (std::size_t i = 0; i < queue.used; ++i) apply(queue.events[i]);
+}
+
+/// What an event touches is fetched a few events ahead: its slots, then the entries they name. More at a time than the
+/// core keeps track of would be fetched in vain.
+void SurveyBuilder::apply(Queue& queue) {
+  constexpr std::size_t kAhead = 6;
+  for (std::size_t i = 0; i < queue.used + 2 * kAhead; ++i) {
+    if (i < queue.used) fetch_ahead(queue.events[i]);
+    if (i >= kAhead && i - kAhead < queue.used) fetch_entries(queue.events[i - kAhead]);
+    if (i >= 2 * kAhead) apply(queue.events[i - 2 * kAhead]);
+  }
   queue.used = 0;
 }
 

@@ -86,6 +86,7 @@ class SurveyBuilder {
   void drain();                              ///< everything has been applied when it returns
   void apply(Queue& queue);
   void fetch_ahead(Event& e);
+  void fetch_entries(const Event& e) const;
   void apply(const Event& e);
   void apply_end(const Event& e);
   void count_attempt(ServiceEntry& s, const Ended& e);

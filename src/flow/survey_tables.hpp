@@ -6,9 +6,11 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <new>
+#include <span>
 #include <vector>
 
+#include "flow/memory.hpp"
 #include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::flow {
@@ -19,17 +21,22 @@ template <class Key, class Entry>
 class SurveyTable {
  public:
   explicit SurveyTable(std::size_t most) : most_{most}, slots_(1024) {}
+  ~SurveyTable() {
+    for (std::size_t i = 0; i < size_; ++i) (*this)[i].~Entry();
+  }
+  SurveyTable(const SurveyTable&) = delete;
+  SurveyTable& operator=(const SurveyTable&) = delete;
 
   static std::uint32_t hash(const Key& key);
 
-  void prefetch(std::uint32_t h) const { __builtin_prefetch(&slots_[h & (slots_.size() - 1)]); }
+  void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & (slots_.size() - 1)]); }
   /// Fetches the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h) const {
     std::size_t i = h & (slots_.size() - 1);
     while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & (slots_.size() - 1);
     if (slots_[i] == 0) return;
     const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
-    for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) __builtin_prefetch(at + line);
+    for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) memory::fetch(at + line);
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
@@ -46,21 +53,24 @@ class SurveyTable {
       return nullptr;
     }
     if ((size_ + 1) * 2 > slots_.size()) grow();
-    if (size_ == pieces_.size() * kPiece) pieces_.push_back(std::make_unique<Entry[]>(kPiece));
-    Entry& added = (*this)[size_++];
+    if (size_ == chunks_.size() * kPerChunk)
+      chunks_.push_back(memory::allocate(memory::kChunk, chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+    Entry& added = *new (static_cast<void*>(&(*this)[size_++])) Entry{};
     added.key = key;
     place(static_cast<std::uint64_t>(h) << 32 | size_);
     return &added;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
   /// In order of arrival.
-  [[nodiscard]] Entry& operator[](std::size_t i) { return pieces_[i / kPiece][i % kPiece]; }
+  [[nodiscard]] Entry& operator[](std::size_t i) { return const_cast<Entry&>(at(i)); }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
  private:
   [[nodiscard]] const Entry& entry(std::uint64_t slot) const {
-    const std::size_t i = static_cast<std::uint32_t>(slot) - 1;
-    return pieces_[i / kPiece][i % kPiece];
+    return at(static_cast<std::uint32_t>(slot) - 1);
+  }
+  [[nodiscard]] const Entry& at(std::size_t i) const {
+    return reinterpret_cast<const Entry*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
   }
   void place(std::uint64_t slot) {
     std::size_t i = (slot >> 32) & (slots_.size() - 1);
@@ -76,9 +86,9 @@ class SurveyTable {
 
   std::size_t most_;
   std::vector<std::uint64_t> slots_;
-  /// Pieces that never move: an entry owns memory, and moving it is dear.
-  static constexpr std::size_t kPiece = 512;
-  std::vector<std::unique_ptr<Entry[]>> pieces_;
+  /// Chunks that never move: an entry owns memory, and moving it is dear.
+  static constexpr std::size_t kPerChunk = memory::kChunk / sizeof(Entry);
+  std::vector<memory::Chunk> chunks_;
   std::size_t size_ = 0;
   std::uint64_t refused_ = 0;
 };
@@ -125,6 +135,29 @@ struct SynSample {
 };
 static_assert(sizeof(SynSample) == 16);
 
+/// A facts::Sample that holds its values itself: an entry that is fetched ahead brings them along.
+template <class T, std::size_t kCapacity>
+class SampleInPlace {
+ public:
+  void add(const T& v) {
+    if (seen_++ % stride_ != 0) return;
+    if (size_ == kCapacity) {
+      size_ = 0;
+      for (std::size_t i = 0; i < kCapacity; i += 2) values_[size_++] = values_[i];
+      stride_ *= 2;
+    }
+    values_[size_++] = v;
+  }
+  [[nodiscard]] std::span<const T> values() const { return {values_.data(), size_}; }
+  [[nodiscard]] std::uint64_t seen() const { return seen_; }
+  [[nodiscard]] std::uint64_t stride() const { return stride_; }
+
+ private:
+  std::uint64_t seen_ = 0, stride_ = 1;
+  std::uint32_t size_ = 0;
+  std::array<T, kCapacity> values_{};
+};
+
 struct HostEntry {
   /// As many as tell several hosts behind one address apart.
   static constexpr std::size_t kSynsKept = 16;
@@ -138,7 +171,8 @@ struct HostEntry {
   std::uint16_t syn_window = 0, syn_ack_window = 0, syn_options = 0, syn_ack_options = 0;
   bool uses_timestamps = false;
   Duration fastest_syn_ack = Duration::max();
-  facts::Sample<SynSample, kSynsKept> syns;
+  using Syns = SampleInPlace<SynSample, kSynsKept>;
+  Syns syns;
   void saw_ttl(std::uint8_t ttl);
   [[nodiscard]] std::uint64_t weight() const { return static_cast<std::uint64_t>(as_client) + 4ull * as_server; }
 };

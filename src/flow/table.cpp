@@ -79,6 +79,17 @@ void Table::expect_many() {
   stories_.expect_many();
 }
 
+void Table::draw_from(Ahead* ahead) {
+  narrow_.records.draw_from(ahead);
+  narrow_.embryos.draw_from(ahead);
+  wide_.records.draw_from(ahead);
+  wide_.embryos.draw_from(ahead);
+  sides_.draw_from(ahead);
+  history_.draw_from(ahead);
+  stories_.draw_from(ahead);
+  slots_.draw_from(ahead);
+}
+
 bool Table::matches(Ref ref, const Packet& p) const {
   if (is_wide(ref) != p.is_wide) return false;
   const std::uint32_t n = number(ref);
@@ -105,17 +116,17 @@ void Table::prefetch(Ref ref) const {
     case RefBits::kWide: at = reinterpret_cast<const char*>(&wide_.records[n]); break;
     case RefBits::kWide | RefBits::kEmbryo: at = reinterpret_cast<const char*>(&wide_.embryos[n]); break;
   }
-  __builtin_prefetch(at, 1);
-  __builtin_prefetch(at + 64, 1);
+  memory::fetch(at);
+  memory::fetch(at + 64);
 }
 
 /// The record has been fetched; what an unusual connection has beside it follows.
 void Table::prefetch_side(Ref found) const {
   if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
   const char* at = reinterpret_cast<const char*>(&sides_[hot(found).side - 1]);
-  __builtin_prefetch(at, 1);
-  __builtin_prefetch(at + 64, 1);
-  __builtin_prefetch(at + 128, 1);
+  memory::fetch(at);
+  memory::fetch(at + 64);
+  memory::fetch(at + 128);
 }
 
 void Table::prefetch_story(Ref found) const {

@@ -64,6 +64,8 @@ class Table {
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }
   /// A long input follows.
   void expect_many();
+  /// Where memory comes from as long as `ahead` lives; null: from the kernel.
+  void draw_from(Ahead* ahead);
 
   /// Live: what has ended and can be told, in order of ending. Not told again.
   [[nodiscard]] Telling ended_so_far();

@@ -1,12 +1,14 @@
 // The public face: frames in, connections told. With more than one thread the
 // caller's thread reads and decodes while a second one tracks; when connections
-// are told, the others gather and annotate ahead of the caller.
+// are told, all of them gather, annotate and prepare ahead of the telling.
 
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "flow/ahead.hpp"
 #include "flow/decoder.hpp"
 #include "flow/pipe.hpp"
 #include "flow/table.hpp"
@@ -40,7 +42,7 @@ struct Tracker::Impl {
     for (std::size_t i = 0; i < frames.size(); ++i) {
       // Its first octets came with the record's header; addresses and ports of a
       // large frame are a miss away.
-      if (i + kAhead < frames.size()) __builtin_prefetch(frames[i + kAhead].data + 64);
+      if (i + kAhead < frames.size()) memory::fetch(frames[i + kAhead].data + 64);
       decoder.decode(frames[i], *into);
       if (into->used == Block::kPackets) into = &full(*into);
     }
@@ -76,6 +78,8 @@ struct Tracker::Impl {
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
     Pipe<Block> pipe;
+    std::optional<Ahead> ahead;
+    if (source.size() >= kLong) table.draw_from(&ahead.emplace());
     table.survey().apply_beside();
     std::thread tracking{[&] {
       while (Block* b = pipe.filled()) {
@@ -103,6 +107,7 @@ struct Tracker::Impl {
     pipe.send();
     pipe.close();
     tracking.join();
+    table.draw_from(nullptr);
   }
 
   /// What did not come after a pause of the capture, or while it lost packets, proves nothing about a connection whose
@@ -122,13 +127,23 @@ struct Tracker::Impl {
     end_coverage(out);
     annotate(out);
   }
-  void tell_alone(const Telling& telling, const std::function<void(const Told&)>& visit) const;
-  void tell_ahead(const Telling& telling, const std::function<void(const Told&)>& visit) const;
-  void deliver(const Telling& telling, const Tellable& t, const facts::Connection& c,
-               const std::function<void(const Told&)>& visit) const {
+  using Visit = std::function<void(const Told&)>;
+  /// A connection, and what was prepared of it.
+  struct Made {
+    facts::Connection connection;
+    std::any prepared;
+  };
+  void make(Tellable which, Made& out, const Prepare& prepare) const {
+    make(which, out.connection);
+    if (prepare) out.prepared = prepare(out.connection);
+  }
+  void tell_alone(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
+  void tell_ahead(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
+  void deliver(const Telling& telling, const Tellable& t, Made& made, const Visit& visit) const {
     Told told;
-    told.connection = &c;
-    told.ids = {&c.id, 1};
+    told.connection = &made.connection;
+    told.ids = {&made.connection.id, 1};
+    if (made.prepared.has_value()) told.prepared = &made.prepared;
     if (t.group != 0) {
       told.alike = telling.floods[t.group - 1].alike;
       told.ids = telling.floods[t.group - 1].ranks;
@@ -137,20 +152,21 @@ struct Tracker::Impl {
   }
 };
 
-void Tracker::Impl::tell_alone(const Telling& telling, const std::function<void(const Told&)>& visit) const {
-  facts::Connection c;
+void Tracker::Impl::tell_alone(const Telling& telling, const Visit& visit, const Prepare& prepare) const {
+  Made made;
   for (const Tellable& t : telling.connections) {
-    make(t, c);
-    deliver(telling, t, c, visit);
+    make(t, made, prepare);
+    deliver(telling, t, made, visit);
   }
 }
 
-/// Helpers make batches of connections in any order; they are told in order.
-void Tracker::Impl::tell_ahead(const Telling& telling, const std::function<void(const Told&)>& visit) const {
+/// Batches of connections are made in any order, by the helpers and, while it would wait for them, by the caller's
+/// thread; they are told in order.
+void Tracker::Impl::tell_ahead(const Telling& telling, const Visit& visit, const Prepare& prepare) const {
   constexpr std::size_t kBatch = 64;
   const std::size_t helpers = std::min<std::size_t>(options.threads - 1, 15);
   struct Batch {
-    std::vector<facts::Connection> connections = std::vector<facts::Connection>(kBatch);
+    std::vector<Made> connections = std::vector<Made>(kBatch);
     std::size_t number = 0;
     bool ready = false;
   };
@@ -161,6 +177,16 @@ void Tracker::Impl::tell_ahead(const Telling& telling, const std::function<void(
   std::condition_variable made, freed;
   std::size_t next = 0, told = 0;
 
+  const auto open = [&] { return next != batches && next - told < ring.size(); };
+  const auto make_batch = [&](std::size_t mine) {
+    Batch& b = ring[mine % ring.size()];
+    const std::size_t end = std::min(all.size(), (mine + 1) * kBatch);
+    for (std::size_t k = mine * kBatch; k < end; ++k) make(all[k], b.connections[k - mine * kBatch], prepare);
+    const std::lock_guard lock{mutex};
+    b.number = mine;
+    b.ready = true;
+  };
+
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < helpers; ++i)
     threads.emplace_back([&] {
@@ -168,34 +194,34 @@ void Tracker::Impl::tell_ahead(const Telling& telling, const std::function<void(
         std::size_t mine = 0;
         {
           std::unique_lock lock{mutex};
-          freed.wait(lock, [&] { return next == batches || next - told < ring.size(); });
+          freed.wait(lock, [&] { return next == batches || open(); });
           if (next == batches) return;
           mine = next++;
         }
-        Batch& b = ring[mine % ring.size()];
-        const std::size_t end = std::min(all.size(), (mine + 1) * kBatch);
-        for (std::size_t k = mine * kBatch; k < end; ++k) make(all[k], b.connections[k - mine * kBatch]);
-        {
-          const std::lock_guard lock{mutex};
-          b.number = mine;
-          b.ready = true;
-        }
+        make_batch(mine);
         made.notify_one();
       }
     });
   for (std::size_t n = 0; n < batches; ++n) {
     Batch& b = ring[n % ring.size()];
-    {
-      std::unique_lock lock{mutex};
-      made.wait(lock, [&] { return b.ready && b.number == n; });
+    std::unique_lock lock{mutex};
+    while (!(b.ready && b.number == n)) {
+      if (!open()) {
+        made.wait(lock);
+        continue;
+      }
+      const std::size_t mine = next++;
+      lock.unlock();
+      make_batch(mine);
+      lock.lock();
     }
+    lock.unlock();
     const std::size_t end = std::min(all.size(), (n + 1) * kBatch);
     for (std::size_t k = n * kBatch; k < end; ++k) deliver(telling, all[k], b.connections[k - n * kBatch], visit);
-    {
-      const std::lock_guard lock{mutex};
-      b.ready = false;
-      told = n + 1;
-    }
+    lock.lock();
+    b.ready = false;
+    told = n + 1;
+    lock.unlock();
     freed.notify_one();
   }
   {
@@ -235,11 +261,11 @@ void Tracker::finish(const capture::Losses& losses) {
 
 const facts::Survey& Tracker::survey() const { return impl_->table.survey().survey; }
 
-void Tracker::tell(Grouping grouping, const std::function<void(const Told&)>& visit) {
+void Tracker::tell(Grouping grouping, const std::function<void(const Told&)>& visit, const Prepare& prepare) {
   Impl& i = *impl_;
   if (i.options.tell_as_they_end && !i.finished) {
     const Telling ended = i.table.ended_so_far();
-    i.tell_alone(ended, visit);
+    i.tell_alone(ended, visit, prepare);
     i.table.forget_told(ended);
     return;
   }
@@ -247,8 +273,8 @@ void Tracker::tell(Grouping grouping, const std::function<void(const Told&)>& vi
   for (Flood& f : telling.floods)
     for (std::uint64_t& rank : f.ranks) rank += i.options.first_id;
   constexpr std::size_t kWorthHelp = 256;
-  if (i.options.threads > 1 && telling.connections.size() >= kWorthHelp) i.tell_ahead(telling, visit);
-  else i.tell_alone(telling, visit);
+  if (i.options.threads > 1 && telling.connections.size() >= kWorthHelp) i.tell_ahead(telling, visit, prepare);
+  else i.tell_alone(telling, visit, prepare);
 }
 
 bool Tracker::tell_one(std::uint64_t id, const std::function<void(const facts::Connection&)>& visit) {

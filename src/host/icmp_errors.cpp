@@ -12,7 +12,7 @@
 namespace tcpwhy::host {
 namespace {
 
-constexpr std::uint8_t kTcp = 6, kUnreachable = 3, kFragmentationNeeded = 4, kUnreachable6 = 1;
+constexpr std::uint8_t kTcp = 6, kUnreachable = 3, kTimeExceeded = 11, kFragmentationNeeded = 4, kUnreachable6 = 1, kTimeExceeded6 = 3;
 constexpr int kFilter = 1;                         // linux/icmp.h ICMP_FILTER, at SOL_RAW
 constexpr std::size_t kIp = 20, kIp6 = 40, kIcmp = 8, kPorts = 4;
 constexpr int kAtOnce = 256;                       // a flood of errors must not hold up the rest
@@ -43,12 +43,13 @@ bool put_tuple(tw_event& e, std::span<const std::uint8_t> inner) {
 IcmpErrors IcmpErrors::open() {
   IcmpErrors out;
   out.four_ = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMP);
-  const std::uint32_t only = ~(1u << kUnreachable);  // set bits are kept away
+  const std::uint32_t only = ~(1u << kUnreachable | 1u << kTimeExceeded);  // set bits are kept away
   if (out.four_ >= 0) (void)setsockopt(out.four_, SOL_RAW, kFilter, &only, sizeof only);
   out.six_ = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
   icmp6_filter only6{};
   ICMP6_FILTER_SETBLOCKALL(&only6);
   ICMP6_FILTER_SETPASS(kUnreachable6, &only6);
+  ICMP6_FILTER_SETPASS(kTimeExceeded6, &only6);
   if (out.six_ >= 0) (void)setsockopt(out.six_, IPPROTO_ICMPV6, ICMP6_FILTER, &only6, sizeof only6);
   return out;
 }
@@ -76,7 +77,7 @@ void IcmpErrors::read(std::uint64_t now_ns, const std::function<void(tw_event&)>
     const std::size_t header = static_cast<std::size_t>(packet[0] & 15) * 4;
     if (packet.size() < header + kIcmp) continue;
     tw_event e = begin(4, packet[header], packet[header + 1]);
-    if (packet[header] != kUnreachable || packet[header + 1] == kFragmentationNeeded) continue;
+    if (packet[header] == kUnreachable && packet[header + 1] == kFragmentationNeeded) continue;
     std::copy_n(packet.begin() + 12, 4, e.icmp_from);
     if (put_tuple(e, packet.subspan(header + kIcmp))) each(e);
   }
@@ -87,7 +88,6 @@ void IcmpErrors::read(std::uint64_t now_ns, const std::function<void(tw_event&)>
     if (got < static_cast<ssize_t>(kIcmp)) break;
     const std::span<const std::uint8_t> packet{bytes.data(), static_cast<std::size_t>(got)};
     tw_event e = begin(6, packet[0], packet[1]);
-    if (packet[0] != kUnreachable6) continue;
     std::copy_n(from.sin6_addr.s6_addr, 16, e.icmp_from);
     if (put_tuple(e, packet.subspan(kIcmp))) each(e);
   }

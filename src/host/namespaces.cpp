@@ -157,6 +157,17 @@ Result<std::uint32_t> Namespaces::only(const std::string& which) {
   return inode;
 }
 
+bool Namespaces::place(tw_event& e) {
+  if (!impl_->chosen || impl_->places.contains(e.netns)) return true;
+  if (e.netns != 0) return false;
+  for (const auto& [inode, place] : impl_->places)
+    if (is_local(inode, facts::local_end(e).address)) {
+      e.netns = inode;
+      return true;
+    }
+  return false;
+}
+
 std::vector<facts::NamespaceSample> Namespaces::sample() {
   Impl& me = *impl_;
   me.look_around();
@@ -207,6 +218,30 @@ bool Namespaces::is_local(std::uint32_t netns, const facts::Address& address) {
   // All of 127.0.0.0/8 is the host's own, whatever its interfaces carry.
   if (address.version == 4 && address.bytes[0] == 127) return true;
   return std::find(own.begin(), own.end(), address) != own.end();
+}
+
+std::optional<facts::Glance> Namespaces::glance(std::uint32_t netns, const facts::Endpoint& local, const facts::Endpoint& remote) {
+  const auto at = impl_->places.find(netns);
+  if (at == impl_->places.end()) return std::nullopt;
+  std::optional<facts::Glance> out;
+  impl_->inside(netns, at->second, [&] {
+    auto diag = SockDiag::open();
+    if (!diag) return;
+    facts::Socket wanted;
+    wanted.local = local;
+    wanted.remote = remote;
+    wanted.cookie = SockDiag::kAnyCookie;
+    const facts::Socket* one = &wanted;
+    facts::Glance seen;
+    const auto asked = diag->look_up({&one, 1}, [&](std::size_t, const facts::SocketInfo& info) { seen = {info.state, info.bytes_received}; });
+    // A request has no tcp_info and is found in a dump only.
+    const int family = local.address.version == 6 ? AF_INET6 : AF_INET;
+    const auto dumped = diag->dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& s, const facts::SocketInfo*) {
+      if (s.local == local && s.remote == remote) seen.state = State::kSynRecv;
+    });
+    if (asked && dumped) out = seen;
+  });
+  return out;
 }
 
 }  // namespace tcpwhy::host

@@ -28,6 +28,7 @@ class SockDiag {
 
   /// Every TCP socket of one family (AF_INET, AF_INET6) in one of `states` (bits 1 << state).
   Result<std::uint64_t> dump(int family, std::uint32_t states, Detail detail, const Take& take);
+  static constexpr std::uint64_t kAnyCookie = ~std::uint64_t{0};  // INET_DIAG_NOCOOKIE, twice
   /// tcp_info of the given sockets, asked one by one; those that are gone are left out.
   Result<std::uint64_t> look_up(std::span<const facts::Socket* const> sockets,
                                 const std::function<void(std::size_t, const facts::SocketInfo&)>& take);

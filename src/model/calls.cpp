@@ -355,9 +355,11 @@ CallResult Kernel::start_connect(Endpoint& e, std::uint32_t index, const SocketA
 
   e.iss = e.write_seq;
   e.neg = {};
+  e.neg.mss_clamp = static_cast<std::uint16_t>(e.opt.user_mss != 0 ? e.opt.user_mss : remote.version == 4 ? kMssDefault : kDefaultMss6);
   e.pmtu = path_mtu(remote);
   e.advmss = advertised_mss(e.opt, remote);
   set_mss(e, e.pmtu);
+  if (config.sysctls.tcp_timestamps != 0) e.mss -= kTimestampBytes;  // tcp_connect_init(): offered is counted as agreed
   first_rcv_mss(e);
   // Timestamps take their room only where they were used before: 64240 in a SYN, 65160 in a SYN-ACK.
   const std::uint32_t options = config.sysctls.tcp_timestamps != 0 && e.ts_recent_at != ModelTime{} ? kTimestampBytes : 0u;

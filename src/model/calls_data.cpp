@@ -53,7 +53,7 @@ bool Kernel::write_memory_free(const Endpoint& e) const {
 CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data) {
   if (!handle_of(fd)) return failed(Errno::kEBADF);
   Endpoint* at = endpoint_of(fd);
-  if (!at) return failed(Errno::kEPIPE);
+  if (!at) return (flags & MessageFlags::kFastOpen) ? fastopen_send(fd, bytes, flags, {}, data) : failed(Errno::kEPIPE);
   Endpoint& e = *at;
   if (e.defer_connect || e.fastopen_waits || (flags & MessageFlags::kFastOpen)) return fastopen_send(fd, bytes, flags, {}, data);
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
@@ -102,7 +102,7 @@ std::uint64_t Kernel::write_room(const Endpoint& e, std::uint64_t bytes) const {
 CallResult Kernel::sendto(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                           std::span<const std::uint8_t> data) {
   if (!handle_of(fd)) return failed(Errno::kEBADF);
-  if ((flags & MessageFlags::kFastOpen) && endpoint_of(fd)) return fastopen_send(fd, bytes, flags, to, data);
+  if (flags & MessageFlags::kFastOpen) return fastopen_send(fd, bytes, flags, to, data);
   return send(fd, bytes, flags, data);  // TCP does not look at the address
 }
 

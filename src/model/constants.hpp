@@ -21,6 +21,7 @@ inline constexpr Duration kPawsMsl = 60s;                // TCP_PAWS_MSL
 inline constexpr Duration kProbeInterval = 500ms;        // TCP_RESOURCE_PROBE_INTERVAL
 inline constexpr int kMaxQuickAcks = 16;                 // TCP_MAX_QUICKACKS
 inline constexpr std::uint32_t kMssDefault = 536;        // TCP_MSS_DEFAULT; RFC 9293 3.7.1
+inline constexpr std::uint32_t kDefaultMss6 = 1280 - 60;  // the same over IPv6
 inline constexpr std::uint32_t kMinMss = 88;             // TCP_MIN_MSS
 inline constexpr std::uint32_t kTimestampBytes = 12;     // TCPOLEN_TSTAMP_ALIGNED
 inline constexpr std::uint32_t kTwIsnStep = 65535 + 2;   // tcp_timewait_state_process

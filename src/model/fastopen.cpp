@@ -207,6 +207,10 @@ Next Kernel::check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p) {
   Request& r = requests[e.fastopen_request];
   const bool stamped = p.has(Opt::kTimestamps) && config.sysctls.tcp_timestamps != 0;
   const bool paws = stamped && r.ts_recent != 0 && static_cast<std::int32_t>(p.tsval - r.ts_recent) < 0;
+  const auto answer = [&] {
+    send_request_ack(r, p);
+    step->sent.back().seq = e.snd_nxt;
+  };
   const auto allowed = [&] { return ack_allowed(r.answered_at, Mib::kTCPACKSkippedSynRecv, p); };
   const std::uint8_t kinds = p.flags & (Flag::kRst | Flag::kSyn | Flag::kAck);
   if (p.seq == r.irs && kinds == Flag::kSyn && !paws) {
@@ -219,11 +223,16 @@ Next Kernel::check_fastopen(Endpoint& e, std::uint32_t index, const Packet& p) {
                       (p.seq == edge && p.length() == 0);
   if (paws || !inside) {
     because(paws ? Rule::kRequestPaws : Rule::kRequestOutOfWindow);
-    if (!p.rst() && allowed()) {
-      send_request_ack(r, p);
-      step->sent.back().seq = e.snd_nxt;
-    }
+    if (!p.rst() && allowed()) answer();
     if (paws) count(Mib::kPAWSEstab);
+    return Next::kDone;
+  }
+  // RFC 5961 3.2, as for a request without data.
+  if (p.rst() && config.kernel.request_rst == RequestRst::kExact && p.seq != r.rcv_nxt) {
+    because(Rule::kRstChallenged);
+    if (!ack_allowed(r.answered_at, Mib::kTCPACKSkippedChallenge)) return Next::kDone;
+    count(Mib::kTCPChallengeACK);
+    answer();
     return Next::kDone;
   }
   if (p.rst()) {
@@ -375,7 +384,6 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   std::uint32_t n = 0;
   if (cookie == CookieState::kThere) {
     e.neg.mss_clamp = e.opt.user_mss && e.opt.user_mss < mss ? e.opt.user_mss : mss;
-    set_mss(e, e.pmtu);
     // Room for every option a middlebox might add.
     const std::uint32_t headers = (e.tuple.local.version == 4 ? 20u : 40u) + 20u;
     std::uint32_t room = std::min<std::uint32_t>(e.pmtu > headers ? e.pmtu - headers : 0u, e.neg.mss_clamp);
@@ -409,21 +417,25 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
 // handshake with what the SYN took already counted: if the handshake fails, all of it has failed.
 CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
                                  std::span<const std::uint8_t> data) {
+  const bool client = (config.sysctls.tcp_fastopen & kClient) != 0;
+  if (!endpoint_of(fd)) return failed(client ? Errno::kEISCONN : Errno::kEOPNOTSUPP);  // a listener
   Endpoint& e = *endpoint_of(fd);
   const std::uint32_t index = handle_of(fd).index;
   const bool waits = e.blocking && !(flags & MessageFlags::kDontWait);
   const std::uint32_t plain = flags & ~MessageFlags::kFastOpen;
   if (!e.fastopen_waits) {
-    if (!(config.sysctls.tcp_fastopen & kClient)) return failed(Errno::kEOPNOTSUPP);
-    if (e.defer_connect) {
-      e.defer_connect = false;
-    } else {
-      if (e.connected || e.state != State::kClose)
-        return failed(e.connecting ? Errno::kEALREADY : Errno::kEISCONN);
+    if (!client) return failed(Errno::kEOPNOTSUPP);
+    const bool under_way = e.connecting && !e.defer_connect;
+    if (under_way) {
+      if (!waits && (e.state == State::kSynSent || e.state == State::kSynRecv)) return failed(Errno::kEALREADY);
+    } else if (!e.defer_connect) {
+      if (e.connected || e.state != State::kClose) return failed(Errno::kEISCONN);
       const CallResult started = start_connect(e, index, to);
       if (!started.ok()) return started;
     }
-    e.fastopen_taken = send_syn_data(e, bytes, data);
+    e.defer_connect = false;
+    // A connect() under way has sent its SYN; this call finds out what came of it, and sends as usual.
+    e.fastopen_taken = under_way ? 0 : send_syn_data(e, bytes, data);
     settle(index);
   }
   const std::uint32_t taken = e.fastopen_taken;

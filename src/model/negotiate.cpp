@@ -15,7 +15,6 @@ using Opt = wire::Opt;
 using Flag = wire::Flag;
 
 constexpr std::uint32_t kMaxWindowScale = 14;            // TCP_MAX_WSCALE; RFC 7323 2.3
-constexpr std::uint32_t kDefaultMss6 = 1280 - 60;        // IPv6 without an MSS option
 constexpr std::uint32_t kUnlimitedWindow = 65535u << kMaxWindowScale;
 constexpr std::uint32_t kTcpHeader = 20;
 

@@ -16,10 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import stage
-from stage import CLIENT, NS, SERVER, actor, busy_client, busy_server, children, connect, drop, flood, FORGED, holding, in_ns, listen, serve, sh, sysctl
+from stage import CLIENT, CLIENT6, NOBODY, NS, SERVER, SERVER6, actor, busy_client, busy_server, children, connect, drop, flood, FORGED, holding, in_ns, listen, serve, sh, sysctl
 
 
 def ask(side, *options, patience="2"):
@@ -136,6 +137,23 @@ def case_syn_flood_into_a_large_queue():
     pid = actor("server", serve(backlog=4096))
     actor("client", flood(FORGED, rounds=600, pause=0))
     find("server", "syn-flood", pid)
+
+
+def case_syncookies_for_real_clients():
+    pid = actor("server", serve(backlog=2))
+    # Half-open requests that never end keep the SYN queue full; whoever calls then is let in by a cookie.
+    actor("client", flood(FORGED[:8], rounds=8, pause=0))
+
+    def client(ready):
+        ready()
+        held = []
+        for _ in range(200):
+            held.append(connect())
+            time.sleep(0.03)
+        signal.pause()
+    actor("client", client)
+    f = find("server", "syncookie-options-lost", pid, also={"syn-flood"})
+    assert f["counters"]["SyncookiesRecv"]["rise"] > 0, f["counters"]
 
 
 def case_syn_recv_pile():
@@ -292,19 +310,6 @@ def case_time_wait_pile():
 
 def case_port_exhaustion():
     sysctl("client", net__ipv4__ip_local_port_range="40000 40499", net__ipv4__tcp_tw_reuse=0)
-    actor("server", serve(lambda c: None, backlog=4096))
-
-    def client(ready):
-        for _ in range(498):
-            c = connect()
-            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0)) if False else None
-            c.close()
-        ready()
-        signal.pause()
-    # The server must close too, or nothing reaches TIME_WAIT.
-    down_pid = children.pop()
-    os.kill(down_pid, signal.SIGKILL)
-    os.waitpid(down_pid, 0)
 
     def work(ready):
         s = listen(backlog=4096)
@@ -314,8 +319,15 @@ def case_port_exhaustion():
             c.recv(1)
             c.close()
     actor("server", work)
+
+    def client(ready):
+        for _ in range(498):
+            connect().close()
+        ready()
+        signal.pause()
     actor("client", client)
-    find("client", "port-exhaustion", also={"risky-setting"})
+    f = find("client", "port-exhaustion", also={"risky-setting"})
+    assert any("they last" in e for e in f["evidence"]) or f["verdict"] == "proven", f["evidence"]
 
 
 def case_zero_window_of_the_peer():
@@ -349,6 +361,25 @@ def case_peer_unresponsive():
     find("server", "peer-unresponsive", pid, tries=10)
 
 
+def case_packet_loss():
+    def pump(c):
+        while True:
+            c.sendall(b"x" * 65536)
+            time.sleep(0.01)
+    pid = actor("server", serve(lambda c: threading.Thread(target=pump, args=(c,), daemon=True).start()))
+
+    def client(ready):
+        held = [connect() for _ in range(20)]
+        ready()
+        while True:
+            for c in held:
+                c.recv(1 << 20)
+    drop("client", "tcp sport 80 tcp flags & syn == 0 numgen random mod 100 < 12 drop")
+    actor("client", client)
+    f = find("server", "packet-loss", also={"peer-unresponsive"}, options=("--wait", "2"))
+    assert f["side"] == "path" and f["process"]["pid"] == pid, f
+
+
 def case_keepalive_dead_peer():
     def work(c):
         c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -371,6 +402,59 @@ def case_risky_setting():
     sysctl("server", net__ipv4__tcp_abort_on_overflow=1)
     f = find("server", "risky-setting")
     assert f["sysctls"] == {"net.ipv4.tcp_abort_on_overflow": "1"}, f["sysctls"]
+
+
+def case_tiny_backlog_of_a_busy_listener():
+    pid = actor("server", serve(backlog=4))
+    actor("client", holding(lambda: [connect() for _ in range(220)]))
+    findings, status = ask("server")
+    assert [(f["cause"], f["verdict"], f["process"]["pid"]) for f in findings] == [("risky-setting", "possible", pid)] and status == 0, findings
+
+
+def case_ipv6():
+    pid = actor("server", serve(address=SERVER6))
+    full = actor("server", holding(lambda: listen(81, 2, address=SERVER6)))
+    actor("client", lambda ready: ([connect(address=SERVER6).close() for _ in range(20)], ready()))
+    caller = actor("client", holding(lambda: [connect(81, SERVER6, block=False) for _ in range(8)]))
+    f = find("server", "close-wait-leak", pid, also={"accept-queue-overflow"})
+    assert f["sockets"][0]["count"] == 20 and SERVER6 in f["sockets"][0]["where"], f["sockets"]
+    f = find("server", "accept-queue-overflow", full, also={"close-wait-leak"})
+    assert (f["listener"]["ip"], f["listener"]["port"]) == (SERVER6, 81), f["listener"]
+    find("client", "syn-unanswered", caller)
+
+
+def case_two_namespaces_at_once():
+    pid = actor("server", serve())
+    drop("server", "tcp dport 81 drop")
+    actor("client", lambda ready: ([connect().close() for _ in range(5)], ready()))
+    caller = actor("client", holding(lambda: connect(81, block=False)))
+    time.sleep(3.5)
+    done = sh(stage.PROGRAM, "host", "--format", "jsonl", "--patience", "2", "--netns", NS["server"], "--netns", NS["client"], check=False)
+    found = sorted((f["netns"], f["cause"], f["process"]["pid"]) for f in map(json.loads, done.stdout.splitlines()) if f["type"] == "finding")
+    assert found == sorted([(NS["server"], "close-wait-leak", pid), (NS["client"], "syn-unanswered", caller)]), found
+
+
+def case_without_rights():
+    """Sockets, counters and settings are anybody's to read; whose they are is told of one's own processes only."""
+    pid = actor("server", serve())
+    actor("client", lambda ready: ([connect().close() for _ in range(5)], ready()))
+    time.sleep(2.2)
+
+    def asked(*options):
+        done = in_ns("server", *NOBODY, stage.PROGRAM, "host", "--format", "jsonl", "--patience", "2", *options, check=False)
+        lines = [json.loads(x) for x in done.stdout.splitlines()]
+        return done, [x for x in lines if x["type"] == "finding"], lines[-1] if lines else None
+    done, findings, summary = asked()
+    assert done.returncode == 1 and [f["cause"] for f in findings] == ["close-wait-leak"], done
+    assert "process" not in findings[0] and findings[0]["sockets"][0]["count"] == 5, findings
+    assert any("CAP_SYS_PTRACE" in q for q in summary["quality"]), summary
+    done, findings, summary = asked("--all-netns")
+    assert done.returncode == 1 and [f["cause"] for f in findings] == ["close-wait-leak"], done
+    assert any("root" in q for q in summary["quality"]), summary
+    done, _, _ = asked("--pid", str(pid))
+    assert done.returncode == 2 and "root is needed" in done.stderr and not done.stdout, done
+    done, _, _ = asked("--netns", NS["client"])
+    assert done.returncode == 2 and "CAP_SYS_ADMIN" in done.stderr and not done.stdout, done
 
 
 def case_names_a_process_in_another_namespace():

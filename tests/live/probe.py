@@ -17,7 +17,7 @@ import sys
 import time
 
 import stage
-from stage import NS, SERVER, actor, connect, in_ns, listen, serve, sh
+from stage import NOBODY, NS, SERVER, actor, connect, in_ns, listen, serve, sh
 
 NAT, ROUTER = "192.0.2.1", "203.0.113.1"
 SURE = ("proven", "likely")
@@ -126,7 +126,6 @@ def service(port=80, **kw):
     return actor("server", work)
 
 
-NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
 # --- nothing is wrong ------------------------------------------------------------------------------------------
 

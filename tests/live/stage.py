@@ -10,6 +10,9 @@ import time
 
 PROGRAM = ""
 SERVER, CLIENT = "198.51.100.7", "198.51.100.8"
+SERVER6, CLIENT6 = "2001:db8::7", "2001:db8::8"
+# Without any right: no root, no capability.
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 NS = {}
 libc = ctypes.CDLL(None, use_errno=True)
 children = []
@@ -37,8 +40,9 @@ def up():
         sh("ip", "netns", "add", ns)
         sh("ip", "-n", ns, "link", "set", "lo", "up")
     sh("ip", "link", "add", "v0", "netns", NS["server"], "type", "veth", "peer", "name", "v1", "netns", NS["client"])
-    for side, dev, address in (("server", "v0", SERVER), ("client", "v1", CLIENT)):
+    for side, dev, address, address6 in (("server", "v0", SERVER, SERVER6), ("client", "v1", CLIENT, CLIENT6)):
         sh("ip", "-n", NS[side], "addr", "add", address + "/24", "dev", dev)
+        sh("ip", "-n", NS[side], "addr", "add", address6 + "/64", "dev", dev, "nodad")
         sh("ip", "-n", NS[side], "link", "set", dev, "up")
     in_ns("client", "ip", "route", "add", "203.0.113.0/24", "via", SERVER)
     in_ns("server", "ip", "route", "add", "203.0.113.0/24", "via", CLIENT)
@@ -99,8 +103,12 @@ def holding(make):
     return work
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def listen(port=80, backlog=128, address=SERVER):
-    s = socket.socket()
+    s = socket.socket(family_of(address))
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, port))
     s.listen(backlog)
@@ -108,7 +116,7 @@ def listen(port=80, backlog=128, address=SERVER):
 
 
 def connect(port=80, address=SERVER, block=True, source=None):
-    s = socket.socket()
+    s = socket.socket(family_of(address))
     if source:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(source)

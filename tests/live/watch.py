@@ -20,19 +20,20 @@ import threading
 import time
 
 import stage
-from stage import (CLIENT, FORGED, NS, SERVER, Skipped, actor, busy_client, busy_server, children, connect, drop, flood, holding, in_ns,
-                   libc, listen, segment, serve, sh, sysctl)
+from stage import (CLIENT, FORGED, NOBODY, NS, SERVER, SERVER6, Skipped, actor, busy_client, busy_server, children, connect, drop, family_of, flood,
+                   holding, in_ns, libc, listen, segment, serve, sh, sysctl)
 
 LINGER_ZERO = struct.pack("ii", 1, 0)
 TCP_REPAIR, TCP_USER_TIMEOUT, TCP_MD5SIG = 19, 18, 14
 
 
 class Watch:
-    """A `tcpwhy watch` in one of the two namespaces."""
+    """A `tcpwhy watch` in one of the two namespaces, or in none of them."""
 
     def __init__(self, side, *options):
         self.lines, self.err = [], []
-        self.process = subprocess.Popen(["ip", "netns", "exec", NS[side], stage.PROGRAM, "watch", "--format", "jsonl", *options],
+        inside = ["ip", "netns", "exec", NS[side]] if side else []
+        self.process = subprocess.Popen([*inside, stage.PROGRAM, "watch", "--format", "jsonl", *options],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         children.append(self.process.pid)
         while "watching" not in (self.err[-1] if self.err else ""):
@@ -93,10 +94,10 @@ def vanish(s):
     s.close()
 
 
-def then(work, port=80, backlog=128):
+def then(work, port=80, backlog=128, **how):
     """A server that accepts one connection and does `work` with it."""
     def run(ready):
-        s = listen(port, backlog)
+        s = listen(port, backlog, **how)
         ready()
         held = s.accept()[0]  # open until `work` closes it
         work(held)
@@ -117,7 +118,7 @@ def client(work, port=80, **how):
 def attempt(port=80, address=SERVER, give_up=None):
     """A client whose connect() may fail; it stays to be named. One that gives up is ready when it has."""
     def run(ready):
-        s = socket.socket()
+        s = socket.socket(family_of(address))
         if not give_up:
             ready()
         s.settimeout(give_up)
@@ -211,6 +212,28 @@ def case_syn_dropped_by_reverse_path_filter():
     w.expect("syn-dropped-by-host-filter", verdicts=("proven",))
 
 
+def case_rejecting_is_not_dropping():
+    reject("server", "tcp dport 81 reject with icmp admin-prohibited")
+    w = Watch("server")
+    actor("client", attempt(81))
+    w.expect("rejected-by-icmp", verdicts=("proven",), side="server")
+
+
+def case_a_scan_is_told_once():
+    w = Watch("server")
+    actor("client", lambda ready: (ready(), [attempt_quick(p) for p in range(1000, 1100)]))
+    t = w.expect("port-scan", also={"port-closed"})
+    assert len(w.told()) < 20, len(w.told())
+    assert t["object"]["type"] == "finding", t["object"]
+
+
+def attempt_quick(port):
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        pass
+
+
 def case_syn_dropped_on_the_way_through():
     sysctl("server", net__ipv4__ip_forward=1)
     in_ns("server", "nft", "add table inet t; add chain inet t fw { type filter hook forward priority 0; policy drop; }")
@@ -292,7 +315,7 @@ def case_connect_timeout():
     in_ns("server", "nft", "add table inet t; add chain inet t out { type filter hook output priority 0; };"
           " add rule inet t out tcp flags & (syn|ack) == syn|ack drop")
     w = Watch("client")
-    pid = actor("client", attempt(give_up=0.4))
+    pid = actor("client", attempt(give_up=0.6))
     open_again("server")
     w.expect("connect-timeout", pid, verdicts=("proven",))
 
@@ -318,11 +341,27 @@ def case_defer_accept_no_data():
         s = listen()
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 2)
         ready()
-        s.accept()
+        held = s.accept()[0]  # without data after all, when the time is over
+        held.recv(1)
     actor("server", work)
     w = Watch("server")
     actor("client", holding(connect))
-    w.expect("defer-accept-no-data", within=8)
+    w.expect("defer-accept-no-data", within=10)
+
+
+def case_deferred_request_comes_late():
+    def work(ready):
+        s = listen()
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        ready()
+        held = s.accept()[0]
+        held.recv(1)
+        signal.pause()
+    actor("server", work)
+    w = Watch("server")
+    actor("client", client(lambda s: (time.sleep(2.5), s.sendall(b"request"))))
+    time.sleep(6)
+    assert not w.told(), w.told()
 
 
 def case_half_open_challenged():
@@ -575,6 +614,68 @@ def case_authentication_mismatch():
     w.expect("authentication-mismatch", verdicts=("proven",))
 
 
+# --- IPv6, and more namespaces than one ---------------------------------------------------------------------------
+
+
+def case_port_closed_ipv6():
+    w, c = Watch("server"), Watch("client")
+    pid = actor("client", attempt(81, SERVER6))
+    w.expect("port-closed", verdicts=("proven",), side="server")
+    c.expect("port-closed", pid)
+
+
+def case_rejected_by_icmp_prohibited_ipv6():
+    w = Watch("client")
+    reject("server", "tcp dport 81 reject with icmpv6 admin-prohibited")
+    pid = actor("client", attempt(81, SERVER6))
+    w.expect("rejected-by-icmp", pid, verdicts=("proven",))
+
+
+def case_neighbour_unresolved_ipv6():
+    w = Watch("client")
+    pid = actor("client", attempt(80, "2001:db8::99"))
+    w.expect("neighbour-unresolved", pid, within=6)
+
+
+def case_syn_dropped_by_host_filter_ipv6():
+    drop("server", "tcp dport 81 drop")
+    w, c = Watch("server"), Watch("client")
+    pid = actor("client", attempt(81, SERVER6))
+    w.expect("syn-dropped-by-host-filter", verdicts=("proven",), side="server")
+    c.expect("syn-unanswered", pid, within=6)
+
+
+def case_close_with_unread_data_ipv6():
+    pid = actor("server", then(lambda c: (time.sleep(0.3), c.close()), address=SERVER6))
+    w, c = Watch("server"), Watch("client")
+    caller = actor("client", client(lambda s: s.sendall(b"request"), address=SERVER6))
+    t = w.expect("close-with-unread-data", pid, verdicts=("proven",), side="server")
+    assert t["object"]["server"] == {"ip": SERVER6, "port": 80}, t["object"]
+    c.expect("server-aborted", caller)
+
+
+def case_accept_queue_overflow_ipv6():
+    pid = actor("server", holding(lambda: listen(80, 1, address=SERVER6)))
+    w = Watch("server")
+    actor("client", holding(lambda: [connect(address=SERVER6, block=False) for _ in range(6)]))
+    w.expect("accept-queue-overflow", pid, verdicts=("proven",))
+
+
+def both_ends(watch):
+    """One failure whose two ends are told of, each with its process, and nothing of any other namespace."""
+    pid = actor("server", then(lambda c: (c.recv(10), time.sleep(0.2), c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO), c.close())))
+    w = watch()
+    time.sleep(0.2)
+    actor("client", client(lambda s: s.sendall(b"request")))
+    caller = actor("client", attempt(81))
+    w.expect("linger-zero-abort", pid, verdicts=("proven",), side="server", also={"port-closed", "server-aborted"})
+    w.expect("port-closed", caller, also={"linger-zero-abort", "server-aborted"})
+
+
+def case_two_namespaces_at_once():
+    both_ends(lambda: Watch(None, "--netns", NS["server"], "--netns", NS["client"]))
+
+
 # --- nothing wrong --------------------------------------------------------------------------------------------
 
 
@@ -698,7 +799,7 @@ def case_kill_leaves_no_program_behind():
 def case_without_rights_it_polls():
     if sh("setpriv", "--version", check=False).returncode != 0:
         raise Skipped("no setpriv")
-    done = sh("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", stage.PROGRAM, "watch", "--format", "jsonl",
+    done = sh(*NOBODY, stage.PROGRAM, "watch", "--format", "jsonl",
               "--duration", "1.5", check=False)
     assert done.returncode in (0, 1), done
     assert "Polling instead" in done.stderr, done.stderr

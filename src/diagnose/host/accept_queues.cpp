@@ -44,7 +44,7 @@ std::string limit_words(const ListenerEvidence& e) {
 
 HostFinding overflow(const View& view, const Listening& l, Verdict verdict) {
   HostFinding f;
-  const bool resets = view.ns.sysctl("net.ipv4.tcp_abort_on_overflow").value_or(0) == 1 && view.rise("EmbryonicRsts") > 0;
+  const bool resets = view.ns.sysctl("net.ipv4.tcp_abort_on_overflow").value_or(0) == 1;
   f.cause = resets ? "accept-queue-overflow-reset" : "accept-queue-overflow";
   f.verdict = verdict;
   f.side = facts::Side::kServer;

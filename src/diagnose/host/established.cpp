@@ -103,13 +103,29 @@ void find_zero_window(const View& view, Findings& out) {
 }
 
 void find_unresponsive(const View& view, Findings& out) {
-  Pile data{view}, probes{view};
+  Pile data{view}, probes{view}, never{view};
+  // SYN-ACKs that come again for connections which are open here (RFC 5961 4): who repeats them has not taken the last ACK.
+  const bool repeated_synacks = view.rise("TCPSYNChallenge") > 0;
   for (const Socket& s : view.ns.sockets) {
     if (s.state != State::kEstablished && s.state != State::kCloseWait) continue;
     const SocketInfo* i = view.ns.info(s);
     const auto silent = i == nullptr ? std::nullopt : std::optional{i->last_ack_received_ms * 1e-3};
-    if (s.timer == SocketTimer::kRetransmit && s.retries >= kTimeouts) data.add(s, silent);
+    const bool took_nothing = repeated_synacks && i != nullptr && i->bytes_acked <= 1 && i->bytes_received == 0 && view.listening(s.local) == nullptr;
+    if (s.timer == SocketTimer::kRetransmit && s.retries >= kTimeouts) (took_nothing ? never : data).add(s, silent);
     if (s.timer == SocketTimer::kKeepalive && s.retries >= 2) probes.add(s, silent);
+  }
+  if (never.count() > 0) {
+    HostFinding f;
+    f.cause = "accept-queue-overflow";
+    f.verdict = Verdict::kPossible;  // a path that loses all but the SYN looks the same
+    f.side = facts::Side::kServer;
+    f.summary = fmt::format("{} {} had none of their data taken, and the SYN-ACK comes again: the server's accept queue may be full.",
+                            counted(never.count(), "connection"), never.where_words());
+    f.processes = never.owners();
+    f.sockets.push_back(never.evidence(never.where_words()));
+    f.counters = {view.counter("TCPSYNChallenge")};
+    f.fix = {"ask there: ss -lnt, nstat -az TcpExtListenOverflows (tcpwhy host)"};
+    out.push_back(std::move(f));
   }
   for (const Pile* pile : {&data, &probes}) {
     if (pile->count() == 0) continue;

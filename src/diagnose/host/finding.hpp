@@ -106,6 +106,7 @@ void find_zero_window(const View& view, Findings& out);
 void find_unresponsive(const View& view, Findings& out);
 void find_pressure(const View& view, Findings& out);
 void find_conntrack_full(const View& view, Findings& out);
+void find_repeats(const View& view, Findings& out);
 void find_damage(const View& view, Findings& out);
 void find_settings(const View& view, Findings& out);
 

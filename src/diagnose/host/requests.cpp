@@ -12,6 +12,9 @@ namespace {
 /// 63 s (tcp_synack_retries 5), is 63 of them. More than this is a pile, unless the queue is smaller.
 constexpr std::uint64_t kPile = 256;
 
+/// Fewer cookies in a reading are a burst.
+constexpr std::int64_t kCookies = 16;
+
 /// At half of the limit the kernel begins to give old requests up early (reqsk_timer_handler()).
 std::uint64_t threshold(const Listening& l) {
   return std::min<std::uint64_t>(kPile, std::max<std::uint64_t>(8, l.socket->send_queue / 2));
@@ -75,10 +78,19 @@ void find_requests(const View& view, Findings& out) {
   } else if (cookies > 0 && returned * 2 < cookies) {
     // Cookies are meant to come back within a round trip; a flood's never do.
     told = busiest(view);
-    HostFinding f = begin(view, told, "syn-flood", cookies >= 16 ? Verdict::kLikely : Verdict::kPossible);
+    HostFinding f = begin(view, told, "syn-flood", cookies >= kCookies ? Verdict::kLikely : Verdict::kPossible);
     f.summary = fmt::format("{} is flooded with SYNs: {} syncookies sent, {} came back.", name_of(told), cookies, returned);
     f.fix = {"nothing is lost while syncookies answer; keep net.ipv4.tcp_syncookies=1",
              "filter upstream or by rate (nft: limit rate / synproxy) when the load itself hurts"};
+    out.push_back(std::move(f));
+  } else if (const std::int64_t all = view.rise("SyncookiesSent"); all > 0 && returned > 0) {
+    told = busiest(view);
+    HostFinding f = begin(view, told, "syncookie-options-lost", returned >= kCookies ? Verdict::kLikely : Verdict::kPossible);
+    const bool always = view.ns.sysctl("net.ipv4.tcp_syncookies").value_or(1) == 2;
+    f.summary = fmt::format("Clients are let in by syncookies: {} sent, {} came back; without timestamps they lose window scaling and SACK.",
+                            all, returned);
+    f.fix = {always ? "net.ipv4.tcp_syncookies=2 is for tests: 1 sends them only when the queue is full"
+                    : "the SYN queue is too small for its own clients: raise the listen() backlog (and net.core.somaxconn)"};
     out.push_back(std::move(f));
   }
   for (const Listening& l : view.listeners) {

@@ -41,6 +41,19 @@ bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
     const char* filter = reason == "IP_RPFILTER" ? "reverse path filter" : reason == "XFRM_POLICY" ? "IPsec policy" : reason == "NETFILTER_DROP"
                              ? "packet filter" : reason == "SOCKET_FILTER" ? "socket filter" : "traffic control or cgroup program";
     const bool through = in && !ours;
+    const tw_event* icmp = nullptr;
+    for (const tw_event& other : c.events)
+      if (other.kind == TW_ICMP_SENT) icmp = &other;
+    if (icmp != nullptr) {
+      out.outcome = "refused";
+      out.ended_by = through ? Side::kPath : me;
+      auto& d = add(out, CauseId::kRejectedByIcmp, Verdict::kProven, through ? Side::kPath : me,
+                    fmt::format("This host's {} rejects the {} from {}.", filter, what, facts::to_string(facts::remote_end(e))));
+      evidence(d);
+      note(d, fmt::format("the answer was ICMP type {} code {}", icmp->reason >> 8, icmp->reason & 255));
+      d.fix = {"find the rule: nft list ruleset, iptables-save -c; its counter rises"};
+      return true;
+    }
     const CauseId cause = syn ? (through ? CauseId::kSynDroppedOnPath : CauseId::kSynDroppedByHostFilter)
                             : syn_ack ? CauseId::kSynAckLost : through || !in ? CauseId::kPathBlackhole : CauseId::kHostDropped;
     if ((e.tcp_flags & kRst) != 0) return false;  // a filter that eats resets harms nobody by itself
@@ -71,7 +84,15 @@ bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
   }
   if (reason == "TCP_INVALID_SYN") {
     out.outcome = "handshake-failed";
-    if (!syn) return false;
+    if (syn_ack && has(e, TW_OTHER_ISN)) {
+      auto& d = add(out, CauseId::kConflictingSynAcks, Verdict::kProven, Side::kPath,
+                    "A second SYN-ACK came with another sequence number: two answer for this address.");
+      note(d, fmt::format("SYN-ACK with sequence number {}, dropped as {}", e.seq, reason));
+      d.settles = "the TTLs of the two SYN-ACKs in a capture";
+      d.fix = {"look for a SYN proxy, a second host with this address, or two paths through a balancer"};
+      return true;
+    }
+    if (!syn) return false;  // told with the silence that follows it
     auto& d = add(out, CauseId::kHalfOpenChallenged, Verdict::kLikely, Side::kClient, "A SYN hit a connection this host still holds: it was answered with a challenge ACK.");
     evidence(d);
     d.settles = "whether the client restarted, or a NAT gave its port to another";

@@ -25,8 +25,8 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
 
 }  // namespace
 
-Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of)
-    : names_{names}, is_local_{std::move(is_local)}, owner_of_{std::move(owner_of)} {}
+Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at)
+    : names_{names}, is_local_{std::move(is_local)}, owner_of_{std::move(owner_of)}, look_at_{std::move(look_at)} {}
 
 std::string Judge::key(const tw_event& e) {
   // The same from both ends.
@@ -52,17 +52,9 @@ void Judge::observe(const tw_event& event) {
     if (is(e.state, State::kListen)) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;
   }
-  if (cases_.size() >= kMostCases) return;
+  if (cases_.size() >= kMostCases || !means_something(e)) return;
   const std::string k = key(e);
-  if (const auto said = reported_.find(k); said != reported_.end()) {
-    // The rest of a story that was told. A new connection of the same tuple starts with a connect().
-    const bool new_story = has(e, TW_CONNECTED_OUT) && e.opened_ns + kMoment > said->second.until_ns;
-    if (!new_story && e.time_ns < said->second.until_ns) {
-      said->second.until_ns = std::max(said->second.until_ns, e.time_ns + 3 * kSecond);
-      return;
-    }
-    reported_.erase(said);
-  }
+  if (told_before(k, e)) return;
   Case& c = cases_[k];
   if (c.events.empty()) c.first_ns = e.time_ns;
   c.last_ns = e.time_ns;
@@ -72,6 +64,34 @@ void Judge::observe(const tw_event& event) {
     c.events.push_back(e);
   else
     c.events.back() = e;
+}
+
+/// Drops that a healthy connection may meet by the dozen.
+bool Judge::means_something(const tw_event& e) const {
+  if (e.kind != TW_DROPPED) return true;
+  const std::string_view reason = names_.drop_reason(e.reason);
+  const bool receiver_known = e.state != 0;
+  // An old segment that was overtaken or doubled has an old timestamp (RFC 7323 5.3); only what the socket lacks is missed.
+  if (reason == "TCP_RFC7323_PAWS") return !receiver_known || has(e, TW_NEW_DATA);
+  if (reason == "TCP_INVALID_SEQUENCE") return (e.tcp_flags & kRst) == 0;
+  if (reason == "TCP_RESET") return !is(e.state, State::kListen);
+  return true;
+}
+
+/// Is it the rest of a story that was told? Moves the end of that story.
+bool Judge::told_before(const std::string& k, const tw_event& e) {
+  const auto said = reported_.find(k);
+  if (said == reported_.end()) return false;
+  // A new connection of the same tuple starts with a connect(). And what was silence may be answered yet: too late, or by ICMP.
+  const bool new_story = has(e, TW_CONNECTED_OUT) && e.opened_ns + kMoment > said->second.until_ns;
+  const bool answered = said->second.cause == CauseId::kSynUnanswered &&
+                        (e.kind == TW_ICMP || (e.kind == TW_RESET_SENT && (e.tcp_flags & kSyn) != 0));
+  if (!new_story && !answered && e.time_ns < said->second.until_ns) {
+    said->second.until_ns = std::max(said->second.until_ns, e.time_ns + 3 * kSecond);
+    return true;
+  }
+  reported_.erase(said);
+  return false;
 }
 
 Failure Judge::frame(const Case& c, const tw_event& e) const {
@@ -177,13 +197,14 @@ bool Judge::judge(const Case& c, Failure& out) const {
   if (const tw_event* e = last_of(TW_RESET_RECEIVED)) return finish(judge_reset_received(c, *e, out), *e);
   if (const tw_event* e = last_of(TW_SYNACK_REPEATED))
     if (judge_synack(c, *e, out)) return finish(true, *e);
-  if (const tw_event* e = last_of(TW_RETRANSMIT)) return finish(judge_silence(*e, out), *e);
+  if (const tw_event* e = last_of(TW_RETRANSMIT)) return finish(judge_silence(c, *e, out), *e);
   return false;
 }
 
 std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience_ns) {
   std::vector<Failure> out;
-  std::vector<Failure> half_open;
+  std::vector<std::pair<std::string, Failure>> half_open;
+  now_ns_ = now_ns;
   for (auto at = cases_.begin(); at != cases_.end();) {
     Case& c = at->second;
     if (now_ns < c.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {
@@ -194,9 +215,16 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
     if (judge(c, v) && !v.healthy && !v.diagnoses.empty()) {
       const std::uint8_t kind = c.events.back().kind;
       const bool goes_on = kind == TW_RETRANSMIT || kind == TW_SYNACK_REPEATED || kind == TW_DROPPED;
-      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond};
-      const bool flood = v.diagnoses.front().cause == CauseId::kHandshakeAckLost;
-      (flood ? half_open : out).push_back(std::move(v));
+      if (v.diagnoses.front().cause == CauseId::kHandshakeAckLost) {
+        if (now_ns < c.last_ns + kLongest || v.diagnoses.front().verdict != Verdict::kPossible) half_open.emplace_back(at->first, std::move(v));
+        if (now_ns > c.last_ns + 10 * kSecond)
+          at = cases_.erase(at);
+        else
+          ++at;
+        continue;
+      }
+      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond, v.diagnoses.front().cause};
+      out.push_back(std::move(v));
       at = cases_.erase(at);
     } else if (c.events.back().kind == TW_DROPPED || c.events.back().kind == TW_RETRANSMIT || c.events.back().kind == TW_SYNACK_REPEATED) {
       // Not enough yet; what goes on is looked at again, what does not is forgotten.
@@ -208,25 +236,8 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
       at = cases_.erase(at);
     }
   }
-  // Half-open requests beside a flood are its own.
-  std::erase_if(half_open, [&](const Failure& v) {
-    const auto flood = quiet_until_.find({v.netns, CauseId::kSynFlood});
-    return flood != quiet_until_.end() && now_ns < flood->second;
-  });
-  // Many half-open requests at once are one story.
-  if (half_open.size() > 20) {
-    quiet_until_[{half_open.front().netns, CauseId::kSynFlood}] = now_ns + 10 * kSecond;
-    Failure v = half_open.front();
-    v.kind = Failure::Kind::kFinding;
-    v.connections = half_open.size();
-    v.diagnoses.clear();
-    auto& d = add(v, CauseId::kSynFlood, Verdict::kLikely, Side::kUnknown, fmt::format("{} handshakes at once stay half-open: SYN-ACKs are repeated and nobody answers.", half_open.size()));
-    note(d, fmt::format("SYN-ACKs repeated to {} tuples, none of which sent an ACK", half_open.size()));
-    d.fix = {"net.ipv4.tcp_syncookies=1; a larger backlog does not help against a flood"};
-    out.push_back(std::move(v));
-  } else {
-    for (Failure& v : half_open) out.push_back(std::move(v));
-  }
+  tell_half_open(std::move(half_open), now_ns, out);
+  gather_scans(out, now_ns);
   for (Failure& f : findings_) out.push_back(std::move(f));
   findings_.clear();
   std::erase_if(reported_, [&](const auto& r) { return r.second.until_ns + 5 * kSecond < now_ns; });

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,7 +19,9 @@ class Judge {
  public:
   using IsLocal = std::function<bool(std::uint32_t netns, const facts::Address&)>;
   using OwnerOf = std::function<Owner(std::uint64_t inode)>;
-  Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of);
+  /// What the kernel holds of an event's tuple now; nothing when that is not known.
+  using LookAt = std::function<std::optional<facts::Glance>(const tw_event&)>;
+  Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at = {});
 
   void observe(const tw_event& event);
   void observe(const facts::NamespaceSample& sample, std::uint64_t now_ns);
@@ -36,6 +40,13 @@ class Judge {
   };
   struct Reported {
     std::uint64_t until_ns = 0;
+    CauseId cause{};
+  };
+  /// A host that asks one closed port after the other.
+  struct Scan {
+    std::set<std::uint16_t> ports;
+    std::uint64_t last_ns = 0;
+    bool told = false;
   };
 
   [[nodiscard]] static std::string key(const tw_event& e);
@@ -47,21 +58,28 @@ class Judge {
   bool judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) const;
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_death(const tw_event& e, Failure& out) const;
-  bool judge_silence(const tw_event& e, Failure& out) const;
+  bool judge_silence(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_synack(const Case& c, const tw_event& e, Failure& out) const;
   void find_process(const Case& c, const tw_event& e, Failure& out) const;
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
+  [[nodiscard]] bool means_something(const tw_event& e) const;
+  bool told_before(const std::string& key, const tw_event& e);
+  void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);
+  void gather_scans(std::vector<Failure>& out, std::uint64_t now_ns);
 
   const facts::ReasonNames& names_;
   IsLocal is_local_;
   OwnerOf owner_of_;
+  LookAt look_at_;
+  std::uint64_t now_ns_ = 0;  // of this round of judging
   std::unordered_map<std::string, Case> cases_;
   std::unordered_map<std::string, Reported> reported_;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Owner> listeners_;
   std::map<std::pair<std::uint32_t, std::string>, std::uint32_t> drops_;  // of each listener, as last read
   std::map<std::uint32_t, facts::Counters> counters_;
   std::map<std::pair<std::uint32_t, CauseId>, std::uint64_t> quiet_until_;  // findings said lately
+  std::map<std::pair<std::uint32_t, std::string>, Scan> scans_;  // by the asking host
   std::vector<Failure> findings_;
 };
 

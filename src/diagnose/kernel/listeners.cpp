@@ -54,9 +54,12 @@ void Judge::observe(const facts::NamespaceSample& s, std::uint64_t now_ns) {
     return &findings_.back().diagnoses.front();
   };
   const std::string name = touched.empty() ? std::string{"A listener"} : fmt::format("The listener {}", facts::to_string(touched.front().at));
+  // Under tcp_abort_on_overflow the last ACK is answered by RST.
+  const bool resets = overflows > 0 && moved("EmbryonicRsts") > 0;
   if (overflows > 0)
-    if (auto* d = finding(CauseId::kAcceptQueueOverflow, Verdict::kProven, fmt::format("{} of {} has a full accept queue: SYNs and last ACKs are dropped.", name, who(owner)),
-                          {"ListenOverflows", "ListenDrops"}))
+    if (auto* d = finding(resets ? CauseId::kAcceptQueueOverflowReset : CauseId::kAcceptQueueOverflow, Verdict::kProven,
+                          fmt::format("{} of {} has a full accept queue: SYNs {}.", name, who(owner), resets ? "are dropped and last ACKs are reset" : "and last ACKs are dropped"),
+                          {"ListenOverflows", "ListenDrops", "EmbryonicRsts"}))
       d->fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together"};
   if (full > 0)
     if (auto* d = finding(CauseId::kSynQueueOverflow, Verdict::kProven, fmt::format("{} of {} has a full SYN queue and no syncookies: SYNs are dropped.", name, who(owner)),

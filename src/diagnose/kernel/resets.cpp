@@ -4,9 +4,20 @@
 // for unread data; and a RST in answer to a segment says nothing about the connection the segment belonged to, so the
 // table of last ends is asked.
 
+#include <algorithm>
+
 #include "diagnose/kernel/words.hpp"
 
 namespace tcpwhy::diagnose::kernel {
+namespace {
+
+// A connection rests after this; an application that waits this long for an answer waits (seconds).
+constexpr double kIdle = 0.5, kPatience = 1, kPause = 2;
+constexpr std::uint32_t kAtOnceMs = 50;
+constexpr std::uint64_t kRace = 350'000'000;  // RFC 8305 5: the next address is tried after 250 ms, and must answer
+constexpr std::uint32_t kLastWord = 48;       // a TLS close_notify with its record is 23 to 31 octets
+
+}  // namespace
 
 bool Judge::judge_reset_sent(const Case& c, const tw_event& e, Failure& out) const {
   const std::string_view reason = names_.reset_reason(e.reason);
@@ -59,10 +70,14 @@ bool Judge::judge_reset_sent(const Case& c, const tw_event& e, Failure& out) con
   }
   if (has(e, TW_LINGER_ZERO) || reason == "TCP_DISCONNECT_WITH_DATA" || reason == "TCP_ABORT_ON_LINGER") {
     // A state that is not known (its place in the table of ends was taken) must not make a fault of a normal close.
-    if ((peer_had_closed || is(e.state, State::kClose)) && e.unacked <= 1 && e.unread == 0) {  // everything delivered: a RST in place of the last FIN
+    // Everything delivered: a RST in place of the last FIN. An end of file that was not read counts as one byte.
+    if ((peer_had_closed || is(e.state, State::kClose)) && e.unacked <= 1 && e.unread <= (peer_had_closed ? 1u : 0u)) {
       out.healthy = true;
       return false;
     }
+    // A child has sent nothing since it was made (tcp_create_openreq_child()), so this is its age.
+    if (side == Side::kServer && e.bytes_in == 0 && e.bytes_sent == 0 && e.sent_ms < 1000)
+      note(add(out, CauseId::kImmediateClose, Verdict::kProven, side, fmt::format("{} accepted the connection and aborted it at once.", who(out.process))), numbers);
     auto& d = add(out, CauseId::kLingerZeroAbort, has(e, TW_LINGER_ZERO) ? Verdict::kProven : Verdict::kLikely, side,
                   fmt::format("{} aborted the connection: SO_LINGER with a time of 0 makes close() send RST.", who(out.process)));
     note(d, fmt::format("the socket has SO_LINGER 0 and was closed in {}: {} (the kernel calls it {})", state_name(e.state), numbers,
@@ -102,15 +117,35 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
   const Owner closer = process_of(e).pid != 0 ? process_of(e) : closer_of(e);
 
   auto data_after_close = [&](const char* how) {
-    // Did a request cross the close of an idle connection, or did the peer go on unaware?
-    const bool crossed = side == Side::kServer && e.payload > 0 && closer.pid != 0 && age < 0.5 && e.bytes_in > 0 && e.bytes_sent > 0;
     out.process = closer;
+    if (has(e, TW_TLS_ALERT)) {  // the peer's close_notify crossed ours: its last word, and nobody's data
+      out.healthy = true;
+      return false;
+    }
+    // Did a request cross the close of an idle connection, or did the peer go on unaware? Within a round trip, which
+    // varies, it cannot have seen the FIN.
+    const double idle_s = has(e, TW_HAS_SOCKET) ? std::min(e.sent_ms, e.got_ms) * 1e-3 - age : 0;
+    const bool crossed = side == Side::kServer && e.payload > 0 && e.bytes_in > 0 && e.bytes_sent > 0 && age * 1e6 < 1.25 * e.srtt_us;
+    if (crossed && idle_s >= kIdle) {
+      auto& race = add(out, CauseId::kKeepaliveRace, Verdict::kLikely, side,
+                       fmt::format("A request crossed {}'s close of an idle connection on the wire.", who(closer)));
+      note(race, fmt::format("closed after {:.3g} s without data, {:.3g} ms before the request came; a round trip takes {:.3g} ms", idle_s, age * 1e3, e.srtt_us * 1e-3));
+      race.settles = "the client's capture: was the request sent before the FIN came?";
+      race.fix = {"the side that sends requests must have the shorter idle timeout", "clients: repeat an idempotent request once on a new connection"};
+    }
+    // The client's own patience: it had asked, and closed without having got an answer.
+    const double unanswered_s = has(e, TW_HAS_SOCKET) ? (e.sent_ms < e.got_ms ? e.sent_ms * 1e-3 - age : 0) : e.unanswered_ms * 1e-3;
+    if (side == Side::kClient && unanswered_s >= kPatience) {
+      auto& waited = add(out, CauseId::kClientTimeout, Verdict::kLikely, side,
+                         fmt::format("{} closed after {:.3g} s without an answer to its request; the answer came later.", who(closer), unanswered_s));
+      note(waited, fmt::format("the client sent last, {:.3g} s before it closed; {} bytes came {:.3g} s after", unanswered_s, e.payload, age));
+      waited.fix = {"find out why the server takes so long, or give it more time"};
+    }
     auto& d = add(out, CauseId::kDataAfterClose, Verdict::kProven, side,
                   fmt::format("Data met a socket that {} had closed{}.", who(closer), age > 0 ? fmt::format(" {:.3g} s before", age) : ""));
     note(d, fmt::format("{} bytes arrived, {}; the answer was RST ({})", e.payload, how, reason));
     d.settles = "which side ought to have closed first: the application's protocol";
     d.fix = {"the sender must notice the FIN before it sends; the closer must not close while the peer may still send"};
-    if (crossed) add(out, CauseId::kKeepaliveRace, Verdict::kPossible, side, "If the connection was idle, a request crossed the server's close on the wire.");
     if (side == Side::kClient) add(out, CauseId::kClientClosedEarly, Verdict::kLikely, side, "The client closed while the server was still sending.");
     return true;
   };
@@ -176,6 +211,11 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     out.server_state = "SYN_RECV";
     if (has(e, TW_REMEMBERED) && is(e.closed_state, State::kSynSent)) {
       out.process = closer_of(e);
+      for (const tw_event& other : c.events)
+        if (other.kind == TW_CONNECT_FAILED && other.error == 0 && other.opened_ns != 0 && other.time_ns - other.opened_ns < kRace) {
+          out.healthy = true;  // raced against another address or port, and dropped when that answered (RFC 8305)
+          return false;
+        }
       auto& d = add(out, CauseId::kConnectTimeout, Verdict::kProven, Side::kClient,
                     fmt::format("{} had given up {:.3g} s before the SYN-ACK arrived.", who(out.process), age));
       note(d, "the SYN-ACK found no socket; this host had closed the connecting one itself");
@@ -189,6 +229,7 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     return true;
   }
   if (has(e, TW_REMEMBERED) && !is(e.closed_state, State::kSynSent)) {
+    if (e.closed_error == number(Errno::kECONNRESET) || e.closed_error == number(Errno::kEPIPE)) return false;  // by a RST, which tells
     if (e.closed_error == number(Errno::kETIMEDOUT)) {
       out.process = closer_of(e);
       auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kProven, opposite(side), "This host had given the connection up for lack of answers; the peer came back too late.");
@@ -210,6 +251,8 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
   }
   bool request = false;
   for (const tw_event& other : c.events) request |= other.kind == TW_SYNACK_REPEATED;
+  if (!request && ack && is(e.state, State::kListen) && look_at_)
+    if (const auto now = look_at_(e)) request = now->state == State::kSynRecv;
   if (request) {
     out.outcome = "handshake-failed";
     auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kLikely, Side::kPath, "A segment acknowledged a number the server's SYN-ACK never used.");
@@ -244,11 +287,28 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     out.healthy = true;  // all of ours was acknowledged but the FIN: a RST in place of the last formality
     return false;
   }
+  // A server's last word to a client that has closed, a TLS close_notify mostly: nobody waits for it.
+  if (me == Side::kServer && is(e.state, State::kCloseWait) && e.unacked <= kLastWord) {
+    out.healthy = true;
+    return false;
+  }
   find_process(c, e, out);
   const double quiet = static_cast<double>(e.quiet_us) * 1e-6;
   const std::string numbers = fmt::format("RST received in {}: {} bytes received, {} sent, {} unacknowledged", state_name(e.state), e.bytes_in,
                                           e.bytes_sent, e.unacked);
   if (is(e.state, State::kCloseWait)) {
+    if (me == Side::kClient && has(e, TW_FIN_CROSSED) && e.bytes_in > 1) {  // the FIN counts as one
+      auto& race = add(out, CauseId::kKeepaliveRace, Verdict::kLikely, peer, fmt::format("The server closed while a request of {} was on its way.", who(out.process)));
+      note(race, numbers + "; the FIN came after the request had been sent");
+      race.fix = {"the side that sends requests must have the shorter idle timeout", "clients: repeat an idempotent request once on a new connection"};
+    }
+    // The answer took its time, and met a client that had closed meanwhile.
+    if (me == Side::kServer && e.unacked > 0 && e.got_ms > e.sent_ms && (e.got_ms - e.sent_ms) * 1e-3 >= kPatience) {
+      auto& waited = add(out, CauseId::kClientTimeout, Verdict::kLikely, peer,
+                         fmt::format("The client closed before the answer of {}, which came {:.3g} s after its request.", who(out.process), (e.got_ms - e.sent_ms) * 1e-3));
+      note(waited, numbers);
+      waited.fix = {"find out why the answer takes so long; the client's read timeout is shorter"};
+    }
     auto& d = add(out, CauseId::kDataAfterClose, e.unacked > 0 ? Verdict::kLikely : Verdict::kPossible, me,
                   fmt::format("The {} had closed; {} went on sending and was reset.", word(peer), who(out.process)));
     note(d, numbers);
@@ -257,12 +317,32 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     return true;
   }
   const CauseId generic = peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted;
-  auto& d = add(out, generic, Verdict::kLikely, peer, fmt::format("A RST came from the {}'s side in the middle of the connection.", word(peer)));
+  // Data or a keepalive probe after a pause, and the RST comes back as fast as a kernel answers: somebody no longer knows
+  // the connection. Who, the peer or a device between, is not to be seen.
+  const double pause_s = e.unacked > 0 && e.got_ms > e.sent_ms ? (e.got_ms - e.sent_ms) * 1e-3 : 0;
+  const bool answered = pause_s >= kPause && e.bytes_in > 0 && e.sent_ms <= std::max(kAtOnceMs, 2 * e.srtt_us / 1000);
+  const bool probed = e.unacked == 0 && e.probes > 0;
+  if (has(e, TW_HAS_SOCKET) && is(e.state, State::kEstablished) && (answered || probed)) {
+    auto& d = add(out, CauseId::kHalfOpen, Verdict::kPossible, Side::kUnknown,
+                  answered ? fmt::format("After {:.3g} s of silence data was answered by RST at once: the other end no longer had the connection.", pause_s)
+                           : std::string{"A keepalive probe was answered by RST: the other end no longer had the connection."});
+    note(d, numbers);
+    d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
+    d.fix = {"keepalive below the idle timeout of the path and of the peer", "clients: repeat an idempotent request once on a new connection"};
+    possible(out, {CauseId::kPeerRestarted, CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kUnknown, "the peer, or a device between, has forgotten it");
+    possible(out, {generic}, peer, "an application that aborts on the request looks alike");
+    return true;
+  }
+  // Nothing was under way, for a while: a device with an idle timer does this as well as an application.
+  const bool idle = has(e, TW_HAS_SOCKET) && e.unacked == 0 && std::min(e.sent_ms, e.got_ms) >= kIdle * 1e3;
+  auto& d = add(out, generic, idle ? Verdict::kPossible : Verdict::kLikely, peer, fmt::format("A RST came from the {}'s side in the middle of the connection.", word(peer)));
   note(d, numbers);
   d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
   if (peer == Side::kServer && e.unacked > 0 && e.bytes_in > 0)
     possible(out, {CauseId::kKeepaliveRace}, peer, "the server may have closed the idle connection while the request was on its way");
-  if (quiet >= 30) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
+  if (idle || quiet >= 30) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
+  if (peer == Side::kServer && e.bytes_in == 0)
+    possible(out, {CauseId::kAcceptQueueOverflowReset}, peer, "with tcp_abort_on_overflow a full accept queue answers so");
   possible(out, {CauseId::kCloseWithUnreadData, CauseId::kLingerZeroAbort, CauseId::kProcessKilled}, peer, "all look the same from here");
   possible(out, {CauseId::kResetByNetwork}, Side::kPath, "the kernel does not say who made the RST; its TTL in a capture would");
   return true;

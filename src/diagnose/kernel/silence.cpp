@@ -7,6 +7,12 @@
 namespace tcpwhy::diagnose::kernel {
 namespace {
 
+constexpr std::uint8_t kRepeatsThatTell = 2;  // the third comes 7 s after the first SYN-ACK
+constexpr std::uint64_t kDeferred = 3 * kSecond;
+
+/// Nothing of the connection is open any more, or it has been closed by its peer.
+bool is_over(State s) { return s != State::kSynRecv && s != State::kNewSynRecv && s != State::kEstablished; }
+
 bool loopback(const facts::Address& a) {
   if (a.version == 4) return a.bytes[0] == 127;
   return std::all_of(a.bytes.begin(), a.bytes.end() - 1, [](std::uint8_t b) { return b == 0; }) && a.bytes[15] == 1;
@@ -39,10 +45,18 @@ bool Judge::judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) co
   const std::string target = facts::to_string(out.server), sender = facts::to_string(from);
   const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
   const std::string seen = fmt::format("ICMP type {} code {} came from {}; {} after {:.3g} s", icmp.reason >> 8, icmp.reason & 255, sender,
-                                       errno_word(e.error), waited);
-  if (icmp.reason >> 8 != (icmp.family == 6 ? 1u : 3u)) return false;
+                                       e.error == 0 ? "the application closed the socket" : errno_word(e.error), waited);
   out.outcome = "refused";
   out.ended_by = Side::kPath;
+  // RFC 792, RFC 4443 3.3: time exceeded in transit.
+  if (icmp.reason == (icmp.family == 6 ? 3u << 8 : 11u << 8)) {
+    auto& d = add(out, CauseId::kRoutingLoop, Verdict::kLikely, Side::kPath, fmt::format("The TTL of the SYN to {} ran out at {}: routers send it in a circle.", target, sender));
+    note(d, seen);
+    d.settles = "tcpwhy probe, or traceroute: the same routers again and again";
+    d.fix = {"repair the routes between the routers that repeat"};
+    return true;
+  }
+  if (icmp.reason >> 8 != (icmp.family == 6 ? 1u : 3u)) return false;
   if (const Unreachable what = unreachable(icmp); what != Unreachable::kNoRoute) {
     const bool host = from == out.server.address;
     auto& d = add(out, CauseId::kRejectedByIcmp, what == Unreachable::kProhibited ? Verdict::kProven : Verdict::kLikely, host ? Side::kServer : Side::kPath,
@@ -69,7 +83,7 @@ bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const 
   out.process = process_of(e);
   const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
   const std::string target = facts::to_string(out.server);
-  if (const tw_event* icmp = icmp_error(c.events); icmp != nullptr && e.error != 0 && judge_icmp(*icmp, e, out)) return true;
+  if (const tw_event* icmp = icmp_error(c.events); icmp != nullptr && judge_icmp(*icmp, e, out)) return true;
   out.outcome = "refused";
   switch (static_cast<Errno>(e.error)) {
     case Errno::kECONNREFUSED: {
@@ -173,7 +187,7 @@ bool Judge::judge_death(const tw_event& e, Failure& out) const {
   return true;
 }
 
-bool Judge::judge_silence(const tw_event& e, Failure& out) const {
+bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
   alone.first_ns = alone.last_ns = e.time_ns;
   out = frame(alone, e);
@@ -181,7 +195,7 @@ bool Judge::judge_silence(const tw_event& e, Failure& out) const {
   if (is(e.state, State::kSynSent)) {
     // A neighbour that does not answer is told of by ICMP after three seconds; until then nothing is said.
     const double waited = e.opened_ns != 0 ? in_seconds(e.time_ns - e.opened_ns) : 0;
-    if (e.tries < 1 || (waited < 3.5 && e.tries < 3)) return false;
+    if (e.tries < 1 || (e.opened_ns != 0 ? waited < 3.5 : e.tries < 3)) return false;
     out.outcome = "unanswered";
     auto& d = add(out, CauseId::kSynUnanswered, Verdict::kLikely, Side::kUnknown,
                   fmt::format("{} SYNs to {} have not been answered so far.", e.tries + 2, facts::to_string(out.server)));
@@ -192,6 +206,17 @@ bool Judge::judge_silence(const tw_event& e, Failure& out) const {
     return true;
   }
   if (e.tries < 3) return false;
+  std::uint32_t synacks = 0;  // that came again: they are dropped as SYNs inside a connection (RFC 5961 4)
+  for (const tw_event& other : c.events) synacks += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
+  if (out.vantage == Side::kClient && synacks > 0 && e.bytes_acked <= 1 && e.bytes_in == 0) {
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kPossible, Side::kServer, "The server repeats its SYN-ACK and takes no data: its accept queue may be full.");
+    note(d, fmt::format("{} bytes sent {} times, none acknowledged; the SYN-ACK came again after the handshake", e.unacked, e.tries + 2));
+    d.settles = "ListenOverflows and ss -lnt on the server while it happens (tcpwhy host)";
+    d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together, on the server"};
+    possible(out, {CauseId::kHandshakeAckLost, CauseId::kAckNumberRewritten}, Side::kPath, "a path that loses or spoils whatever the client sends after its SYN looks the same from here");
+    return true;
+  }
   out.outcome = "timed-out";
   const bool large_only = e.bytes_acked > 1 && e.mss != 0 && e.unacked >= e.mss && e.bytes_in > 0;
   auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kLikely, opposite(out.vantage),
@@ -213,6 +238,9 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
   if (has(e, TW_REQ_ACKED)) {
     if (e.defer_accept != 0 && !full) {
       if (e.tries + 1u < e.defer_accept) return false;
+      // The client's next bare ACK makes the connection, and its data may yet come.
+      if (now_ns_ < c.last_ns + kDeferred) return false;
+      if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || is_over(now->state))) return false;
       auto& d = add(out, CauseId::kDeferAcceptNoData, Verdict::kLikely, Side::kClient, "TCP_DEFER_ACCEPT: the client completed the handshake and sent nothing.");
       note(d, fmt::format("the request has its ACK; the listener defers accept() for {} timeouts", e.defer_accept));
       d.fix = {"nothing, if the client is a port check; else let it send first"};
@@ -225,7 +253,15 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
     return true;
   }
   if (e.tries < 1) return false;
-  auto& d = add(out, CauseId::kHandshakeAckLost, Verdict::kLikely, Side::kPath, "The SYN-ACK has been sent several times, and no ACK came back.");
+  if (e.probes > e.tries && e.tries >= kRepeatsThatTell) {
+    auto& d = add(out, CauseId::kSynAckLost, Verdict::kLikely, Side::kPath, "The client repeats its SYN: the SYN-ACKs sent to it do not arrive.");
+    note(d, fmt::format("the SYN-ACK was sent again {} times, {} of them because the SYN came again", e.probes + 1, e.probes - e.tries));
+    d.settles = "a capture at the client, or on the way: where the SYN-ACK ends";
+    d.fix = {"check the way back: routes, filters and NAT for packets from this host to the client"};
+    return true;
+  }
+  // Two in a row are lost on a bad path now and then.
+  auto& d = add(out, CauseId::kHandshakeAckLost, e.tries >= kRepeatsThatTell ? Verdict::kLikely : Verdict::kPossible, Side::kPath, "The SYN-ACK has been sent several times, and no ACK came back.");
   note(d, fmt::format("{} repeats so far", e.tries + 1));
   d.settles = "a capture at the client: whether the SYN-ACK arrives there";
   possible(out, {CauseId::kSynAckLost, CauseId::kSynFlood}, Side::kUnknown, "a SYN-ACK that never arrives, and a forged SYN, look the same from here");

@@ -44,8 +44,11 @@ struct inode {
 } CORE;
 struct file { struct inode *f_inode; } CORE;
 struct socket { struct file *file; } CORE;
+struct rb_node { unsigned long __rb_parent_color; };
+struct rb_root { struct rb_node *rb_node; } CORE;
 struct sock {
   struct sock_common __sk_common;
+  struct rb_root tcp_rtx_queue;
   struct socket *sk_socket;
   int sk_err;
   __u8 sk_shutdown;
@@ -61,17 +64,20 @@ struct inet_sock {
 struct inet_connection_sock {
   struct inet_sock icsk_inet;
   struct request_sock_queue icsk_accept_queue;
+  struct { __u32 lrcvtime; } CORE icsk_ack;
   __u8 icsk_retransmits, icsk_backoff, icsk_probes_out;
   __u32 icsk_user_timeout;
 } CORE;
 struct tcp_sock {
   struct inet_connection_sock inet_conn;
   __u64 bytes_received, bytes_acked, bytes_sent, tcp_mstamp;
+  __u32 lsndtime;
   __u32 rcv_nxt, copied_seq, write_seq, snd_una, snd_nxt, total_retrans, srtt_us;
   __u32 mss_cache;
 } CORE;
 struct request_sock {
   struct sock_common __req_common;
+  __u8 num_retrans;
   __u8 num_timeout : 7;
 } CORE;
 struct inet_request_sock { __u16 acked : 1; } CORE;
@@ -82,7 +88,8 @@ struct sk_buff {
   __be16 protocol;
   __u16 network_header, transport_header;
   unsigned char *head;
-  unsigned int len;
+  unsigned int len, data_len;
+  __u64 skb_mstamp_ns;
 } CORE;
 struct task_struct {
   unsigned int flags;

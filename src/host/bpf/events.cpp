@@ -99,6 +99,7 @@ constexpr Program kPrograms[] = {
     {"on_retransmit", "tcp_retransmit_skb", "silence before it becomes a time-out"},
     {"on_synack", "tcp_retransmit_synack", "handshakes that do not complete"},
     {"on_drop", "kfree_skb", "packets the kernel drops"},
+    {"on_icmp_sent", "icmp_send", "a filter of this host that rejects from one that drops"},
 };
 
 class Loaded final : public KernelEvents {
@@ -216,6 +217,13 @@ class Loaded final : public KernelEvents {
       const std::string_view name = btf__name_by_offset(own, variable->name_off);
       unsigned char* at = bytes + variables[i].offset;
       if (name == "only_netns") std::memcpy(at, &options.netns, sizeof options.netns);
+      if (name == "tick_us") {
+        // The coarse clock ticks with the jiffies.
+        timespec tick{};
+        clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+        const auto us = static_cast<__u32>(tick.tv_nsec / 1000);
+        std::memcpy(at, &us, sizeof us);
+      }
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
         for (const char* told : kToldDrops)
@@ -269,7 +277,8 @@ class Loaded final : public KernelEvents {
     // The table is a little younger than the event: an end after it is not what it met.
     if (end.key != key || end.time_ns > e.time_ns) return;
     e.flags |= TW_REMEMBERED;
-    e.closed_ns = end.time_ns;
+    if (e.closed_ns == 0) e.closed_ns = end.time_ns;
+    e.unanswered_ms = end.unanswered_ms;
     e.closed_pid = end.pid;
     e.closed_state = end.state;
     e.closed_error = end.error;

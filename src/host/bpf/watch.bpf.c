@@ -28,6 +28,8 @@ const volatile __u32 only_netns = 0;
 // One octet per drop reason of the running kernel: 1 is told.
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
+// Of the kernel's clock in jiffies.
+const volatile __u32 tick_us = 4000;
 
 // The reader looks every few milliseconds of its own accord: waking it would cost more than the event does.
 struct {
@@ -44,14 +46,16 @@ struct {
 
 // Who called connect() or close() on a socket: a table without chains, by the socket's address. A newer socket may take
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
+// A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
-  __u64 sock, opened_ns, closed_ns;
+  __u64 sock, opened_ns, closed_ns, fin_ns;
   __u32 pid, flags, signal, pad;
   char comm[16];
 };
 #define OWNER_SLOTS (1 << 17)
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, OWNER_SLOTS);
   __type(key, __u32);
   __type(value, struct owner);
@@ -145,11 +149,17 @@ static __always_inline void put_port(struct tw_event *e, const struct sock *sk) 
   e->local_port = __builtin_bswap16(port);
 }
 
+// Cheaper than the helper.
+static __always_inline void put_comm(char *comm, const struct task_struct *task) {
+#pragma unroll
+  for (int i = 0; i < 15; ++i) comm[i] = task->comm[i];
+  comm[15] = 0;
+}
+
 static __always_inline void put_task(struct tw_event *e) {
   struct task_struct *task = bpf_get_current_task_btf();
   e->pid = task->tgid;
-#pragma unroll
-  for (int i = 0; i < 15; ++i) e->comm[i] = task->comm[i];  // cheaper than the helper
+  put_comm(e->comm, task);
   e->flags |= TW_OWNER_KNOWN | TW_CALLED;
   if (task->flags & PF_EXITING) {
     e->flags |= TW_OWNER_DYING;
@@ -157,8 +167,7 @@ static __always_inline void put_task(struct tw_event *e) {
   }
 }
 
-static __always_inline void put_owner(struct tw_event *e, const struct sock *sk) {
-  struct owner *o = owner_of(sk);
+static __always_inline void put_owner(struct tw_event *e, const struct owner *o) {
   if (!o) return;
   e->flags |= o->flags;
   e->opened_ns = o->opened_ns;
@@ -167,6 +176,8 @@ static __always_inline void put_owner(struct tw_event *e, const struct sock *sk)
   e->signal = o->signal;
   __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
 }
+
+static __always_inline __u32 ms_since(__u32 jiffies) { return (__u64)(__u32)((__u32)bpf_jiffies64() - jiffies) * tick_us / 1000; }
 
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
@@ -201,6 +212,8 @@ static __always_inline void put_socket(struct tw_event *e, const struct sock *sk
     e->tries = tp->inet_conn.icsk_retransmits;
     e->probes = tp->inet_conn.icsk_probes_out;
     e->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
+    e->sent_ms = ms_since(tp->lsndtime);
+    e->got_ms = ms_since(tp->inet_conn.icsk_ack.lrcvtime);
   }
   struct socket *socket = sk->sk_socket;
   if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
@@ -251,6 +264,12 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   e->window = tcp[14] << 8 | tcp[15];
   payload -= (tcp[12] >> 4) * 4;
   e->payload = payload < 0xffff ? payload : 0xffff;
+  // RFC 8446 5.1, RFC 5246 6.2.1: content type 21, version 3.x. An alert is short.
+  if (payload - 7 < 120 && skb->data_len == 0) {
+    __u8 record[2];
+    if (!bpf_probe_read_kernel(record, sizeof(record), at + offset + (tcp[12] >> 4) * 4) && record[0] == 21 && record[1] == 3)
+      e->flags |= TW_TLS_ALERT;
+  }
   e->flags |= TW_HAS_PACKET | (incoming ? TW_INCOMING : 0);
   return true;
 }
@@ -263,36 +282,37 @@ static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
   if (o->sock != sock || (flags & TW_CONNECTED_OUT)) {
     o->sock = sock;
     o->flags = o->signal = 0;
-    o->opened_ns = o->closed_ns = 0;
+    o->opened_ns = o->closed_ns = o->fin_ns = 0;
   }
   if (flags & TW_CONNECTED_OUT)
     o->opened_ns = bpf_ktime_get_ns();
   else
     o->closed_ns = bpf_ktime_get_ns();
-  o->pid = bpf_get_current_pid_tgid() >> 32;
+  o->pid = task->tgid;
   o->flags |= flags | TW_OWNER_KNOWN;
   if (task->flags & PF_EXITING) {
     o->flags |= TW_OWNER_DYING;
     o->signal = task->exit_code & 0x7f;
   }
-  bpf_get_current_comm(o->comm, sizeof(o->comm));
+  put_comm(o->comm, task);
 }
 
-static __always_inline void note_end(const struct sock *sk, __u8 old) {
-  // Only as much of an event as tw_tuple_key() reads.
-  struct tw_event e;
-  __builtin_memset(e.local, 0, 32);
-  put_common(&e, &sk->__sk_common);
-  put_port(&e, sk);
-  __u64 key = tw_tuple_key(&e);
+// `e` has the tuple.
+static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct owner *o, __u64 now, __u8 old) {
+  __u64 key = tw_tuple_key(e);
   __u32 slot = tw_ended_slot(key);
   struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
-  struct owner *o = owner_of(sk);
   end->key = key;
-  end->time_ns = bpf_ktime_get_ns();
+  end->time_ns = now;
   end->state = old;
   end->error = sk->sk_err;
+  end->unanswered_ms = 0;
+  // We closed first: was it for lack of an answer? What the peer still sends will ask.
+  if (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2) {
+    const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+    if (tp && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ms = ms_since(tp->lsndtime);
+  }
   if (o) {
     end->pid = o->pid;
     __builtin_memcpy(end->comm, o->comm, sizeof(end->comm));
@@ -336,32 +356,36 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     struct tw_event *e = begin(TW_KILLED);
     if (!e) return 0;
     put_socket(e, sk);
-    put_owner(e, sk);
+    put_owner(e, owner_of(sk));
     put_task(e);
     e->old_state = old;
     e->state = now;
     bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
     return 0;
   }
-  if (now != TCP_CLOSE) return 0;
-  note_end(sk, old);
-  if (old == TCP_SYN_SENT) {
-    struct tw_event *e = begin(TW_CONNECT_FAILED);
-    if (!e) return 0;
-    put_socket(e, sk);
-    put_owner(e, sk);
-    e->old_state = old;
-    e->state = now;
-    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  if (now == TCP_CLOSE_WAIT) {
+    struct owner *o = owner_of(sk);
+    if (o) o->fin_ns = bpf_ktime_get_ns();
     return 0;
   }
-  if (s) s->closed++;
+  if (now != TCP_CLOSE) return 0;
+  const struct owner *owner = owner_of(sk);
+  const bool connecting = old == TCP_SYN_SENT;
+  if (!connecting && s) s->closed++;
   int error = sk->sk_err;
-  if (error == 0 || error == 104 || error == 32) return 0;  // ECONNRESET, EPIPE: told by their RST
-  struct tw_event *e = begin(TW_DIED);
-  if (!e) return 0;
+  const bool quiet = !connecting && (error == 0 || error == 104 || error == 32);  // ECONNRESET, EPIPE: told by their RST
+  struct tw_event *e = quiet ? 0 : begin(connecting ? TW_CONNECT_FAILED : TW_DIED);
+  if (!e) {
+    struct tw_event tuple;  // only as much of an event as tw_tuple_key() reads
+    __builtin_memset(tuple.local, 0, 32);
+    put_common(&tuple, &sk->__sk_common);
+    put_port(&tuple, sk);
+    note_end(&tuple, sk, owner, bpf_ktime_get_ns(), old);
+    return 0;
+  }
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner);
+  note_end(e, sk, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
@@ -385,7 +409,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
       e->flags |= TW_NOT_FULL;
     } else {
       put_socket(e, sk);
-      put_owner(e, sk);
+      put_owner(e, owner_of(sk));
     }
   }
   e->netns = netns;
@@ -416,7 +440,10 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   struct tw_event *e = begin(TW_RESET_RECEIVED);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  const struct owner *o = owner_of(sk);
+  put_owner(e, o);
+  const struct sk_buff *waiting = (const struct sk_buff *)sk->tcp_rtx_queue.rb_node;  // linked by its first field
+  if (o && o->fin_ns && waiting && BPF_CORE_READ(waiting, skb_mstamp_ns) < o->fin_ns) e->flags |= TW_FIN_CROSSED;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
@@ -431,7 +458,7 @@ int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   struct tw_event *e = begin(TW_RETRANSMIT);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner_of(sk));
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
 }
@@ -442,10 +469,11 @@ int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
   struct tw_event *e = begin(TW_SYNACK_REPEATED);
   if (!e) return 0;
   put_socket(e, sk);
-  put_owner(e, sk);
+  put_owner(e, owner_of(sk));
   put_common(e, &req->__req_common);
   e->state = TCP_SYN_RECV;
   e->tries = BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout);
+  e->probes = req->num_retrans;
   if (BPF_CORE_READ_BITFIELD_PROBED((struct inet_request_sock *)req, acked)) e->flags |= TW_REQ_ACKED;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
   return 0;
@@ -490,10 +518,17 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
     e->state = receiver->__sk_common.skc_state;
     struct socket *socket = receiver->sk_socket;
     if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
-    put_owner(e, receiver);
+    put_owner(e, owner_of(receiver));
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;
       e->queue_limit = receiver->sk_max_ack_backlog;
+    } else if (e->state != TCP_SYN_SENT && e->state != TCP_CLOSE && receiver->sk_protocol == IPPROTO_TCP) {
+      const struct tcp_sock *tp = (const struct tcp_sock *)receiver;  // read by probes: it need not be one the verifier knows
+      __u32 end = e->seq + e->payload + (e->tcp_flags & 1), next = BPF_CORE_READ(tp, rcv_nxt);
+      e->bytes_acked = BPF_CORE_READ(tp, bytes_acked);
+      e->bytes_in = BPF_CORE_READ(tp, bytes_received);
+      if ((__s32)(end - next) > 0) e->flags |= TW_NEW_DATA;
+      if ((e->tcp_flags & 0x12) == 0x12 && e->seq + 1 + (__u32)e->bytes_in != next) e->flags |= TW_OTHER_ISN;
     }
   }
   e->netns = netns != 0 ? netns : only_netns;
@@ -509,3 +544,22 @@ int BPF_PROG(on_drop, const struct sk_buff *skb, void *where, __u32 reason, cons
 // Kernels before 6.11 do not say which socket was to receive it.
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(on_drop_plain, const struct sk_buff *skb, void *where, __u32 reason) { return dropped(skb, reason, 0); }
+
+// A filter that rejects drops the packet too; this tells the two apart. (IPv6 has no such tracepoint.)
+SEC("tp_btf/icmp_send")
+int BPF_PROG(on_icmp_sent, const struct sk_buff *skb, int type, int code) {
+  if (type != 3 || (code != 3 && code != 9 && code != 10 && code != 13)) return 0;
+  if (!skb->dev || !is_ours(skb->dev->nd_net.net->ns.inum)) return 0;
+  struct tw_event *e = begin(TW_ICMP_SENT);
+  if (!e) return 0;
+  if (!put_packet(e, skb, true)) {
+    bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+    struct tw_stats *s = my_stats();
+    if (s) s->told--;
+    return 0;
+  }
+  e->netns = skb->dev->nd_net.net->ns.inum;
+  e->reason = type << 8 | code;
+  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  return 0;
+}

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace tcpwhy::diagnose::kernel {
 namespace {
@@ -13,7 +14,8 @@ namespace {
 constexpr std::uint8_t kSyn = 0x02, kAck = 0x10, kPsh = 0x08;
 
 struct Bench {
-  facts::ReasonNames names{{"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE"}, {}};
+  facts::ReasonNames names{{"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE", "TCP_ABORT_ON_DATA", "TCP_STATE"},
+                           {"NOT_SPECIFIED", "TCP_RFC7323_PAWS", "NETFILTER_DROP", "TCP_INVALID_SYN", "TCP_INVALID_SEQUENCE"}};
   Judge judge{names, [](std::uint32_t, const facts::Address&) { return true; },
               [](std::uint64_t) { return Owner{}; }};
 
@@ -31,9 +33,21 @@ struct Bench {
     std::copy_n(remote->bytes.begin(), 16, e.remote);
     return e;
   }
+  /// The same connection, seen by another event.
+  static tw_event event(tw_kind kind, std::uint32_t reason = 0) {
+    tw_event e = reset_sent(reason);
+    e.kind = kind;
+    return e;
+  }
   std::vector<Failure> after(const tw_event& e) {
     judge.observe(e);
     return judge.rest(e.time_ns + 1'000'000'000);
+  }
+  /// The first cause said after so many of the same event, or nothing.
+  std::optional<CauseId> cause_after(const tw_event& e, int times = 1) {
+    for (int i = 1; i < times; ++i) judge.observe(e);
+    const auto said = after(e);
+    return said.empty() ? std::nullopt : std::optional{said.front().diagnoses.front().cause};
   }
 };
 
@@ -85,6 +99,117 @@ TEST(Judge, TakesTheKernelsWordForACloseWithUnreadData) {
   EXPECT_EQ(verdicts[0].diagnoses.front().cause, CauseId::kCloseWithUnreadData);
   EXPECT_EQ(verdicts[0].process.comm, "worker");
   EXPECT_EQ(verdicts[0].process.pid, 4711u);
+}
+
+// RFC 7323 5.3: an old duplicate has an old timestamp and is meant to be dropped. What the socket does not have yet is
+// another matter.
+TEST(Judge, OnlyNewDataThatPawsRefusesIsAClockGoneBack) {
+  tw_event e = Bench::event(TW_DROPPED, 1);
+  e.state = 1;
+  e.payload = 100;
+  EXPECT_EQ(Bench{}.cause_after(e, 5), std::nullopt);
+  e.flags |= TW_NEW_DATA;
+  EXPECT_EQ(Bench{}.cause_after(e, 5), CauseId::kTimestampRegression);
+}
+
+// RFC 5961 3: a RST outside the window is dropped without a word, and nobody is harmed.
+TEST(Judge, AResetOutsideTheWindowHarmsNobody) {
+  tw_event e = Bench::event(TW_DROPPED, 4);
+  e.state = 1;
+  e.tcp_flags = 0x04;
+  EXPECT_EQ(Bench{}.cause_after(e, 5), std::nullopt);
+}
+
+// RFC 793 3.4 repeats of the SYN-ACK after 1, 3 and 7 s (tcp_timeout_init): two lost in a row happen, a third tells.
+TEST(Judge, TwoRepeatsOfASynAckAreNotYetAFailedHandshake) {
+  tw_event e = Bench::event(TW_SYNACK_REPEATED);
+  e.flags = 0;
+  e.tries = 1;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);
+  e.tries = e.probes = 2;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kHandshakeAckLost);
+  e.probes = 4;  // the client asked again: it has not got the answer
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kSynAckLost);
+}
+
+tw_event late_data() {
+  tw_event e = Bench::event(TW_RESET_SENT, 3);
+  e.flags |= TW_HAS_SOCKET | TW_OWNER_KNOWN;
+  e.tcp_flags = kAck | kPsh;
+  e.payload = 90;
+  e.state = 7;
+  e.pid = 4711;
+  e.bytes_in = e.bytes_sent = 500;
+  e.srtt_us = 20'000;
+  e.closed_ns = e.time_ns - 10'000'000;  // half a round trip ago
+  e.sent_ms = e.got_ms = 5'000;
+  return e;
+}
+
+// Within a round trip the client cannot have seen the FIN.
+TEST(Judge, ARequestThatCrossesTheCloseOfAnIdleConnectionIsAKeepaliveRace) {
+  Bench b;
+  b.judge.know_listener(0, 4444, {4711, "web", 0});
+  EXPECT_EQ(b.cause_after(late_data()), CauseId::kKeepaliveRace);
+}
+TEST(Judge, ARequestThatComesRoundTripsAfterTheCloseIsDataAfterClose) {
+  Bench b;
+  b.judge.know_listener(0, 4444, {4711, "web", 0});
+  tw_event e = late_data();
+  e.closed_ns = e.time_ns - 300'000'000;
+  EXPECT_EQ(b.cause_after(e), CauseId::kDataAfterClose);
+}
+// RFC 8446 6.1: close_notify is the last word of each side.
+TEST(Judge, ATlsAlertThatMeetsAClosedSocketIsNoLostData) {
+  tw_event e = late_data();
+  e.flags |= TW_TLS_ALERT;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);
+}
+
+// A reject rule drops the packet as well (nft_reject); the ICMP error it sends tells it from a drop rule.
+TEST(Judge, AFilterThatAnswersRejectsAndOneThatDoesNotDrops) {
+  tw_event dropped = Bench::event(TW_DROPPED, 2);
+  dropped.tcp_flags = kSyn;
+  EXPECT_EQ(Bench{}.cause_after(dropped), CauseId::kSynDroppedByHostFilter);
+  Bench b;
+  b.judge.observe(Bench::event(TW_ICMP_SENT, 3 << 8 | 3));
+  EXPECT_EQ(b.cause_after(dropped), CauseId::kRejectedByIcmp);
+}
+
+// Two initial sequence numbers in answer to one SYN are two answerers.
+TEST(Judge, ASecondSynAckOfAnotherNumberIsASecondAnswerer) {
+  tw_event e = Bench::event(TW_DROPPED, 3);
+  e.state = 1;
+  e.tcp_flags = kSyn | kAck;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);  // the same again
+  e.flags |= TW_OTHER_ISN;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kConflictingSynAcks);
+}
+
+TEST(Judge, OneHostAtManyClosedPortsIsToldOnceAsAScan) {
+  Bench b;
+  std::vector<Failure> said;
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    tw_event e = Bench::reset_sent(1);
+    e.tcp_flags = kSyn;
+    e.local_port = port;
+    b.judge.observe(e);
+  }
+  said = b.judge.rest(6'000'000'000);
+  EXPECT_EQ(std::count_if(said.begin(), said.end(), [](const Failure& f) { return f.diagnoses.front().cause == CauseId::kPortScan; }), 1);
+  EXPECT_LT(said.size(), 20u);
+}
+
+// SO_LINGER with a time of 0 in CLOSE_WAIT, the end of file unread: all was delivered.
+TEST(Judge, AResetInPlaceOfTheLastFinIsNoFault) {
+  tw_event e = Bench::reset_sent(4);
+  e.flags = TW_HAS_SOCKET | TW_OWNER_KNOWN | TW_LINGER_ZERO;
+  e.state = 8;
+  e.bytes_in = e.bytes_sent = 100;
+  e.unread = 1;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);
+  e.state = 1;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
 }  // namespace

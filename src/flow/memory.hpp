@@ -1,0 +1,100 @@
+#pragma once
+// Memory straight from the kernel, in multiples of two megabytes, and asking for
+// a line of it before it is needed.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace tcpwhy::flow {
+
+namespace memory {
+/// Fetches a cache line ahead of its use. gcc (12, -O2) takes a function that does nothing but prefetch for one without
+/// effect and leaves out the calls of it; the empty assembly has an effect.
+inline void fetch(const void* at) {
+  __builtin_prefetch(at);
+  __asm__ volatile("" : : "r"(at));
+}
+
+inline constexpr std::size_t kChunk = 2u << 20;
+
+/// Memory straight from the kernel: nothing of it is touched before it is used,
+/// and all of it goes back when it is let go. `bytes` is a multiple of a chunk.
+struct Mapping {
+  std::size_t bytes = 0;
+  void operator()(void* p) const {
+#ifdef __linux__
+    ::munmap(p, bytes);
+#else
+    std::free(p);  // NOLINT: pairs with aligned_alloc
+#endif
+  }
+};
+template <class T>
+using Mapped = std::unique_ptr<T, Mapping>;
+using Chunk = Mapped<std::byte>;
+
+enum class Pages : std::uint8_t { kOrdinary, kHuge };
+
+/// Zeros, from Linux; anything, elsewhere. Huge pages are asked for only where
+/// all of it will be used: the first touch then clears two megabytes at once.
+inline void* map(std::size_t bytes, Pages pages) {
+#ifdef __linux__
+  // A chunk more of addresses holds a piece that is aligned.
+  void* const room = ::mmap(nullptr, bytes + kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc{};
+  std::byte* const begin = static_cast<std::byte*>(room);
+  const std::size_t before = (kChunk - reinterpret_cast<std::uintptr_t>(room) % kChunk) % kChunk;
+  if (before != 0) ::munmap(begin, before);
+  ::munmap(begin + before + bytes, kChunk - before);
+#ifdef MADV_HUGEPAGE
+  if (pages == Pages::kHuge) ::madvise(begin + before, bytes, MADV_HUGEPAGE);
+#endif
+  return begin + before;
+#else
+  (void)pages;
+  void* const p = std::aligned_alloc(kChunk, bytes);
+  if (p == nullptr) throw std::bad_alloc{};
+  return p;
+#endif
+}
+
+inline Chunk allocate(std::size_t bytes, Pages pages) { return {static_cast<std::byte*>(map(bytes, pages)), Mapping{bytes}}; }
+
+/// An array of zeros.
+template <class T>
+class Zeroed {
+ public:
+  Zeroed() = default;
+  explicit Zeroed(std::size_t n) : size_{n} {
+    const std::size_t bytes = octets(n);
+    const Pages pages = n * sizeof(T) >= 2 * kChunk ? Pages::kHuge : Pages::kOrdinary;
+    data_ = {static_cast<T*>(map(bytes, pages)), Mapping{bytes}};
+#ifndef __linux__
+    std::memset(static_cast<void*>(data_.get()), 0, bytes);
+#endif
+  }
+  /// In memory that holds zeros and has octets(n).
+  Zeroed(std::size_t n, Chunk zeros) : size_{n} {
+    const Mapping mapping = zeros.get_deleter();
+    data_ = {reinterpret_cast<T*>(zeros.release()), mapping};
+  }
+  [[nodiscard]] static constexpr std::size_t octets(std::size_t n) { return (n * sizeof(T) + kChunk - 1) / kChunk * kChunk; }
+  [[nodiscard]] T& operator[](std::size_t i) { return data_.get()[i]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const { return data_.get()[i]; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  Mapped<T> data_;
+  std::size_t size_ = 0;
+};
+}  // namespace memory
+
+}  // namespace tcpwhy::flow
