@@ -379,7 +379,9 @@ void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
   if (unseen > 0) {
     // In a handshake that was seen nothing can be missing before the first payload.
     const std::int32_t beyond_right = other.right_known ? offset(other.right, s.ack) : offset(other.sent_max + kLargestWindow, s.ack);
-    const bool nothing_sent = theirs.syn_seen && other.octets == 0 && !other.right_known;
+    // Where its own SYN-ACK is not in the capture either, more may be missing; an ACK of an older connection would be near by chance only.
+    const bool joined_unseen = !stream.syn_seen && unseen < (1 << 16);
+    const bool nothing_sent = theirs.syn_seen && other.octets == 0 && !other.right_known && !joined_unseen;
     const bool confirmed = other.beyond >= 0 && is_near(at(other.beyond).seq, s.ack);
     if (confirmed) {
       c_.quality.capture_gap = true;

@@ -140,7 +140,8 @@ class Table {
   // update.cpp: what does it change
   void advance(Ref ref, Hot& h, Packet& p);
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
-  void confirm_missed(Side& d, const Hot& h, const Packet& p);
+  void open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end);
+  void close_missed(Side& d);
   std::uint64_t on_data(Hot& h, const Packet& p);
   std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
   std::uint64_t on_conversation(Hot& h, const Packet& p, Ticks now);
