@@ -11,12 +11,15 @@
 #include <memory>
 
 #include "support/two_readers.hpp"
+#include "wire/numbers.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using tcpwhy::LinkType;
+  using tcpwhy::wire::AirLink;
   constexpr LinkType kLinks[] = {LinkType::kEthernet, LinkType::kNull,     LinkType::kPpp,
                                  LinkType::kPppHdlc,  LinkType::kPppEther, LinkType::kRaw,
-                                 LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2};
+                                 LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2,
+                                 AirLink::kIeee80211, AirLink::kRadiotap, AirLink::kPpi};
   if (size < 2) return 0;
   // A copy of its own, so that the sanitizer sees every octet beyond the end.
   const std::size_t captured = size - 2;

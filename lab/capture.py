@@ -5,6 +5,7 @@ wrote has reached the kernel's count of what passed the filter (it reports both 
 SIGUSR1), so nothing here waits for a guessed time.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -18,7 +19,7 @@ FILTER = "tcp or icmp or arp or (icmp6 and ip6[40] < 128)"
 
 class Capture:
     def __init__(self, points, directory, snaplen=0, nano=False, expression=FILTER):
-        self.directory, self._running = directory, {}
+        self.directory, self._running, self._points = directory, {}, points
         os.makedirs(directory, exist_ok=True)
         for name, (host, device) in points.items():
             path = os.path.join(directory, name + ".pcap")
@@ -63,7 +64,17 @@ class Capture:
             time.sleep(0.01)
         raise RuntimeError("tcpdump at %s does not settle" % name)
 
+    def _mark_the_end(self):
+        """One ARP frame that says nothing, at every point: only a frame shows how long a capture went on."""
+        for host, device in self._points.values():
+            with contextlib.suppress(OSError):
+                with host.packet_socket(device) as raw:
+                    own = raw.getsockname()[4]
+                    raw.send(b"\xff" * 6 + own + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + own + bytes(4) + own + bytes(4))
+
     def stop(self):
+        if self._running:
+            self._mark_the_end()
         try:
             for name, process in self._running.items():
                 self._settled(name, process)

@@ -156,12 +156,13 @@ def score(directory):
                 found = found or "doubtful"
             note(found or "wrong", entry, cause, verdict, pid)
         elif x["type"] == "finding":
-            if entry["by"] == "host 2 s" and not sick:
+            if entry["by"] == "host 2 s" and not sick and not truth["populations"]:
                 continue
-            found = grade(x["cause"], sick, entry["at"])
+            found = grade(x["cause"], sick or truth["connections"], entry["at"])
             if x["cause"] == "risky-setting":
                 found = "aside"      # true of the setting whatever happens
-            note(found or ("doubtful" if x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
+            hasty = entry["by"] != "host"      # with a patience nobody has
+            note(found or ("doubtful" if hasty or x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
     grades = [key[0] for key in told]
     # At neither end anything of it can be seen, by the capture's truth too.
     hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in ("client", "server"))

@@ -55,7 +55,7 @@ class Frame:
 class Wire(threading.Thread):
     def __init__(self, host, left, right, delay, left_peer, right_peer):
         super().__init__(daemon=True)
-        self.delay, self.rule = delay, None
+        self.delay, self.rule, self.weather = delay, None, None
         self.left, self.right = host.packet_socket(left), host.packet_socket(right)
         self._peers = {True: (left_peer, right_peer), False: (right_peer, left_peer)}
         self._wake, self._waker = socket.socketpair()
@@ -111,8 +111,7 @@ class Wire(threading.Thread):
                 continue
             self._last = time.monotonic()
             frame = Frame(data, source is self.left)
-            rule = self.rule
-            if rule:
+            for rule in filter(None, (self.weather, self.rule)):
                 try:
                     rule(frame)
                 except Exception as error:      # the recipe must fail, not the wire

@@ -21,6 +21,7 @@ namespace {
 Error cannot_open(const std::string& name, int error) {
   std::string message = "cannot open " + name + ": " + std::strerror(error);
   if (error == EACCES) message += "; captures often belong to root: try sudo, or change its owner";
+  if (error == ENOENT && name.find(' ') != std::string::npos) message += "; a filter is given with --filter";
   return {"capture.open", std::move(message)};
 }
 

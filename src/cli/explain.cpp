@@ -48,6 +48,7 @@ std::unique_ptr<report::Reporter> make_reporter(const ExplainOptions& o, const r
 report::TextOptions text_options(const ExplainOptions& o) {
   report::TextOptions t;
   t.only = o.only;
+  t.selected = !o.filter.empty() || !o.from.empty() || !o.to.empty();
   t.files = o.interface.empty() ? o.files : std::vector<std::string>{o.interface};
   const char* no_colour = std::getenv("NO_COLOR");
   if (isatty(STDOUT_FILENO) && (no_colour == nullptr || *no_colour == '\0')) t.colour = report::Colour::kOn;

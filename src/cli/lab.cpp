@@ -64,12 +64,13 @@ int compare(const RunOptions& o) {
   options.seed = o.seed;
   if (!take_pairs(o.sysctls, options.sysctls, "--set") || !take_pairs(o.params, options.params, "--param"))
     return Exit::kCouldNotWork;
-  lab::Options as_model = options;
-  as_model.kernel = as_model.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
-  const auto model = lab::run_on_model(*experiment, as_model);
-  if (!model) return say(model.error());
   const auto real = lab::run_on_kernel(*experiment, options);
   if (!real) return say(real.error());
+  lab::Options as_model = options;
+  as_model.kernel = as_model.client_kernel = o.kernels.empty() ? "6.18" : o.kernels.front();
+  as_model.machine = real->machine;
+  const auto model = lab::run_on_model(*experiment, as_model);
+  if (!model) return say(model.error());
   lab::Leeway leeway;
   leeway.tick = lab::kernel_tick();
   leeway.busy = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{o.tolerance_ms});

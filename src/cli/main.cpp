@@ -101,7 +101,7 @@ int run_watch(const std::vector<std::string>& arguments) {
                "tcpwhy watch"};
   app.get_formatter()->column_width(34);
   auto* netns = app.add_option("--netns", o.netns, "this network namespace: a name of ip-netns, a path, or a process id")->type_name("WHICH");
-  app.add_flag("--all", o.all, "every network namespace of this machine")->excludes(netns);
+  app.add_flag("--all-netns,--all", o.all, "every network namespace of this machine")->excludes(netns);
   app.add_option("--duration", o.duration_s, "end after so many seconds (default: at Ctrl-C)")->type_name("S")->check(CLI::NonNegativeNumber);
   app.add_option("--format", o.format, "text (default) or jsonl")
       ->type_name("FORMAT")

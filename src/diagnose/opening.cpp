@@ -24,7 +24,9 @@ Duration crossing(const Connection& c, const Opening& o) {
   for (std::int32_t i = 0; i < o.syn_ack; ++i)
     if (const SegmentFact& s = c.segment(i); !s.from_server && s.syn()) asked_by = i;
   if (asked_by < 0) return Duration{};
-  return (c.segment(o.syn_ack).time - c.segment(asked_by).time) * 5 / 4;
+  const Duration took = c.segment(o.syn_ack).time - c.segment(asked_by).time;
+  // Which of several SYNs it answers cannot be told (RFC 6298 3, Karn): what the server acknowledged later tells.
+  return (o.syns > 1 && c.rtt_to_server ? std::max(took, *c.rtt_to_server) : took) * 5 / 4;
 }
 
 }  // namespace
@@ -79,7 +81,7 @@ Opening opening_of(const Connection& c) {
     } else if (o.syn_ack >= 0) {
       o.progress = i;
     } else if (o.syn >= 0 && o.challenge < 0 && s.has_ack() && s.payload_bytes == 0 && !s.fin() &&
-               s.ack != c.segment(o.syn).seq + 1) {
+               c.note(i).ack_place == facts::AckPlace::kImpossible && s.ack != c.segment(o.syn).seq + 1) {
       o.challenge = i;
     }
     ++i;

@@ -104,7 +104,7 @@ std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
 std::optional<Duration> quickest_answer(const Connection& c, Party p) {
   const std::optional<Duration>& way = p == Party::kServer ? c.rtt_to_server : c.rtt_to_client;
   if (!way || *way <= std::chrono::milliseconds{4}) return std::nullopt;
-  return *way / 3;
+  return *way / 4;
 }
 
 /// With a flight under way each of its segments is answered (RFC 9293 3.10.7.1), and all bear the ACK number the RST
@@ -131,6 +131,31 @@ Duration rtt_of(const Connection& c) {
   if (c.rtt_to_server) d += *c.rtt_to_server;
   if (d == Duration::zero() && c.handshake_rtt) d = *c.handshake_rtt;
   return d == Duration::zero() ? Duration{std::chrono::milliseconds{200}} : d;
+}
+
+/// Where what the RST refuses begins: the first transmission of the offender, or the first segment of the flight it
+/// belongs to. A request of several segments is refused segment by segment, and none of them was acknowledged.
+std::int32_t first_of_what_was_refused(const Connection& c, const Reset& r) {
+  if (r.offender < 0 || c.segment(r.offender).length() == 0) return r.offender;
+  const SegmentFact& offender = c.segment(r.offender);
+  std::optional<SeqNum> acked;
+  for (std::int32_t k = 0; k < r.at; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == r.by && s.has_ack() && !s.rst() && c.note(k).ack_place != AckPlace::kImpossible &&
+                                            (!acked || after(s.ack, *acked)))
+      acked = s.ack;
+  for (std::int32_t k = 0; k < r.offender; ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.from() != r.peer() || s.rst() || s.syn() || s.length() == 0 || after(s.seq, offender.seq)) continue;
+    if (s.seq == offender.seq || (acked && facts::new_payload(c, k) && after(s.end(), *acked))) return k;
+  }
+  return r.offender;
+}
+
+/// Segment `k` passed after the abort at `rst` and was sent before it: it is new and ends where the RST begins.
+bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
+  const SegmentFact &s = c.segment(k), &r = c.segment(rst);
+  return k > rst && s.from() == r.from() && r.has_ack() && s.length() > 0 && s.end() == r.seq &&
+         (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
@@ -165,7 +190,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300}) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -206,7 +231,8 @@ bool survived(const Connection& c, std::int32_t i) {
     const SegmentFact& s = c.segment(k);
     if (s.rst()) continue;
     const std::size_t me = index(s.from()), peer = 1 - me;
-    auto& mine = k < i ? sent_before[me] : sent_after[me];
+    const bool earlier = k < i || overtaken_by(c, k, i);
+    auto& mine = earlier ? sent_before[me] : sent_after[me];
     if (!mine || after(s.end(), *mine)) mine = s.end();
     // An ACK of something that left only after the RST: both were alive then.
     if (k > i && s.has_ack() && sent_after[peer] && (!sent_before[peer] || after(s.ack, *sent_before[peer])) &&
@@ -242,13 +268,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
         if (found >= 0) r.offender = found;
       }
       if (r.offender >= 0) r.offender = reached(c, i, r.by, r.offender);
-      r.offender_first = r.offender;
-      for (std::int32_t k = 0; r.offender >= 0 && k < r.offender; ++k)
-        if (c.segment(k).from() == r.peer() && !c.segment(k).rst() && c.segment(k).seq == c.segment(r.offender).seq &&
-            c.segment(k).length() != 0 && c.segment(r.offender).length() != 0) {
-          r.offender_first = k;
-          break;
-        }
+      r.offender_first = first_of_what_was_refused(c, r);
     }
     for (std::int32_t k = 0; k < i; ++k) {
       if (!c.segment(k).fin()) continue;
@@ -272,6 +292,13 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     return r;
   }
   return std::nullopt;
+}
+
+/// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
+std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
+  for (std::int32_t k = from; k <= to; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == Party::kClient && facts::new_payload(c, k) && !before(s.seq, ack)) return k;
+  return -1;
 }
 
 }  // namespace
@@ -308,11 +335,13 @@ Talk talk_before(const Connection& c, std::int32_t end) {
       t.request_end = i;
       t.request_bytes += s.payload_bytes;
     } else {
-      if (t.request >= 0 || t.answer < 0) {
+      // What the answer does not acknowledge had not come when it was written: it crossed it, and still waits.
+      const std::int32_t rest = t.request >= 0 && s.has_ack() ? unacknowledged_from(c, t.request, t.request_end, s.ack) : -1;
+      if (t.request < 0 ? t.answer < 0 : rest != t.request) {
         t.answer = i;
         if (t.request >= 0) ++t.answers;
       }
-      t.request = -1;
+      t.request = rest;
     }
     t.last_payload[me] = i;
   }
@@ -391,7 +420,11 @@ bool farewell_refused(const Connection& c, const Reset& r) {
   }
   if (refused < 0) return false;
   // The FIN may carry the end of the answer.
-  return nothing_asked(c, talk_before(c, std::min(r.own_fin + 1, refused)));
+  const Talk t = talk_before(c, std::min(r.own_fin + 1, refused));
+  // The client's own close_notify is no request, nor are the window updates of HTTP/2 that come before it.
+  for (std::int32_t i = t.request; i >= 0 && i <= t.request_end; ++i)
+    if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && !facts::is_farewell(c.segment(i))) return false;
+  return true;
 }
 
 }  // namespace

@@ -16,6 +16,15 @@ constexpr Duration kRequestLife = 64s;
 // Linux include/net/tcp.h TCP_PAWS_MSL: how long tcp_tw_recycle remembered a timestamp.
 constexpr Duration kPawsMemory = 60s;
 
+/// Could one host have stamped both? The check knows hosts whose connections share a clock; clients of Linux 4.10 and
+/// later begin each connection's at random (secure_tcp_ts_off()), and that theirs lie below a mark is chance.
+bool on_one_clock(std::uint32_t a, CaptureTime at_a, std::uint32_t b, CaptureTime at_b) {
+  constexpr double kSlowest = 90, kFastest = 1100, kSlack = 50;  // ticks per second: 100 to 1000; a scheduler's delay
+  const double passed = seconds(at_b - at_a);
+  const double ticks = offset(SeqNum{a}, SeqNum{b}) * (passed < 0 ? -1.0 : 1.0), length = passed < 0 ? -passed : passed;
+  return ticks >= kSlowest * length - kSlack && ticks <= kFastest * length + kSlack;
+}
+
 }  // namespace
 
 Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& service) {
@@ -57,7 +66,7 @@ Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& serv
   if (out.larger_accepted == 0) return out;
   for (const Attempt& a : service.attempts_sample.values)
     if (a.connection != c.id && a.client == address && a.has_timestamps && a.fate == Attempt::Fate::kUnanswered &&
-        offset(SeqNum{a.tsval}, SeqNum{out.larger_tsval}) > 1)
+        offset(SeqNum{a.tsval}, SeqNum{out.larger_tsval}) > 1 && on_one_clock(syn.tsval, syn.time, a.tsval, a.syn))
       ++out.also_refused;
   return out;
 }

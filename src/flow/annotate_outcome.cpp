@@ -7,6 +7,7 @@
 
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
+#include "facts/syn_timer.hpp"
 #include "flow/annotate.hpp"
 
 namespace tcpwhy::flow {
@@ -24,8 +25,6 @@ namespace {
 
 // The initial timeout (linux-tcp 8.1).
 constexpr Duration kInitialTimeout = 1s;
-// Before its first timeout (RFC 6298 2.1) a client that has no answer knows nothing either.
-constexpr Duration kSynAnswered = 1s;
 // The kernel, not an application, answers a SYN-ACK: within the round trip of any path on earth.
 constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
@@ -115,7 +114,7 @@ class Ending {
       if (challenged) return Outcome::kHandshakeFailed;
       if (refused) return Outcome::kRefused;
       if (client().rst >= 0 && rst < 0 && client().syn_count == 0) return Outcome::kPartial;
-      const bool watched = client().syn_count > 1 || watched_after(client().last) >= kSynAnswered;
+      const bool watched = client().syn_count > 1 || watched_after(client().last) >= facts::kSynRepeated;
       return watched ? Outcome::kUnanswered : Outcome::kPartial;
     }
     if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
@@ -172,6 +171,12 @@ class Ending {
     return e.response >= 0 && e.response_complete && (c_.segment(e.response).app_flags & facts::AppFlag::kConnectionClose);
   }
 
+  /// Two hops are what routes of one connection may differ by (linux-tcp 11.5).
+  [[nodiscard]] bool from_elsewhere() const {
+    const facts::ResetFacts r = facts::reset_at(c_, rst_);
+    return r.ttl_differs && std::abs(r.ttl_delta) > 2;
+  }
+
   [[nodiscard]] Outcome after_reset() const {
     const SegmentFact& r = c_.segment(rst_);
     const Party p = r.from(), q = other(p);
@@ -187,7 +192,7 @@ class Ending {
     if (p_fin && q_done && p_done && no_request_open && closed_before) return Outcome::kCompleted;
     // Instead of its FIN, when nothing more was to come.
     if (p == Party::kClient && !p_fin && q_done && p_done && no_request_open &&
-        (said_goodbye() || facts::left_at_rest(c_, rst_)))
+        (said_goodbye() || (facts::left_at_rest(c_, rst_) && !from_elsewhere())))
       return Outcome::kCompleted;
     if (mid_stream() && (!client().seen || !server().seen || c_.segments.size() < 3)) return Outcome::kPartial;
     if (closed_unseen(p)) return Outcome::kPartial;
@@ -339,10 +344,8 @@ class Ending {
     const Index fin = first_of(client().fin, server().fin);
     const bool by_rst = rst_ >= 0 && (fin < 0 || c_.outcome == Outcome::kReset || c_.outcome == Outcome::kHandshakeFailed);
     if (by_rst) {
-      const facts::ResetFacts r = facts::reset_at(c_, rst_);
-      // Two hops are what routes of one connection may differ by (linux-tcp 11.5).
-      c_.ended_by_network = r.ttl_differs && std::abs(r.ttl_delta) > 2;
-      if (!c_.ended_by_network) c_.ended_by = r.by;
+      c_.ended_by_network = from_elsewhere();
+      if (!c_.ended_by_network) c_.ended_by = c_.segment(rst_).from();
       return;
     }
     if (fin >= 0) {

@@ -228,13 +228,13 @@ void Reader::open(Index i) {
       ++stream.repeats;
     }
     if (self.timed == first) self.timed = -1;  // RFC 6298 section 3, Karn's rule
-  } else if (self.any && !stream.syn_seen && stream.packets > 1) {
+  } else if (self.any && !stream.syn_seen && stream.packets > 1 && !(self.octets == 0 && self.low == s.end() && self.nxt == s.end())) {
     // A SYN inside a connection that was picked up later than its own SYN.
     n.seq_place = in_window(s.seq, self.una_known ? self.una : self.low, kLargestWindow) ? SeqPlace::kAhead : SeqPlace::kBehind;
   } else if (stream.syn_seen && self.octets > 0) {
     n.seq_place = before(s.seq, self.nxt) ? SeqPlace::kBehind : SeqPlace::kAhead;
   } else {
-    // The first SYN, or one with another number before anything was sent.
+    // The first SYN, be it overtaken by a bare ACK, or one with another number before anything was sent.
     if (stream.syn_seen && s.from_server && s.has_ack()) signals_ |= Signal::kSecondSynAck;
     const bool first = !stream.syn_seen;
     if (first || !s.from_server) {

@@ -15,7 +15,7 @@ namespace tcpwhy::flow {
 
 /// One direction, by its sender.
 struct Half {
-  SeqNum iss;                      ///< valid with the syn bit
+  SeqNum iss;                      ///< with the syn bit; without it, what the other side's SYN-ACK says, if there was one
   SeqNum max_end, max_ack;
   std::uint32_t packets = 0;
   std::uint32_t payload_low = 0;   ///< payload octets, the low 32 bits

@@ -348,6 +348,8 @@ Ref Table::incarnation(Ref ref, Packet& p) {
   if (f.has_ack()) return ref;
   // Two SYNs cross (simultaneous open), or the first packets were captured in the wrong order.
   if (!h.is(of(Hold::kSeen, s)) && !h.is(Hold::kClosed | Hold::kEstablished)) return ref;
+  // The number that its own SYN-ACK acknowledged: the SYN of this connection, stored late.
+  if (h.is(of(Hold::kSyn, other(s))) && h.is(of(Hold::kSeen, s)) && f.seq == u.iss) return ref;
   const bool just_began = h.is(of(Hold::kSeen, s)) && u.packets <= 4 && distance(f.seq, u.max_end) < 65536 &&
                           !h.is(Hold::kClosed);
   return just_began ? ref : reborn(ref, p);

@@ -139,6 +139,7 @@ class Table {
 
   // update.cpp: what does it change
   void advance(Ref ref, Hot& h, Packet& p);
+  bool advance_as_predicted(Hot& h, const Packet& p);
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
   void open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end);
   void close_missed(Side& d);

@@ -123,6 +123,8 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
     constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
     if (v.syn_options() & ~f.options & kNegotiated) signals |= Signal::kCookieLike;
     survey_.syn_ack(endpoint(ref, other(s)), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+  } else {
+    h.half(other(s)).iss = f.ack - 1;  // what its SYN must have had, should it come late
   }
   return signals;
 }
@@ -254,7 +256,53 @@ void Table::on_close(Ref ref, Hot& h) {
   closed_.push_back({ref, rank(ref), h.last_ns() + kLateFor});
 }
 
+/// Header prediction: on an open connection of which nothing unusual is known, the next segment in sequence, with an
+/// ACK that fits and time that goes on, changes a few numbers and raises no signal. Everything else, and everything
+/// that might raise one, is left to advance(), which comes to the same for what is done here.
+bool Table::advance_as_predicted(Hot& h, const Packet& p) {
+  constexpr std::uint16_t kBoth = Hold::kSeen | Hold::kSeen << 1 | Hold::kSyn | Hold::kSyn << 1 | Hold::kEstablished;
+  constexpr std::uint16_t kOver = Hold::kFin | Hold::kFin << 1 | Hold::kClosed | Hold::kInferred;
+  const facts::SegmentFact& f = p.fact;
+  if (h.side != 0 || (h.flags & (kBoth | kOver)) != kBoth) return false;
+  const End s = p.sender;
+  Half& u = h.half(s);
+  const Half& v = h.half(other(s));
+  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kFin | Flag::kRst | Flag::kAck;
+  const bool next = (f.flags & kFlags) == Flag::kAck && f.seq == u.max_end && f.ttl == u.ttl && f.window != 0 &&
+                    u.max_ack.raw() != 0 && !before(f.ack, u.max_ack) && !after(f.ack, v.max_end);
+  if (!next) return false;
+
+  constexpr std::uint16_t kRare = Opt::kSack | Opt::kMd5 | Opt::kAo;
+  const bool stamps = f.has(Opt::kTimestamps);
+  const bool as_agreed = stamps ? u.tsval == 0 || offset(SeqNum{u.tsval}, SeqNum{f.tsval}) >= 0
+                                : !(h.halves[0].syn_options() & h.halves[1].syn_options() & Opt::kTimestamps);
+  if (!as_agreed || (f.options & kRare) || (f.anomalies & wire::Anomaly::kBadTcpChecksum)) return false;
+
+  const std::int64_t ns = f.time.time_since_epoch().count() - h.start;
+  const Ticks now = ns <= 0 ? 0 : static_cast<Ticks>(ns >> 20);
+  if (now < h.last || now - h.last > kLongGap) return false;
+  const SeqNum end = f.seq + f.payload_bytes;
+  if (f.payload_bytes != 0) {
+    const std::uint32_t window = static_cast<std::uint32_t>(v.window) << (has_scaling(h) ? v.syn_scale() : 0);
+    if (v.packets > 1 && offset(v.max_ack + window + 1, end) > 0) return false;
+    if (s != h.client() && h.is(Hold::kOutstanding) && now - h.request > kSlow) return false;
+    u.add_payload(f.payload_bytes);
+    u.max_end = end;
+    on_conversation(h, p, now);
+  }
+  ++u.packets;
+  u.max_ack = f.ack;
+  if (stamps) u.tsval = f.tsval;
+  u.window = f.window;
+  h.head = history_.push(f, h.head);
+  h.last = now;
+  h.last_frame = f.frame;
+  h.last_file = f.file;
+  return true;
+}
+
 void Table::advance(Ref ref, Hot& h, Packet& p) {
+  if (advance_as_predicted(h, p)) return;
   const facts::SegmentFact& f = p.fact;
   const End s = p.sender;
   Half& u = h.half(s);

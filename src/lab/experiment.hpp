@@ -19,12 +19,20 @@ namespace tcpwhy::lab {
 using namespace std::chrono_literals;
 
 /// What the user may change.
+/// What a model has to know of a machine to be compared with it: with its clocks timers expire on the same ticks.
+struct Machine {
+  Duration monotonic{};      ///< CLOCK_MONOTONIC when the world began
+  Duration jiffies{};        ///< by how much its jiffies, in ticks, run ahead of that clock
+  std::uint32_t small_head;  ///< model::HostConfig::small_head
+};
+
 struct Options {
   std::string kernel;                         ///< of the server; empty: the article's
   std::string client_kernel;                  ///< empty: the article's
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< server's, or "client:" before the name
   std::vector<std::pair<std::string, std::string>> params;
   std::uint64_t seed = 1;
+  std::optional<Machine> machine;  ///< whose model it is; none: a world that begins at a round hour, with a tick
 };
 
 struct Setting {

@@ -30,6 +30,7 @@ Result<Judged> play(const Trial& trial, const FuzzOptions& options) {
   auto kernel = run_on_kernel(*experiment, o);
   if (!kernel) return kernel.error();
   o.kernel = o.client_kernel = options.kernel;
+  o.machine = kernel->machine;
   auto model = run_on_model(*experiment, o);
   if (!model) return model.error();
   Comparison c = compare(*model, *kernel, options.leeway);
@@ -48,11 +49,6 @@ std::string shape(const std::string& line) {
   for (const char c : line.substr(flags == std::string::npos ? 0 : flags))
     if (c < '0' || c > '9') out += c;
   return out;
-}
-
-/// How the kernel's memory stood when a segment came: the model keeps no pages and cannot say.
-bool is_of_memory(std::string_view counter) {
-  return counter == "TCPHPHits" || counter == "TCPHPAcks" || counter == "TCPRcvCoalesce";
 }
 
 class Fuzzer {
@@ -165,7 +161,7 @@ std::string signature(const Comparison& c) {
   if (const auto p = first(c.calls, false); p != c.calls.end()) return mark(*p) + shape(p->line);
   std::string counters;
   for (const CounterPair& p : c.counters)
-    if (p.model && !p.agrees() && !is_of_memory(p.name)) counters += (counters.empty() ? "" : " ") + p.name;
+    if (p.model && !p.agrees()) counters += (counters.empty() ? "" : " ") + p.name;
   if (!counters.empty()) return "counters: " + counters;
   const auto late = first(c.packets, true);
   return late == c.packets.end() ? "" : "time: " + shape(late->line);

@@ -55,9 +55,11 @@ class Generator {
     return i;
   }
 
-  // A tick of 4 ms between any two acts, and none at the round times of the kernel's own timers.
+  // More than a tick of 4 ms between any two acts, and none at the round times of the kernel's own timers. Twice a round trip
+  // of such a wait, and 2 ms (a tail loss probe), are a little more than a whole number of ticks: a real kernel, whose round
+  // trips are some tenths longer, then rounds as the model does.
   void add(decltype(TrialAct::what) what) {
-    now_ += std::chrono::milliseconds{one_of<int>({7, 7, 7, 13, 63, 113, 317, 733})};
+    now_ += std::chrono::microseconds{one_of<int>({7'200, 7'200, 7'200, 13'200, 63'200, 113'200, 317'200, 733'200})};
     trial_.acts.push_back({now_, std::move(what)});
   }
   void call(Kind kind, std::size_t slot, int value = 0) { add(TrialCall{kind, slot, value}); }

@@ -84,7 +84,7 @@ class Writer {
     if (p.icmp->type == 3) what += p.icmp->code < 5 ? kCodes[p.icmp->code] : p.icmp->code == 10 ? "host_prohibited" : "admin_prohibited";
     if (p.icmp->mtu != 0) what += fmt::format(" mtu {}", p.icmp->mtu);
     const std::uint32_t seq = plain(p.seq, host_isn_).raw();
-    lines_.push_back({seen.time, 0, fmt::format("< [. {}:{}(0)] icmp {}", seq, seq, what)});
+    lines_.push_back({seen.time, 0, fmt::format("< icmp {} [{}:{}(0)]", what, seq, seq)});
   }
 
   void call(Duration at, const TrialCall& call) {

@@ -16,12 +16,14 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <ctime>
 
 #include "host/proc.hpp"
 #include "host/sock_diag.hpp"
 #include "lab/tun.hpp"
+#include "model/host.hpp"
 #include "tcpwhy/state.hpp"
 
 namespace tcpwhy::lab {
@@ -268,6 +270,49 @@ class KernelHost : public world::Host, private world::System {
   std::optional<Tun> tun_;
 };
 
+/// The number behind `word` in what /proc/timer_list says.
+std::optional<std::int64_t> number_behind(std::string_view text, std::string_view word) {
+  const std::size_t at = text.find(word);
+  if (at == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(at + word.size());
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  std::int64_t number = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (wrong != std::errc{}) return std::nullopt;
+  return number;
+}
+
+/// By how much jiffies run ahead of CLOCK_MONOTONIC; nothing where the kernel does not show them. They began somewhere else,
+/// and the timer wheel rounds to multiples of them. The tick's own timer says at which moments they are counted; that many are
+/// sometimes not counted yet when they are read, so the largest of some readings is right.
+///
+/// Source: Linux kernel/time/timer_list.c, kernel/time/tick-sched.c tick_do_update_jiffies64().
+std::optional<Duration> jiffies_ahead() {
+  static const std::optional<Duration> ahead = []() -> std::optional<Duration> {
+    const Duration tick = kernel_tick();
+    std::optional<Duration> best;
+    for (int i = 0; i < 5; ++i) {
+      const std::string text = host::read_file("/proc/timer_list");
+      const auto now = number_behind(text, "now at"), jiffies = number_behind(text, "jiffies:");
+      const std::size_t handler = text.find("tick_nohz_handler");
+      const auto expires = handler == std::string::npos ? std::nullopt : number_behind(std::string_view{text}.substr(handler), "expires at");
+      if (!now || !jiffies || !expires) return std::nullopt;
+      const Duration edge{*expires % tick.count()};
+      const Duration reading = tick * *jiffies - ((Duration{*now} - edge) / tick * tick + edge);
+      if (!best || reading > *best) best = reading;
+    }
+    return best;
+  }();
+  return ahead;
+}
+
+/// Octets in the head of a small socket buffer, less struct skb_shared_info; what distributions have where it is not shown.
+std::uint32_t small_head() {
+  constexpr std::uint32_t kSharedInfo = 320;
+  const auto size = number_behind(host::read_file("/sys/kernel/slab/skbuff_small_head/object_size"), "");
+  return size && *size > kSharedInfo ? static_cast<std::uint32_t>(*size) - kSharedInfo : model::HostConfig{}.small_head;
+}
+
 /// Applications that answer late change what the kernel does (a delayed ACK leaves before they read), so for the length
 /// of a run this thread is served before others. It sleeps nearly all the time; without the right to it, it goes on as
 /// it is.
@@ -343,6 +388,11 @@ class KernelMaker : public HostMaker {
   }
 
   std::optional<Error> error;
+  [[nodiscard]] std::optional<Machine> machine() const {
+    const auto jiffies = jiffies_ahead();
+    if (!began_ || !jiffies) return std::nullopt;
+    return Machine{std::chrono::duration_cast<Duration>(began_->time_since_epoch()), *jiffies, small_head()};
+  }
 
  private:
   void keep(Error e) {
@@ -385,7 +435,10 @@ Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) 
     maker.drive(world, stage, until);
   });
   if (maker.error) return *maker.error;
-  if (run) run->kernel = run->client_kernel = running_kernel();
+  if (run) {
+    run->kernel = run->client_kernel = running_kernel();
+    run->machine = maker.machine();
+  }
   return run;
 }
 

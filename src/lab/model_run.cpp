@@ -10,24 +10,28 @@ namespace {
 
 class ModelMaker : public HostMaker {
  public:
-  explicit ModelMaker(std::uint64_t seed) : seed_{seed} {}
+  explicit ModelMaker(const Options& options) : options_{options} {}
 
   std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
                                     std::string_view kernel, const std::map<std::string, std::string>& sysctls,
                                     Duration uptime) override {
-    auto config = model_config(kernel, sysctls, ip, seed_);
+    auto config = model_config(kernel, sysctls, ip, options_.seed);
     if (!config) {
       if (!error) error = config.error();
       config = model::HostConfig{};
     }
     config->tick_phase = uptime;
+    if (options_.machine) {
+      config->jiffies_ahead = options_.machine->jiffies;
+      config->small_head = options_.machine->small_head;
+    }
     return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(*config));
   }
 
   std::optional<Error> error;
 
  private:
-  std::uint64_t seed_;
+  const Options& options_;
 };
 
 }  // namespace
@@ -53,7 +57,7 @@ Result<model::HostConfig> model_config(std::string_view kernel, const std::map<s
 }
 
 Result<Run> run_on_model(const Experiment& experiment, const Options& options) {
-  ModelMaker maker{options.seed};
+  ModelMaker maker{options};
   auto run = lab::run(experiment, options, maker, [&](world::World& world, const Stage& stage, ModelTime until) {
     if (maker.error) return;
     // The end may come nearer while the experiment runs.

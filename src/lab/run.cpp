@@ -48,7 +48,7 @@ const HostRun* Run::host(std::string_view name) const {
 
 Result<Run> run(const Experiment& experiment, const Options& options, HostMaker& maker, const Driver& driver) {
   if (auto wrong = check(experiment, options)) return *wrong;
-  world::World world{options.seed};
+  world::World world = options.machine ? world::World{options.seed, ModelTime{options.machine->monotonic}} : world::World{options.seed};
   Stage stage{experiment, options, world, maker};
   experiment.build(stage);
 

@@ -36,6 +36,7 @@ struct Run {
   std::vector<std::string> host_names;  ///< by the index in `rules`
   std::vector<View> views;
   std::vector<HostRun> hosts;
+  std::optional<Machine> machine;  ///< of a run on the kernel at hand
   [[nodiscard]] const HostRun* host(std::string_view name) const;
 };
 

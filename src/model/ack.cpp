@@ -22,22 +22,39 @@ bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
   return p.payload_bytes == 0 || !after(p.end(), e.rcv_nxt + k.receive_window(e));
 }
 
-/// Does the memory the socket has set aside hold the segment? Linux sets it aside in pages (sk_forward_alloc), so what is
-/// left of the last page decides; a segment that needs another page takes the long way through tcp_rcv_established().
+/// A segment that needs another page than those the socket has set aside takes the long way through
+/// tcp_rcv_established(). Older kernels kept what they once had.
 bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
-  if (p.payload_bytes == 0) return true;
   if (k.config.kernel.socket_memory == SocketMemory::kKept)
     return e.bytes_received != 0 || e.bytes_acked != 0 || e.sent.size() > e.sent_head;
-  constexpr std::uint32_t kPage = 4096, kSendBuffer = 960;  // SKB_TRUESIZE of a head for MAX_TCP_HEADER
-  std::uint32_t charged = e.rcv_memory;
-  for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) charged += kSendBuffer + e.sent[i].length();
-  for (std::size_t i = e.unsent_head; i < e.unsent.size(); ++i) charged += kSendBuffer + e.unsent[i].length();
-  return Kernel::truesize(p.payload_bytes) <= (kPage - charged % kPage) % kPage;
+  return k.truesize(p) <= e.set_aside;
 }
 
 }  // namespace
 
-Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
+/// Header prediction, Linux tcp_rcv_established(): data that is nothing but the next is queued before its ACK is looked at,
+/// and stays even if that ACK is none we can believe.
+bool Kernel::take_predicted(Endpoint& e, std::uint32_t index, const Packet& p) {
+  if (p.payload_bytes == 0 || after(p.ack, e.snd_nxt) || !predicted(*this, e, p) || !fits_set_aside(*this, e, p)) return false;
+  count(Mib::kTCPHPHits);
+  because(Rule::kDataInOrder);
+  store_timestamp(e, p);
+  queue_received(e, buffer_of(p));
+  take_data(e, p, e.rcv_nxt, p.payload_bytes);
+  received_data(e, p);
+  if (p.ack == e.snd_una) {
+    e.snd_wl1 = p.seq;
+    ack_check(e);
+  } else {
+    if (on_ack(e, index, p, Path::kPredicted) == AckFate::kRefused) challenge(e, Rule::kAckTooOld);
+    push(e);
+    if (e.ack.scheduled) ack_check(e);
+  }
+  wake(e);
+  return true;
+}
+
+Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path path) {
   const SeqNum ack = p.ack;
   e.saw_ts = p.has(Opt::kTimestamps) && (e.neg.timestamps || e.state == State::kSynSent);
   if (e.saw_ts) e.last_tsecr = p.tsecr - (p.tsecr != 0 ? e.ts_offset : 0);
@@ -45,8 +62,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p) {
   w.prior_una = e.snd_una;
   w.prior_delivered = e.delivered;
   const std::uint32_t lost_before = e.lost_total;
-  const bool fast = !after(ack, e.snd_nxt) && predicted(*this, e, p) && fits_set_aside(*this, e, p);
-  if (fast && p.payload_bytes != 0) count(Mib::kTCPHPHits);
+  const bool fast =
+      path == Path::kPredicted || (p.payload_bytes == 0 && !after(ack, e.snd_nxt) && predicted(*this, e, p));
   const auto newly_delivered = [&] {
     const std::uint32_t n = e.delivered - w.prior_delivered;
     for (std::uint32_t i = 0; i < n; ++i) count(Mib::kTCPDelivered);
@@ -177,11 +194,9 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
   std::uint32_t gone = 0;
   w.reord = e.snd_nxt;
   SeqNum reord = e.snd_nxt;
-  while (e.packets_out() != 0) {
-    const Piece piece = e.sent[e.sent_head];
-    if (after(piece.end, e.snd_una)) break;
+  const auto acknowledged = [&](const Piece& piece) {
+    ++gone;
     if (piece.retransmitted || piece.ever_retransmitted) {
-      if (piece.retransmitted) --e.retrans_out;
       w.retrans_acked = true;
     } else if (!piece.sacked) {
       last = piece.sent_at;
@@ -190,15 +205,12 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
       if (before(piece.seq, reord)) reord = piece.seq;
       if (!after(piece.end, e.high_seq)) w.orig_sacked = true;
     }
-    if (piece.sacked) {
-      --e.sacked_out;
-    } else if (e.neg.sack) {
+    if (!piece.sacked && e.neg.sack) {
       ++e.delivered;
       // An echo older than the repeat: the repeat was for nothing.
       const bool spurious = (piece.retransmitted || piece.ever_retransmitted) && echo_before(e, piece.sent_at);
       if (!spurious) rack_advance(e, piece);
     }
-    if (piece.lost) --e.lost_out;
     if (piece.flags & Flag::kSyn) {
       w.syn_acked = true;
       e.retrans_stamp = {};
@@ -206,7 +218,24 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
     } else {
       w.data_acked = true;
     }
-    ++gone;
+  };
+  while (e.packets_out() != 0) {
+    const Piece piece = e.sent[e.sent_head];
+    if (after(piece.end, e.snd_una)) {
+      // Of a buffer of several segments the front is cut off, and what is left may be one segment less: tcp_tso_acked().
+      const std::size_t segments = buffer_end(e, e.sent_head) - e.sent_head;
+      if (segments == 1 || !after(e.snd_una, piece.seq)) break;
+      e.sent[e.sent_head].seq = e.snd_una;
+      free_write_memory(e, distance(piece.seq, e.snd_una));
+      recut(e, e.sent_head, UINT32_MAX, piece.length());
+      if (buffer_end(e, e.sent_head) - e.sent_head < segments) acknowledged(piece);
+      break;
+    }
+    acknowledged(piece);
+    if (piece.retransmitted) --e.retrans_out;
+    if (piece.sacked) --e.sacked_out;
+    if (piece.lost) --e.lost_out;
+    free_front(e);
     if (++e.sent_head == e.sent.size()) {
       e.sent.clear();
       e.sent_head = 0;
@@ -218,6 +247,7 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
   if (after(e.snd_una, e.out_seq)) {
     e.out.drop(distance(e.out_seq, e.snd_una));
     e.out_seq = e.snd_una;
+    zero_copy_freed(e, Freed::kAcked);
   }
   if (!after(w.prior_una, e.snd_up) && !after(e.snd_up, e.snd_una)) e.snd_up = e.snd_una;
   if (e.packets_out() != 0 && e.sent[e.sent_head].sacked) w.reneging = true;

@@ -14,30 +14,31 @@ CallResult done_with(std::int64_t value) { return {.value = value, .error = Errn
 CallResult failed(Errno e) { return {.value = -1, .error = e, .blocked = false}; }
 CallResult would_block(std::int64_t so_far = 0) { return {.value = so_far, .error = Errno::kNone, .blocked = true}; }
 
-constexpr std::uint32_t kSegmentOverhead = 320 + 320;  // MAX_TCP_HEADER and struct skb_shared_info
-constexpr std::uint32_t kSocketBuffer = 256;           // struct sk_buff
-constexpr std::uint32_t kBufferHead = 1280;            // an empty socket buffer of the write queue
-
-std::uint32_t queued_memory(const Endpoint& e) {
-  const std::uint32_t bytes = distance(e.snd_una, e.write_seq);
-  return bytes + (bytes + 65535) / 65536 * kBufferHead;
-}
-
 bool may_write(State s) { return s == State::kEstablished || s == State::kCloseWait; }
 
 }  // namespace
 
-// sk_stream_memory_free(), tcp_stream_memory_free(), tcp_sndbuf_expand(): the buffer grows with the congestion window.
-std::uint32_t Kernel::sndbuf_of(const Endpoint& e) const {
-  if (e.opt.sndbuf_locked) return e.opt.sndbuf;
-  if (e.state == State::kClose || e.state == State::kSynSent) return e.opt.sndbuf;
+void Kernel::expand_sndbuf(Endpoint& e) {
+  if (e.opt.sndbuf_locked) return;
+  constexpr std::uint32_t kSharedInfo = 320, kBufferStruct = 256;
+  const std::uint32_t headers = config.small_head - 64;  // MAX_TCP_HEADER
   const std::uint32_t per_segment =
-      std::bit_ceil(std::max<std::uint32_t>(e.neg.mss_clamp, e.mss) + kSegmentOverhead) + kSocketBuffer;
+      std::bit_ceil(std::max<std::uint32_t>(e.neg.mss_clamp, e.mss) + headers + kSharedInfo) + kBufferStruct;
   const std::uint32_t segments =
       std::max({static_cast<std::uint32_t>(config.kernel.initial_cwnd), e.cwnd, e.reordering + 1});
   const std::uint64_t wanted = std::uint64_t{2} * segments * per_segment;
-  return std::max(e.opt.sndbuf, static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                    wanted, static_cast<std::uint64_t>(config.sysctls.tcp_wmem_max))));
+  e.opt.sndbuf = std::max(e.opt.sndbuf, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                            wanted, static_cast<std::uint64_t>(config.sysctls.tcp_wmem_max))));
+}
+
+void Kernel::check_space(Endpoint& e) {
+  if (!e.no_space || e.orphan) return;
+  if (!e.opt.sndbuf_locked && in_flight(e) < e.cwnd) {
+    expand_sndbuf(e);
+    e.cwnd_tick = jiffies(now);
+  }
+  // sk_stream_write_space(): a third of the buffer is free.
+  if (e.opt.sndbuf - std::min(e.opt.sndbuf, e.write_memory) >= e.write_memory / 2 && write_memory_free(e)) e.no_space = false;
 }
 
 /// tcp_notsent_lowat(): a number without a sign, whichever of the two said it.
@@ -45,9 +46,9 @@ std::uint32_t Kernel::notsent_lowat_of(const Endpoint& e) const {
   return e.opt.notsent_lowat != 0 ? e.opt.notsent_lowat : static_cast<std::uint32_t>(config.sysctls.tcp_notsent_lowat);
 }
 
+// sk_stream_memory_free(), tcp_stream_memory_free()
 bool Kernel::write_memory_free(const Endpoint& e) const {
-  if (queued_memory(e) >= sndbuf_of(e)) return false;
-  return distance(e.snd_nxt, e.write_seq) < notsent_lowat_of(e);
+  return e.write_memory < e.opt.sndbuf && distance(e.snd_nxt, e.write_seq) < notsent_lowat_of(e);
 }
 
 CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::span<const std::uint8_t> data) {
@@ -71,32 +72,16 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
   }
   e.write_pending = false;
   if (e.error != Errno::kNone || e.snd_shut) return error();
-  const std::uint64_t taken = write_room(e, bytes);
+  const std::uint32_t taken =
+      write_data(e, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, 0x40000000)), flags, data);
   if (taken != 0) {
-    const auto n = static_cast<std::uint32_t>(taken);
-    e.out.append(n, data.data(), std::min<std::size_t>(data.size(), n));
-    write_data(e, n, taken == bytes ? flags : flags & ~(MessageFlags::kMore | MessageFlags::kEor));
+    if (e.opt.zero_copy && (flags & MessageFlags::kZeroCopy))
+      zero_copy_sent(e, e.write_seq, waits && taken != bytes ? ZeroCopyCall::kSleeps : ZeroCopyCall::kDone);
     settle(handle_of(fd).index);
   }
   if (taken == bytes) return done_with(static_cast<std::int64_t>(taken));
   if (waits) return would_block(static_cast<std::int64_t>(taken));
   return taken != 0 ? done_with(static_cast<std::int64_t>(taken)) : failed(Errno::kEAGAIN);
-}
-
-// How much of `bytes` the send buffer takes now: a socket buffer that is begun is filled, a new one needs room.
-std::uint64_t Kernel::write_room(const Endpoint& e, std::uint64_t bytes) const {
-  const std::uint32_t goal = std::max(1u, 65215u / std::max(1u, e.mss)) * e.mss;
-  const std::uint64_t lowat = notsent_lowat_of(e);
-  std::uint64_t room = 0;
-  if (e.has_unsent() && !e.unsent.back().eor && e.unsent.back().length() < goal) room = goal - e.unsent.back().length();
-  std::uint64_t memory = queued_memory(e) + room;
-  std::uint64_t notsent = distance(e.snd_nxt, e.write_seq) + room;
-  while (room < bytes && memory < sndbuf_of(e) && notsent < lowat) {
-    room += goal;
-    memory += goal + kBufferHead;
-    notsent += goal;
-  }
-  return std::min<std::uint64_t>({bytes, room, 0x40000000});
 }
 
 CallResult Kernel::sendto(int fd, std::uint64_t bytes, std::uint32_t flags, const SocketAddress& to,
@@ -112,6 +97,11 @@ std::uint32_t Kernel::readable_run(const Endpoint& e) const {
   if (e.urgent_state == Urgent::kNone || e.opt.oob_inline) return unread;
   const std::uint32_t to_mark = distance(e.copied_seq, e.urgent);
   return to_mark < unread ? to_mark : unread;
+}
+
+void Kernel::read_fin(Endpoint& e) {
+  e.fin_read = true;
+  free_read(e, true);
 }
 
 CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::vector<std::uint8_t>* data) {
@@ -156,8 +146,8 @@ CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::v
       after_read(e, n);
     }
   }
-  // The FIN lies with the last octets before it, and is taken with them.
-  if (!peek && copied != 0 && e.peer_fin && e.unread() == 0) e.fin_read = true;
+  // A FIN is taken with the last octets before it if it lies in their buffer, or if there was room for more.
+  if (!peek && copied != 0 && e.peer_fin && e.unread() == 0 && (copied < bytes || e.received.back().payload != 0)) read_fin(e);
   if (!peek) settle(handle_of(fd).index);
   const std::uint64_t target =
       (flags & MessageFlags::kWaitAll) ? bytes : std::max<std::uint64_t>(1, std::min<std::uint64_t>(e.opt.rcv_lowat, bytes));
@@ -168,7 +158,7 @@ CallResult Kernel::recv(int fd, std::uint64_t bytes, std::uint32_t flags, std::v
     return would_block(static_cast<std::int64_t>(copied));
   }
   if (e.peer_fin) {
-    if (!peek) e.fin_read = true;
+    if (!peek) read_fin(e);
     return done_with(0);
   }
   if (e.error != Errno::kNone) return failed(take_error(e));
@@ -195,7 +185,7 @@ CallResult Kernel::poll(int fd) {
   if (!handle_of(fd)) return done_with(PollEvents::kNval);
   using E = PollEvents;
   if (const Listener* l = listener_of(fd)) return done_with(l->accept_queue.empty() ? 0 : E::kIn | E::kRdNorm);
-  const Endpoint& e = *endpoint_of(fd);
+  Endpoint& e = *endpoint_of(fd);
   unsigned mask = 0;
   if ((e.rcv_shut && e.snd_shut) || e.state == State::kClose) mask |= E::kHup;
   if (e.rcv_shut) mask |= E::kIn | E::kRdNorm | E::kRdHup;
@@ -206,14 +196,15 @@ CallResult Kernel::poll(int fd) {
     if (e.snd_shut) {
       mask |= E::kOut | E::kWrNorm;
     } else {
-      const std::uint32_t queued = queued_memory(e), buffer = sndbuf_of(e);
+      const std::uint32_t queued = e.write_memory, buffer = e.opt.sndbuf;
       if (queued < buffer && buffer - queued >= queued / 2 && write_memory_free(e)) mask |= E::kOut | E::kWrNorm;
+      else e.no_space = true;
     }
     if (e.urgent_state == Urgent::kValid) mask |= E::kPri;
   } else if (e.defer_connect) {
     mask |= E::kOut | E::kWrNorm;
   }
-  if (e.error != Errno::kNone) mask |= E::kErr;
+  if (e.error != Errno::kNone || (e.zero_copy && !e.zero_copy->told.empty())) mask |= E::kErr;
   return done_with(mask);
 }
 

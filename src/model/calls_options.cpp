@@ -113,7 +113,10 @@ CallResult Kernel::setsockopt(int fd, SocketOption option, std::int64_t value) {
       o.linger2_s = static_cast<std::int32_t>(value < 0 ? -1 : std::min(value, kMaxFinTimeout));
       return done_with(0);
     case O::kQuickAck:
-      if (!e) return done_with(0);
+      if (!e) {
+        o.interactive = !on;
+        return done_with(0);
+      }
       if (!on) {
         e->ack.pingpong = 1;
         return done_with(0);
@@ -182,8 +185,11 @@ CallResult Kernel::setsockopt(int fd, SocketOption option, std::int64_t value) {
     case O::kSaveSyn:
     case O::kTimestamp:
     case O::kPriority:
-    case O::kTxDelay:
-    case O::kZeroCopy: return done_with(0);  // nothing on the wire changes
+    case O::kTxDelay: return done_with(0);  // nothing on the wire changes
+    case O::kZeroCopy:
+      if (!ranged(0, 1)) return failed(Errno::kEINVAL);
+      o.zero_copy = value != 0;
+      return done_with(0);
   }
   return failed(Errno::kENOPROTOOPT);
 }
@@ -201,7 +207,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kRcvBuf:
     case O::kRcvBufForce: return done_with(o.rcvbuf);
     case O::kSndBuf:
-    case O::kSndBufForce: return done_with(e ? sndbuf_of(*e) : o.sndbuf);
+    case O::kSndBufForce: return done_with(o.sndbuf);
     case O::kError: {
       if (!e) return done_with(static_cast<int>(std::exchange(listener_of(fd)->error, Errno::kNone)));
       Errno error = take_error(*e);
@@ -223,7 +229,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kDeferAccept: return done_with(defer_seconds(config.kernel, o.defer_timeouts));
     case O::kSynCnt: return done_with(o.syn_retries != 0 ? o.syn_retries : s.tcp_syn_retries);
     case O::kLinger2: return done_with(o.linger2_s != 0 ? o.linger2_s : s.tcp_fin_timeout);
-    case O::kQuickAck: return done_with(!e || e->ack.pingpong == 0);
+    case O::kQuickAck: return done_with(e ? e->ack.pingpong == 0 : !o.interactive);
     case O::kFastOpen: return done_with(o.fastopen_queue);
     case O::kFastOpenConnect: return done_with(o.fastopen_connect);
     case O::kFastOpenNoCookie: return done_with(o.fastopen_no_cookie);
@@ -241,7 +247,7 @@ CallResult Kernel::getsockopt(int fd, SocketOption option) {
     case O::kTimestamp:
     case O::kPriority:
     case O::kTxDelay:
-    case O::kZeroCopy: return done_with(0);
+    case O::kZeroCopy: return done_with(o.zero_copy);
   }
   return failed(Errno::kENOPROTOOPT);
 }

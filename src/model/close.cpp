@@ -59,6 +59,8 @@ void Kernel::done_with_error(std::uint32_t index, Errno error) {
 
 // tcp_write_queue_purge(): what was written and not acknowledged is lost.
 void Kernel::drop_unsent(Endpoint& e) {
+  free_write_memory(e, e.write_memory);
+  zero_copy_freed(e, Freed::kAll);
   e.sent.clear();
   e.sent_head = 0;
   e.unsent.clear();
@@ -80,6 +82,7 @@ void Kernel::close_endpoint(std::uint32_t index) {
   const bool unread = e.unread() != 0;
   e.in = {};
   e.copied_seq = e.peer_fin ? e.rcv_nxt - 1 : e.rcv_nxt;
+  free_read(e, true);
   if (e.state == State::kClose) {
     adjudge(index);
     return;

@@ -18,13 +18,6 @@ constexpr std::size_t kMaxSacks = 4;        // TCP_NUM_SACKS
 constexpr int kCompressedMost = 44;         // tcp_comp_sack_nr
 constexpr Duration kCompressDelay = 1ms;    // tcp_comp_sack_delay_ns
 
-std::uint32_t header_bytes(const Packet& p) {
-  std::uint32_t n = 20;
-  if (p.has(Opt::kTimestamps)) n += kTimestampBytes;
-  if (p.sack_blocks != 0) n += 4 + 8u * p.sack_blocks;
-  return n;
-}
-
 bool extends(SackBlock& block, SeqNum left, SeqNum right) {
   if (after(left, block.right) || after(block.left, right)) return false;
   if (before(left, block.left)) block.left = left;
@@ -59,18 +52,14 @@ void remember_sack(Endpoint& e, SeqNum left, SeqNum right) {
   ++e.num_sacks;
 }
 
-void forget_out_of_order(Endpoint& e) {
-  e.out_of_order.reset();
-  e.num_sacks = 0;
-}
-
 /// A D-SACK block about to be said covers this as well.
 void widen_duplicate(Endpoint& e, SeqNum left, SeqNum right) { extends(e.dsack_block, left, right); }
 
 /// rcv_nxt advanced: blocks it covers are no news any more.
 void forget_sacks(Endpoint& e) {
   if (e.holes().empty()) {
-    forget_out_of_order(e);
+    e.out_of_order.reset();
+    e.num_sacks = 0;
     return;
   }
   auto& sacks = e.out_of_order->sacks;
@@ -87,6 +76,12 @@ void advance(Endpoint& e, SeqNum to) {
 
 }  // namespace
 
+void Kernel::forget_out_of_order(Endpoint& e) {
+  for (const Hole& h : e.holes()) free_received(e, h.buffer.memory);
+  e.out_of_order.reset();
+  e.num_sacks = 0;
+}
+
 void Kernel::wake(const Endpoint& e) {
   if (e.fd >= 0) step->woken.push_back(e.fd);
 }
@@ -98,7 +93,6 @@ void Kernel::take_data(Endpoint& e, const Packet& p, SeqNum from, std::uint32_t 
   const std::uint32_t skip = distance(p.seq + (p.syn() ? 1u : 0u), from);
   const std::size_t have = p.payload.size() > skip ? p.payload.size() - skip : 0;
   e.in.append(n, have == 0 ? nullptr : p.payload.data() + skip, have);
-  e.rcv_memory += truesize(p.payload_bytes);
   advance(e, from + n);
 }
 
@@ -140,7 +134,7 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
     answer_at_once();
     return;
   }
-  if (!has_room(e, p.payload_bytes)) {
+  if (!has_room(e, p)) {
     e.ack.no_memory = e.ack.now = e.ack.scheduled = true;
     wake(e);
     if (e.unread() != 0 && p.payload_bytes != 0) {
@@ -149,6 +143,10 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
       return;
     }
   }
+  RcvBuffer fresh = buffer_of(p);
+  fresh.fin = p.fin();
+  set_aside(e, fresh.memory);
+  queue_received(e, fresh);
   const std::uint32_t n = distance(e.rcv_nxt, end) - (p.fin() ? 1u : 0u);
   if (p.payload_bytes != 0) {
     because(Rule::kDataInOrder);
@@ -170,33 +168,44 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
   if (!e.orphan) wake(e);
 }
 
-/// Does the buffer take `payload` more octets? Growing it, and squeezing what is in it, comes first.
-/// Linux tcp_can_ingest(), tcp_prune_queue().
-bool Kernel::has_room(Endpoint& e, std::uint32_t payload) {
-  const auto fits = [&] { return std::uint64_t{e.rcv_memory} + payload <= rcvbuf_of(e.opt); };
+/// Does the buffer take another segment? Growing it, and squeezing what is in it, comes first.
+/// Linux tcp_can_ingest(), tcp_clamp_window(), tcp_prune_queue().
+bool Kernel::has_room(Endpoint& e, const Packet& p) {
+  const auto fits = [&] { return e.rcv_memory <= rcvbuf_of(e.opt); };
   if (fits()) return true;
-  if (e.rcv_memory == 0) return false;
   e.ack.quick = 0;
   const auto most = static_cast<std::uint32_t>(config.sysctls.tcp_rmem_max);
   if (rcvbuf_of(e.opt) < most && !e.opt.rcvbuf_locked) e.opt.rcvbuf = std::min(e.rcv_memory, most);
   if (e.rcv_memory > rcvbuf_of(e.opt)) e.rcv_ssthresh = std::min(e.window_clamp, 2 * e.advmss);
   if (fits()) return true;
-  std::uint32_t kept = e.unread();
-  for (const Hole& h : e.holes()) kept += distance(h.left, h.right);
-  e.rcv_memory = std::min(e.rcv_memory, kept + kept / 16 + 512);
+  collapse_received(e);
   if (fits()) return true;
-  if (!e.holes().empty()) {
-    // Reneging is allowed (RFC 2018 8) and this is the one place where Linux does it.
-    e.rcv_memory = std::min(e.rcv_memory, e.unread() + e.unread() / 16 + 512);
-    forget_out_of_order(e);
-  }
+  prune_holes(e, p);
   return fits();
+}
+
+/// Reneging is allowed (RFC 2018 8) and this is the one place where Linux does it: an eighth of the buffer at a time, the
+/// farthest first, but nothing nearer than what came. tcp_prune_ofo_queue().
+void Kernel::prune_holes(Endpoint& e, const Packet& p) {
+  bool pruned = false;
+  std::int64_t goal = rcvbuf_of(e.opt) >> 3;
+  while (!e.holes().empty() && !after(p.seq, e.holes().back().left)) {
+    const std::uint32_t memory = e.holes().back().buffer.memory;
+    free_received(e, memory);
+    e.out_of_order->holes.pop_back();
+    pruned = true;
+    goal -= memory;
+    if (goal > 0 && !e.holes().empty()) continue;
+    if (e.rcv_memory <= rcvbuf_of(e.opt)) break;
+    goal = rcvbuf_of(e.opt) >> 3;
+  }
+  if (pruned) e.num_sacks = 0;
 }
 
 void Kernel::out_of_order(Endpoint& e, const Packet& p) {
   because(Rule::kDataOutOfOrder);
   check_ecn(e, p);
-  if (!has_room(e, p.payload_bytes)) {
+  if (!has_room(e, p)) {
     count(Mib::kTCPOFODrop);
     wake(e);
     return;
@@ -217,11 +226,33 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
   };
   if (!e.out_of_order) e.out_of_order = std::make_unique<OutOfOrder>();
   std::vector<Hole>& holes = e.out_of_order->holes;
-  Hole fresh{left, right, p.fin(), p.payload};
-  bool kept = true, inserted = false;
+  Hole fresh{left, right, p.fin(), buffer_of(p), p.payload};
+  fresh.buffer.fin = p.fin();
+  set_aside(e, fresh.buffer.memory);
+  const auto append = [&](Hole& h) {
+    if (!(left == h.right) || !coalesce(h.buffer, fresh.buffer)) return false;
+    if (!p.payload.empty()) {
+      h.data.resize(distance(h.left, h.right));
+      h.data.insert(h.data.end(), p.payload.begin(), p.payload.end());
+    }
+    h.right = right;
+    h.fin = h.fin || p.fin();
+    if (e.neg.sack) {
+      grow_window(e, p);
+      remember_sack(e, left, right);
+    }
+    return true;
+  };
+  const auto drop = [&](std::size_t i) {
+    free_received(e, holes[i].buffer.memory);
+    holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(i));
+  };
+  // Room at the end of the last buffer is looked at first.
+  if (!holes.empty() && append(holes.back())) return;
+  bool kept = true;
   std::size_t at = 0;
   for (; at < holes.size(); ++at) {
-    Hole& h = holes[at];
+    const Hole& h = holes[at];
     if (before(left, h.left)) break;
     if (before(left, h.right)) {
       if (!after(right, h.right)) {
@@ -235,28 +266,14 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
         continue;
       }
       merged(h.left, h.right);
-      h = fresh;
-      inserted = true;
+      drop(at);
       break;
     }
-    if (left == h.right && !h.fin) {
-      // The end of the queue grows, as it does most of the time.
-      if (!p.payload.empty()) {
-        h.data.resize(distance(h.left, h.right));
-        h.data.insert(h.data.end(), p.payload.begin(), p.payload.end());
-      }
-      h.right = right;
-      h.fin = p.fin();
-      e.rcv_memory += truesize(p.payload_bytes);
-      if (e.neg.sack) {
-        grow_window(e, p.payload_bytes);
-        remember_sack(e, left, right);
-      }
-      return;
-    }
+    if (append(holes[at])) return;
   }
   if (kept) {
-    if (!inserted) holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
+    charge_received(e, fresh.buffer.memory);
+    holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
     while (at + 1 < holes.size()) {
       const SeqNum l = holes[at + 1].left, r = holes[at + 1].right;
       if (!after(right, l)) break;
@@ -268,14 +285,13 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
         }
         break;
       }
-      holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+      drop(at + 1);
       merged(l, r);
     }
-    e.rcv_memory += truesize(p.payload_bytes);
   }
   if (!e.neg.sack) return;
   remember_sack(e, left, right);
-  if (kept) grow_window(e, p.payload_bytes);
+  if (kept) grow_window(e, p);
 }
 
 void Kernel::take_holes(Endpoint& e, std::uint32_t index) {
@@ -292,7 +308,14 @@ void Kernel::take_holes(Endpoint& e, std::uint32_t index) {
       }
     }
     holes.erase(holes.begin());
-    if (!after(h.right, e.rcv_nxt)) continue;
+    if (!after(h.right, e.rcv_nxt)) {
+      free_received(e, h.buffer.memory);
+      continue;
+    }
+    if (!e.received.empty() && coalesce(e.received.back(), h.buffer))
+      free_received(e, h.buffer.memory);
+    else
+      e.received.push_back(h.buffer);
     const std::uint32_t skip = distance(h.left, e.rcv_nxt);
     const std::uint32_t n = distance(e.rcv_nxt, h.right) - (h.fin ? 1u : 0u);
     const std::size_t have = h.data.size() > skip ? h.data.size() - skip : 0;
@@ -312,8 +335,6 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
   e.rcv_shut = e.peer_fin = true;
   e.fin_seq = e.rcv_nxt;
   e.done_error_eof = true;
-  forget_out_of_order(e);
-  e.dsack = false;
   const int fd = e.fd;
   switch (e.state) {
     case State::kSynRecv:
@@ -329,7 +350,8 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
     case State::kFinWait2:
       send_ack(e);
       time_wait(index, State::kTimeWait, Duration{});
-      break;
+      if (fd >= 0) step->woken.push_back(fd);
+      return;
     case State::kCloseWait:
     case State::kClosing:
     case State::kLastAck:
@@ -341,6 +363,9 @@ void Kernel::on_fin(Endpoint& e, std::uint32_t index) {
     case State::kNewSynRecv:
       break;
   }
+  // Only now: the ACK that FIN_WAIT1 and FIN_WAIT2 send at once still says what lies beyond the FIN.
+  forget_out_of_order(e);
+  e.dsack = false;
   if (fd >= 0) step->woken.push_back(fd);
 }
 
@@ -355,7 +380,7 @@ void Kernel::measure_rcv_mss(Endpoint& e, const Packet& p) {
   const bool pushed = (p.flags & Flag::kPsh) != 0;
   if (n >= e.ack.rcv_mss) {
     if (n != e.ack.rcv_mss && config.kernel.window_scaling_measured == ScalingMeasured::kYes) {
-      const std::uint32_t ratio = std::clamp((n << 8) / truesize(n), 1u, 255u);
+      const std::uint32_t ratio = std::clamp((n << 8) / truesize(p), 1u, 255u);
       if (ratio != e.scaling) {
         e.scaling = static_cast<std::uint8_t>(ratio);
         clamp_window(e, full_space(e));
@@ -366,7 +391,7 @@ void Kernel::measure_rcv_mss(Endpoint& e, const Packet& p) {
     if (pushed) e.ack.pushed = true;
     return;
   }
-  n += header_bytes(p);
+  n += tcp_header(p);
   const bool looks_full = !(p.flags & (Flag::kFin | Flag::kUrg | Flag::kSyn | Flag::kPsh));
   if (n >= kMssDefault + 20 || (n >= kMinMss + 20 && looks_full)) {
     n -= 20 + (e.neg.timestamps ? kTimestampBytes : 0);
@@ -435,7 +460,7 @@ void Kernel::received_data(Endpoint& e, const Packet& p) {
   e.ack.last_received = now;
   ++e.data_segs_in;
   check_ecn(e, p);
-  if (p.payload_bytes >= 128) grow_window(e, p.payload_bytes);
+  if (p.payload_bytes >= 128) grow_window(e, p);
 }
 
 /// The round trip as a receiver without timestamps sees it: one window of data. Linux tcp_rcv_rtt_measure().
@@ -548,13 +573,8 @@ void Kernel::ack_was_sent(Endpoint& e) {
 /// The program read `copied` octets (already taken from e.in, copied_seq moved). Linux tcp_recvmsg():
 /// tcp_rcv_space_adjust(), tcp_cleanup_rbuf().
 void Kernel::after_read(Endpoint& e, std::uint32_t copied) {
-  const std::uint32_t left = e.unread();
   if (copied != 0) {
-    std::uint64_t beyond = 0;
-    for (const Hole& h : e.holes()) beyond += distance(h.left, h.right);
-    const std::uint64_t held = left + beyond;
-    e.rcv_memory = held == 0 ? 0
-                             : static_cast<std::uint32_t>(std::uint64_t{e.rcv_memory} * held / (held + copied));
+    free_read(e, false);
     adjust_space(e);
   }
   if (e.state == State::kClose || e.state == State::kListen) return;

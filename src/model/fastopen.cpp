@@ -407,6 +407,7 @@ std::uint32_t Kernel::send_syn_data(Endpoint& e, std::uint64_t bytes, std::span<
   piece.flags = Flag::kPsh;
   piece.sent_at = piece.first_sent = now;
   e.sent.push_back(piece);
+  add_buffer(e, n);
   e.write_seq = e.snd_nxt = e.pushed_seq = piece.end;
   e.bytes_sent += n;
   ++e.data_segs_out;
@@ -436,6 +437,8 @@ CallResult Kernel::fastopen_send(int fd, std::uint64_t bytes, std::uint32_t flag
     e.defer_connect = false;
     // A connect() under way has sent its SYN; this call finds out what came of it, and sends as usual.
     e.fastopen_taken = under_way ? 0 : send_syn_data(e, bytes, data);
+    if (e.fastopen_taken != 0 && e.opt.zero_copy && (flags & MessageFlags::kZeroCopy))
+      zero_copy_sent(e, e.write_seq, waits && e.fastopen_taken < bytes ? ZeroCopyCall::kSleeps : ZeroCopyCall::kDone);
     settle(index);
   }
   const std::uint32_t taken = e.fastopen_taken;

@@ -147,6 +147,11 @@ CallResult Host::siocoutqnsd(ModelTime now, int fd) {
   return kernel_->siocoutqnsd(fd);
 }
 
+CallResult Host::recv_error(ModelTime now, int fd, ErrorReport* report) {
+  kernel_->now = now;
+  return kernel_->recv_error(fd, report);
+}
+
 CallResult Host::getsockname(int fd, SocketAddress* address) const {
   if (const Endpoint* e = kernel_->endpoint_of(fd)) *address = {e->tuple.local, e->tuple.local_port};
   else if (const Listener* l = kernel_->listener_of(fd)) *address = l->local;

@@ -27,7 +27,11 @@ struct HostConfig {
   std::vector<Address> addresses;
   std::uint16_t mtu = 1500;
   std::uint64_t seed = 1;      ///< of ISNs, timestamp offsets, cookies and ephemeral ports
-  Duration tick_phase{};       ///< how far the host's jiffies run ahead of virtual time
+  /// Octets in the head of a small socket buffer: 384 where wireless or tunnels are built in, as distributions do, else 256.
+  /// Linux net/core/skbuff.c SKB_SMALL_HEAD_SIZE; MAX_TCP_HEADER is 64 less.
+  std::uint32_t small_head = 384;
+  Duration tick_phase{};       ///< how far the host's clocks run ahead of virtual time
+  Duration jiffies_ahead{};    ///< how far its jiffies run ahead of its other clocks: they do not begin at zero
   /// The path's earlier RTT makes it a "proven peer" for the last-quarter rule.
   bool route_proves_peers = false;
   std::optional<std::array<std::uint8_t, 16>> fastopen_key;
@@ -59,7 +63,8 @@ enum class SocketOption : std::uint8_t {
 
 struct MessageFlags {
   static constexpr std::uint32_t kOob = 0x1, kPeek = 0x2, kTrunc = 0x20, kDontWait = 0x40, kWaitAll = 0x100,
-                                 kNoSignal = 0x4000, kMore = 0x8000, kFastOpen = 0x20000000, kEor = 0x80;
+                                 kNoSignal = 0x4000, kMore = 0x8000, kFastOpen = 0x20000000, kEor = 0x80, kErrQueue = 0x2000,
+                                 kZeroCopy = 0x4000000;
 };
 
 struct PollEvents {
@@ -99,6 +104,11 @@ struct SocketView {
   Duration expires{};
   std::uint32_t retransmits = 0;
   int fd = -1;  ///< -1: no process has it
+};
+
+/// What MSG_ERRQUEUE reads: calls with MSG_ZEROCOPY, by their numbers, whose buffers are the program's again.
+struct ErrorReport {
+  std::uint32_t first = 0, last = 0;
 };
 
 using Counters = std::array<std::uint64_t, kMibs>;
@@ -147,6 +157,7 @@ class Host {
   CallResult siocinq(ModelTime now, int fd);
   CallResult siocoutq(ModelTime now, int fd);
   CallResult siocoutqnsd(ModelTime now, int fd);
+  CallResult recv_error(ModelTime now, int fd, ErrorReport* report);  ///< recvmsg(MSG_ERRQUEUE)
   CallResult getsockname(int fd, SocketAddress* address) const;
   CallResult getpeername(int fd, SocketAddress* address) const;
   [[nodiscard]] std::optional<TcpInfo> tcp_info(ModelTime now, int fd) const;

@@ -58,8 +58,8 @@ class Kernel {
   CallResult siocinq(int fd);
   CallResult siocoutq(int fd);
   CallResult siocoutqnsd(int fd);
+  CallResult recv_error(int fd, ErrorReport* report);
   [[nodiscard]] std::uint32_t readable_run(const Endpoint& e) const;
-  [[nodiscard]] std::uint32_t sndbuf_of(const Endpoint& e) const;
   std::optional<TcpInfo> tcp_info(int fd);
   Options* options_of(int fd);
   Endpoint* endpoint_of(int fd);
@@ -77,7 +77,11 @@ class Kernel {
   bool claim_tuple(Endpoint& e, bool port_chosen);
   [[nodiscard]] std::uint32_t notsent_lowat_of(const Endpoint& e) const;
   [[nodiscard]] bool write_memory_free(const Endpoint& e) const;
-  [[nodiscard]] std::uint64_t write_room(const Endpoint& e, std::uint64_t bytes) const;
+  void read_fin(Endpoint& e);
+  /// tcp_sndbuf_expand(): room for two congestion windows.
+  void expand_sndbuf(Endpoint& e);
+  /// tcp_check_space(): who was told that there is no room may have more by now.
+  void check_space(Endpoint& e);
   [[nodiscard]] std::vector<SocketView> sockets() const;
   [[nodiscard]] Handle handle_of(int fd) const {
     return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)] : Handle{};
@@ -214,16 +218,49 @@ class Kernel {
   [[nodiscard]] std::uint32_t receive_window(const Endpoint& e) const;
   [[nodiscard]] std::uint32_t wanted_window(Endpoint& e) const;
   std::uint16_t select_window(Endpoint& e);
-  void grow_window(Endpoint& e, std::uint32_t payload);
-  [[nodiscard]] static std::uint32_t truesize(std::uint32_t payload);
+  void grow_window(Endpoint& e, const Packet& p);
   void adjust_space(Endpoint& e);
   void clamp_window(Endpoint& e, std::uint32_t to);
-  bool has_room(Endpoint& e, std::uint32_t payload);
+  bool has_room(Endpoint& e, const Packet& p);
+  void prune_holes(Endpoint& e, const Packet& p);
+  void forget_out_of_order(Endpoint& e);
+
+  // memory.cpp
+  static void set_aside(Endpoint& e, std::uint32_t n);
+  static void uncharge(Endpoint& e, std::uint32_t n);
+  [[nodiscard]] std::uint32_t empty_buffer() const;
+  void add_buffer(Endpoint& e, std::uint32_t payload);
+  void fill_buffer(Endpoint& e, std::uint32_t payload);
+  void free_write_memory(Endpoint& e, std::uint32_t n);
+  void free_front(Endpoint& e);
+  [[nodiscard]] static std::size_t buffer_end(const Endpoint& e, std::size_t first);
+  void split_before(Endpoint& e, std::size_t at);
+  void recut(Endpoint& e, std::size_t first, std::uint32_t length, std::uint32_t mss);
+  /// Octets of a segment's TCP header, options included.
+  [[nodiscard]] static std::uint32_t tcp_header(const Packet& p);
+  [[nodiscard]] RcvBuffer buffer_of(const Packet& p) const;
+  [[nodiscard]] std::uint32_t truesize(const Packet& p) const;
+  bool coalesce(RcvBuffer& to, const RcvBuffer& from);
+  void charge_received(Endpoint& e, std::uint32_t memory);
+  void free_received(Endpoint& e, std::uint32_t memory);
+  void queue_received(Endpoint& e, const RcvBuffer& fresh);
+  void free_read(Endpoint& e, bool all);
+  void collapse_received(Endpoint& e);
+
+  // zero_copy.cpp
+  /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
+  enum class ZeroCopyCall : std::uint8_t { kDone, kSleeps };
+  void zero_copy_sent(Endpoint& e, SeqNum end, ZeroCopyCall call);
+  enum class Freed : std::uint8_t { kAcked, kAll };
+  void zero_copy_freed(Endpoint& e, Freed what);
 
   // ack.cpp, recovery.cpp
   enum class AckFate : std::uint8_t { kOk, kOld, kRefused };
   /// tcp_ack(). kRefused: unsent or far too old; it names its rule, the challenge is check_ack()'s to send.
-  AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p);
+  /// kPredicted: its data is queued already.
+  enum class Path : std::uint8_t { kSlow, kPredicted };
+  AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p, Path path = Path::kSlow);
+  bool take_predicted(Endpoint& e, std::uint32_t index, const Packet& p);
   /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {
     bool data = false, window_update = false, data_acked = false, syn_acked = false, retrans_acked = false,
@@ -246,8 +283,8 @@ class Kernel {
   void fire_reorder(Endpoint& e);
   void enter_recovery(Endpoint& e, bool ece);
   void enter_cwr(Endpoint& e);
-  /// tcp_retransmit_skb: the piece at `at` of e.sent again, counted as on its way.
-  bool resend(Endpoint& e, std::size_t at);
+  /// tcp_retransmit_skb: the buffer at `at` of e.sent again, counted as on its way. How many segments left.
+  std::uint32_t resend(Endpoint& e, std::size_t at, std::uint32_t segments);
   [[nodiscard]] std::uint32_t ssthresh_now(const Endpoint& e) const;
   void mark_lost(Endpoint& e, Piece& piece);
   void tlp_ack(Endpoint& e, SeqNum ack, const AckWork& w);
@@ -276,14 +313,19 @@ class Kernel {
   void send_crossed_synack(Endpoint& e);
   /// tcp_push_pending_frames: sends what may be sent.
   void push(Endpoint& e);
-  /// What tcp_sendmsg does with `n` octets that were appended to e.out: makes pieces and sends what may be
-  /// sent. `flags` are MessageFlags; advances write_seq. The caller has checked the send buffer.
-  void write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags);
+  /// tcp_sendmsg_locked(): makes pieces of as much as the send buffer takes, and sends what may be sent. `flags` are
+  /// MessageFlags. How much it took.
+  std::uint32_t write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags, std::span<const std::uint8_t> data);
   enum class PushOne : std::uint8_t { kNo, kOne, kProbe };
   /// True: something waits and nothing is in flight.
   bool write_out(Endpoint& e, int nonagle, PushOne one);
+  void grow_head(Endpoint& e, std::uint32_t to);
   void transmit(Endpoint& e, Piece& piece);
-  bool retransmit(Endpoint& e, Piece& piece);
+  /// The pieces from `first` to before `end` leave as one burst, with one header.
+  void transmit_burst(Endpoint& e, std::size_t first, std::size_t end);
+  /// The buffer that begins at `at` of e.sent again, up to `segments` of it. How many segments left; 0: none.
+  std::uint32_t retransmit(Endpoint& e, std::size_t at, std::uint32_t segments);
+  void join_neighbours(Endpoint& e, std::size_t at, std::uint32_t longest);
   void queue_fin(Endpoint& e);
   /// Data if the window admits any, else an empty segment one octet back. tcp_write_wakeup.
   void write_wakeup(Endpoint& e, Mib counter);
@@ -410,7 +452,8 @@ class Kernel {
     step->counted.push_back(m);
   }
   void because(Rule r) { step->because.push_back(r); }
-  [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + config.tick_phase) / tick(); }
+  [[nodiscard]] Duration jiffies_lead() const { return config.tick_phase + config.jiffies_ahead; }
+  [[nodiscard]] std::int64_t jiffies(ModelTime t) const { return (t.time_since_epoch() + jiffies_lead()) / tick(); }
   [[nodiscard]] Duration ticks_of_us(std::int64_t us) const {
     const std::int64_t t = tick().count() / 1000;
     return tick() * ((us + t - 1) / t);

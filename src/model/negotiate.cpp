@@ -130,7 +130,7 @@ void Kernel::first_rcv_mss(Endpoint& e) const {
 // between two ticks we are, but with how long the host has been up.
 std::uint32_t Kernel::clock_tsval(std::uint32_t offset) const {
   const bool ticks = config.kernel.timestamp_hz == config.kernel.hz;
-  const Duration ahead = ticks ? config.tick_phase : config.tick_phase / tick() * tick();
+  const Duration ahead = ticks ? jiffies_lead() : config.tick_phase / tick() * tick();
   const Duration since = now.time_since_epoch() + ahead;
   return static_cast<std::uint32_t>(since / Duration{1'000'000'000 / config.kernel.timestamp_hz}) + offset;
 }
@@ -167,6 +167,7 @@ void Kernel::enter_established(Endpoint& e) {
   const bool repeated = e.retrans_total > 1 && e.undo_marker != SeqNum{};
   e.cwnd = repeated ? 1 : static_cast<std::uint32_t>(config.kernel.initial_cwnd);
   bound_window(e);
+  expand_sndbuf(e);
 }
 
 }  // namespace tcpwhy::model

@@ -197,86 +197,116 @@ void Kernel::transmit(Endpoint& e, Piece& piece) {
       p.flags |= Flag::kCwr;
     }
   }
-  // An answer within the delayed-ACK time of the last data makes the session interactive.
-  if (in_flight(e) == 0 && e.cubic.epoch != 0) {
-    const std::int64_t idle = jiffies(now) - jiffies(e.lsndtime);
-    if (idle > 0) e.cubic.epoch = std::min(e.cubic.epoch + idle, jiffies(now));
-  }
-  e.lsndtime = now;
-  if (jiffies(now) - jiffies(e.ack.last_received) < e.ack.ato / tick() && e.ack.pingpong < 255) ++e.ack.pingpong;
   ++e.data_segs_out;
   e.bytes_sent += payload;
 }
 
-bool Kernel::retransmit(Endpoint& e, Piece& given) {
-  Piece* piece = &given;
-  if (before(piece->seq, e.snd_una)) {
-    if (piece->flags & Flag::kSyn) {
-      piece->flags = static_cast<std::uint8_t>(piece->flags & ~Flag::kSyn);
-      piece->seq = piece->seq + 1;
+/// A burst is one packet until the device cuts it: its segments have one header, which says the same SACK blocks in each and
+/// PSH in the last. Linux __tcp_transmit_skb(), tcp_event_data_sent().
+void Kernel::transmit_burst(Endpoint& e, std::size_t first, std::size_t end) {
+  const std::size_t fresh = after(e.sent[first].end, e.snd_nxt) ? end - first : 0;
+  const bool starts = in_flight(e) == fresh;
+  const std::uint64_t bytes_before = e.bytes_sent;
+  std::size_t header = 0;
+  for (std::size_t i = first; i < end; ++i) {
+    transmit(e, e.sent[i]);
+    Packet& p = step->sent.back();
+    if (i == first) {
+      header = step->sent.size() - 1;
+      continue;
     }
-    if (before(piece->seq, e.snd_una)) piece->seq = e.snd_una;
+    const Packet& model = step->sent[header];
+    p.options = model.options;
+    p.sack_blocks = model.sack_blocks;
+    p.sack = model.sack;
+    if (i + 1 == end) p.flags |= Flag::kPsh;
+  }
+  if (e.bytes_sent == bytes_before) return;
+  if (starts && e.cubic.epoch != 0) {
+    const std::int64_t idle = jiffies(now) - jiffies(e.lsndtime);
+    if (idle > 0) e.cubic.epoch = std::min(e.cubic.epoch + idle, jiffies(now));
+  }
+  e.lsndtime = now;
+  // An answer within the delayed-ACK time of the last data makes the session interactive.
+  if (jiffies(now) - jiffies(e.ack.last_received) < e.ack.ato / tick() && e.ack.pingpong < 255) ++e.ack.pingpong;
+}
+
+namespace {
+
+std::uint32_t data_of(const Piece& x) {
+  return x.length() - ((x.flags & Flag::kFin) ? 1u : 0u) - ((x.flags & Flag::kSyn) ? 1u : 0u);
+}
+
+}  // namespace
+
+/// Small neighbours travel together the second time. Behind a full one not even a FIN does. Linux tcp_retrans_try_collapse().
+void Kernel::join_neighbours(Endpoint& e, std::size_t at, std::uint32_t longest) {
+  while (at + 1 < e.sent.size() && !e.sent[at].sacked && buffer_end(e, at + 1) == at + 2) {
+    Piece& piece = e.sent[at];
+    const Piece next = e.sent[at + 1];
+    if (next.sacked || piece.eor || (piece.flags & Flag::kFin) || data_of(piece) + data_of(next) > longest ||
+        after(next.end, window_end(e)))
+      break;
+    piece.end = next.end;
+    piece.flags |= next.flags;
+    piece.ever_retransmitted = piece.ever_retransmitted || next.ever_retransmitted;
+    piece.eor = next.eor;
+    if (next.lost) --e.lost_out;
+    if (next.retransmitted) --e.retrans_out;
+    free_write_memory(e, empty_buffer());
+    e.sent.erase(e.sent.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  }
+}
+
+/// Linux __tcp_retransmit_skb().
+std::uint32_t Kernel::retransmit(Endpoint& e, std::size_t at, std::uint32_t segments) {
+  Piece& front = e.sent[at];
+  if (before(front.seq, e.snd_una)) {
+    if (front.flags & Flag::kSyn) {
+      front.flags = static_cast<std::uint8_t>(front.flags & ~Flag::kSyn);
+      front.seq = front.seq + 1;
+    }
+    if (before(front.seq, e.snd_una)) {
+      free_write_memory(e, distance(front.seq, e.snd_una));
+      front.seq = e.snd_una;
+    }
   }
   const std::uint32_t mss = current_mss(e);
-  std::int32_t room = offset(piece->seq, window_end(e));
+  std::int32_t room = offset(front.seq, window_end(e));
   if (room <= 0) {
     // The peer took its window back: only the very next octet may go, as a probe.
-    if (!(piece->seq == e.snd_una)) return false;
+    if (!(front.seq == e.snd_una)) return 0;
     room = static_cast<std::int32_t>(mss);
   }
-  const std::uint32_t longest = std::min<std::uint32_t>(mss, static_cast<std::uint32_t>(room));
-  const auto data_of = [](const Piece& x) {
-    return x.length() - ((x.flags & Flag::kFin) ? 1u : 0u) - ((x.flags & Flag::kSyn) ? 1u : 0u);
-  };
-  if (data_of(*piece) > longest) {
-    // Cut: the rest stays behind it in the queue with the same history.
-    const auto i = static_cast<std::size_t>(piece - e.sent.data());
-    Piece rest = *piece;
-    rest.seq = piece->seq + longest;
-    piece->end = rest.seq;
-    piece->flags = static_cast<std::uint8_t>(piece->flags & ~(Flag::kFin | Flag::kPsh));
-    piece->eor = false;
-    if (rest.sacked) ++e.sacked_out;
-    if (rest.lost) ++e.lost_out;
-    if (rest.retransmitted) ++e.retrans_out;
-    e.sent.insert(e.sent.begin() + static_cast<std::ptrdiff_t>(i) + 1, rest);
-    piece = &e.sent[i];
-  } else if (!(piece->flags & Flag::kSyn) && data_of(*piece) < longest) {
-    // Small neighbours travel together the second time: tcp_retrans_try_collapse(). Behind a full one not even a FIN does.
-    const auto i = static_cast<std::size_t>(piece - e.sent.data());
-    while (i + 1 < e.sent.size() && !piece->sacked) {
-      const Piece next = e.sent[i + 1];
-      if (next.sacked || piece->eor || (piece->flags & Flag::kFin) || data_of(*piece) + data_of(next) > longest ||
-          after(next.end, window_end(e)))
-        break;
-      piece->end = next.end;
-      piece->flags |= next.flags;
-      piece->ever_retransmitted = piece->ever_retransmitted || next.ever_retransmitted;
-      piece->eor = next.eor;
-      if (next.lost) --e.lost_out;
-      if (next.retransmitted) --e.retrans_out;
-      e.sent.erase(e.sent.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-      piece = &e.sent[i];
-    }
-  }
+  const auto window = static_cast<std::uint32_t>(room);
+  std::uint32_t longest = mss * segments;
+  if (longest > window) longest = window >= mss ? window / mss * mss : window;
+  recut(e, at, longest, mss);
+  std::size_t end = buffer_end(e, at);
+  if (end == at + 1 && !(e.sent[at].flags & Flag::kSyn) && data_of(e.sent[at]) < std::min(window, mss))
+    join_neighbours(e, at, std::min(window, mss));
   // RFC 3168 6.1.1.1: a SYN that asks for ECN may be what is dropped.
-  if ((piece->flags & Flag::kSyn) && (piece->flags & Flag::kEce) && config.sysctls.tcp_ecn_fallback) {
-    piece->flags = static_cast<std::uint8_t>(piece->flags & ~(Flag::kEce | Flag::kCwr));
+  Piece& piece = e.sent[at];
+  if ((piece.flags & Flag::kSyn) && (piece.flags & Flag::kEce) && config.sysctls.tcp_ecn_fallback) {
+    piece.flags = static_cast<std::uint8_t>(piece.flags & ~(Flag::kEce | Flag::kCwr));
     e.neg.ecn = false;
   }
-  count(Mib::kRetransSegs);
-  if ((piece->flags & Flag::kSyn) && config.kernel.synack_counters == SynAckCounters::kAlsoSynRetrans)
+  const auto n = static_cast<std::uint32_t>(end - at);
+  for (std::size_t i = at; i < end; ++i) {
+    count(Mib::kRetransSegs);
+    e.bytes_retrans += data_of(e.sent[i]);
+    e.sent[i].ever_retransmitted = true;
+  }
+  if ((piece.flags & Flag::kSyn) && config.kernel.synack_counters == SynAckCounters::kAlsoSynRetrans)
     count(Mib::kTCPSynRetrans);
-  ++e.retrans_total;
-  e.bytes_retrans += data_of(*piece);
-  piece->ever_retransmitted = true;
+  e.retrans_total += n;
   if (local_queue == LocalQueue::kDrops) {
     because(Rule::kLocalQueueDrops);
     count(Mib::kTCPRetransFail);
-    return false;
+    return 0;
   }
-  transmit(e, *piece);
-  return true;
+  transmit_burst(e, at, end);
+  return n;
 }
 
 /// The SYN of connect(). Linux tcp_connect(). A Fast Open SYN carries what queue_syn_data() put in the packet.
@@ -293,8 +323,9 @@ void Kernel::send_syn(Endpoint& e) {
   e.write_seq = e.pushed_seq = e.iss + 1;
   e.out_seq = e.iss + 1;
   e.sent.push_back(syn);
+  add_buffer(e, 0);
   e.retrans_stamp = now;
-  transmit(e, e.sent.back());
+  transmit_burst(e, e.sent.size() - 1, e.sent.size());
   e.snd_nxt = e.write_seq;
   count(Mib::kActiveOpens);
   arm_xmit(e, XmitTimer::kRetransmit, e.rto);
@@ -320,6 +351,7 @@ void Kernel::queue_fin(Endpoint& e) {
     fin.end = e.write_seq + 1;
     fin.flags = Flag::kFin;
     e.unsent.push_back(fin);
+    add_buffer(e, 0);
   }
   e.write_seq = e.write_seq + 1;
   if (write_out(e, kNagleOff, PushOne::kNo) && e.packets_out() == 0 && e.xmit == XmitTimer::kNone)
@@ -327,12 +359,12 @@ void Kernel::queue_fin(Endpoint& e) {
 }
 
 void Kernel::push(Endpoint& e) {
-  if (!e.has_unsent() || e.state == State::kClose) return;
-  if (write_out(e, nonagle(e), PushOne::kNo) && e.xmit == XmitTimer::kNone)
+  if (e.has_unsent() && e.state != State::kClose && write_out(e, nonagle(e), PushOne::kNo) && e.xmit == XmitTimer::kNone)
     arm_xmit(e, XmitTimer::kProbe0, std::max<Duration>(e.rto, kRtoMin));
+  check_space(e);
 }
 
-void Kernel::write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags) {
+std::uint32_t Kernel::write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags, std::span<const std::uint8_t> data) {
   const bool urgent = (flags & MessageFlags::kOob) != 0;
   const std::uint32_t mss = current_mss(e);
   const std::uint32_t goal = size_goal(e, mss, urgent);
@@ -341,22 +373,38 @@ void Kernel::write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags) {
     if (write_out(e, nagle, one) && one == PushOne::kNo && e.xmit == XmitTimer::kNone)
       arm_xmit(e, XmitTimer::kProbe0, std::max<Duration>(e.rto, kRtoMin));
   };
-  bool first = true;
-  while (n > 0) {
+  std::uint32_t taken = 0;
+  const auto finish = [&](bool more, int nagle) {
+    if (!e.has_unsent()) return;
+    if (!more || forced_push(e)) mark_push(e);
+    if (urgent) e.snd_up = e.write_seq;
+    send_with(more ? kNagleCork : nagle, PushOne::kNo);
+  };
+  while (taken < n) {
     if (!e.has_unsent() || e.unsent.back().length() >= goal || e.unsent.back().eor) {
+      if (!write_memory_free(e)) {
+        // No room: what was taken leaves, whatever Nagle says.
+        e.no_space = true;
+        if (taken != 0) finish(false, kNaglePush);
+        break;
+      }
       Piece fresh;
       fresh.seq = fresh.end = e.write_seq;
       e.unsent.push_back(fresh);
+      add_buffer(e, 0);
       restart_after_idle(e);
     }
     Piece& tail = e.unsent.back();
-    const std::uint32_t take = std::min(n, goal - tail.length());
-    if (first) tail.flags = static_cast<std::uint8_t>(tail.flags & ~Flag::kPsh);
-    first = false;
+    const std::uint32_t take = std::min(n - taken, goal - tail.length());
+    if (taken == 0) tail.flags = static_cast<std::uint8_t>(tail.flags & ~Flag::kPsh);
+    fill_buffer(e, take);
+    const std::size_t have = std::min<std::size_t>(data.size(), take);
+    e.out.append(take, data.data(), have);
+    data = data.subspan(have);
     tail.end = tail.end + take;
     e.write_seq = e.write_seq + take;
-    n -= take;
-    if (n == 0) {
+    taken += take;
+    if (taken == n) {
       if (flags & MessageFlags::kEor) tail.eor = true;
       break;
     }
@@ -368,11 +416,8 @@ void Kernel::write_data(Endpoint& e, std::uint32_t n, std::uint32_t flags) {
       send_with(kNaglePush, PushOne::kOne);
     }
   }
-  if (!e.has_unsent()) return;
-  const bool more = (flags & MessageFlags::kMore) != 0;
-  if (!more || forced_push(e)) mark_push(e);
-  if (urgent) e.snd_up = e.write_seq;
-  send_with(more ? kNagleCork : nonagle(e), PushOne::kNo);
+  if (taken != 0) finish((flags & MessageFlags::kMore) != 0, nonagle(e));
+  return taken;
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -467,6 +512,24 @@ std::uint32_t Kernel::burst_segments(const Endpoint& e, std::uint32_t mss) const
   return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(config.sysctls.tcp_min_tso_segs));
 }
 
+/// A burst takes from the next buffer, and only from that, what fills it. Linux tcp_grow_skb().
+void Kernel::grow_head(Endpoint& e, std::uint32_t to) {
+  if (e.unsent_head + 1 >= e.unsent.size()) return;
+  Piece& head = e.unsent[e.unsent_head];
+  Piece& next = e.unsent[e.unsent_head + 1];
+  if (head.eor || data_of(head) >= to) return;
+  const std::uint32_t move = std::min(to - data_of(head), data_of(next));
+  if (move == 0) return;
+  head.end = head.end + move;
+  next.seq = next.seq + move;
+  if (data_of(next) > 0) return;
+  head.end = next.end;
+  head.flags |= next.flags;
+  head.eor = next.eor;
+  e.unsent.erase(e.unsent.begin() + static_cast<std::ptrdiff_t>(e.unsent_head) + 1);
+  free_write_memory(e, empty_buffer());
+}
+
 bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
   const std::uint32_t mss = current_mss(e);
   const std::uint32_t max_segments = burst_segments(e, mss);
@@ -489,21 +552,8 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
     }
     quota = std::min(quota, max_segments);
 
-    const auto data_of = [](const Piece& x) { return x.length() - ((x.flags & Flag::kFin) ? 1u : 0u); };
-    // A burst takes from the next piece what fills it: tcp_grow_skb().
-    while (data_of(*head) < quota * mss && e.unsent_head + 1 < e.unsent.size() && !head->eor) {
-      Piece& next = e.unsent[e.unsent_head + 1];
-      const std::uint32_t move = std::min(quota * mss - data_of(*head), data_of(next));
-      if (move == 0) break;
-      head->end = head->end + move;
-      next.seq = next.seq + move;
-      if (data_of(next) > 0) break;
-      head->end = next.end;
-      head->flags |= next.flags;
-      head->eor = next.eor;
-      e.unsent.erase(e.unsent.begin() + static_cast<std::ptrdiff_t>(e.unsent_head) + 1);
-      head = &e.unsent[e.unsent_head];
-    }
+    grow_head(e, quota * mss);
+    head = &e.unsent[e.unsent_head];
 
     const std::uint32_t length = data_of(*head);
     const bool last = e.unsent_head + 1 == e.unsent.size();
@@ -541,28 +591,31 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
       burst.flags = static_cast<std::uint8_t>(burst.flags & ~(Flag::kFin | Flag::kPsh));
       burst.eor = false;
       head->seq = burst.end;
+      add_buffer(e, 0);
     } else {
       drop_head(e.unsent, e.unsent_head);
     }
     const std::uint32_t bytes = data_of(burst);
     const std::uint32_t segments = std::max((bytes + mss - 1) / mss, 1u);
-    if (segments > 1) burst.flags |= Flag::kPsh;
     because(Rule::kDataSent);
 
     const bool nothing_out = e.packets_out() == 0;
+    const std::size_t first = e.sent.size();
     for (std::uint32_t i = 0; i < segments; ++i) {
       Piece piece = burst;
       piece.seq = burst.seq + i * mss;
+      piece.joined = i != 0;
       if (i + 1 < segments) {
         piece.end = piece.seq + mss;
         piece.flags = static_cast<std::uint8_t>(piece.flags & ~(Flag::kFin | Flag::kPsh));
         piece.eor = false;
       }
       e.sent.push_back(piece);
-      transmit(e, e.sent.back());
-      e.snd_nxt = piece.end;
       count(Mib::kTCPOrigDataSent);
     }
+    transmit_burst(e, first, e.sent.size());
+    e.snd_nxt = burst.end;
+    check_space(e);
     if (nothing_out || e.xmit == XmitTimer::kLossProbe) rearm_rto(e);
     if (bytes < segments * mss) e.snd_sml = burst.end;
     sent_segments += segments;
@@ -596,13 +649,14 @@ void Kernel::write_wakeup(Endpoint& e, Mib counter) {
       piece.flags = static_cast<std::uint8_t>(piece.flags & ~Flag::kFin);
       piece.eor = false;
       head.seq = piece.end;
+      add_buffer(e, 0);
     } else {
       drop_head(e.unsent, e.unsent_head);
     }
     const bool nothing_out = e.packets_out() == 0;
     e.sent.push_back(piece);
     because(Rule::kDataSent);
-    transmit(e, e.sent.back());
+    transmit_burst(e, e.sent.size() - 1, e.sent.size());
     e.snd_nxt = piece.end;
     count(Mib::kTCPOrigDataSent);
     if (nothing_out || e.xmit == XmitTimer::kLossProbe) rearm_rto(e);

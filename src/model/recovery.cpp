@@ -171,42 +171,34 @@ void Kernel::mark_lost(Endpoint& e, Piece& piece) {
   ++e.lost_total;
 }
 
-bool Kernel::resend(Endpoint& e, std::size_t at) {
-  const bool sent = retransmit(e, e.sent[at]);
-  if (sent) {
-    if (!e.sent[at].retransmitted) ++e.retrans_out;
-    e.sent[at].retransmitted = true;
+std::uint32_t Kernel::resend(Endpoint& e, std::size_t at, std::uint32_t segments) {
+  const std::uint32_t n = retransmit(e, at, segments);
+  for (std::size_t i = at; i < at + n; ++i) {
+    if (!e.sent[i].retransmitted) ++e.retrans_out;
+    e.sent[i].retransmitted = true;
   }
   if (e.retrans_stamp == ModelTime{}) e.retrans_stamp = e.sent[at].sent_at;
-  e.undo_retrans = std::max(e.undo_retrans, 0) + 1;
-  return sent;
+  e.undo_retrans = std::max(e.undo_retrans, 0) + static_cast<std::int32_t>(std::max(n, 1u));
+  return n;
 }
 
 /// Linux tcp_xmit_retransmit_queue().
 void Kernel::retransmit_lost(Endpoint& e) {
   bool rearm = false;
-  std::size_t burst_end = 0;
-  const auto missing = [&](std::size_t at) {
-    return e.sent[at].lost && !e.sent[at].sacked && !e.sent[at].retransmitted;
-  };
+  const std::uint32_t most = burst_segments(e, current_mss(e));
   for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
     if (in_flight(e) >= e.cwnd || e.retrans_out >= e.lost_out) break;
-    if (!missing(i)) continue;
-    if (i >= burst_end) {
-      // What left as one burst leaves as one again, and PSH ends it.
-      const std::size_t most = i + std::min(e.cwnd - in_flight(e), burst_segments(e, current_mss(e)));
-      burst_end = i + 1;
-      while (burst_end < std::min(most, e.sent.size()) && missing(burst_end) && !(e.sent[burst_end - 1].flags & Flag::kPsh) &&
-             e.sent[burst_end].sent_at == e.sent[i].sent_at)
-        ++burst_end;
-      if (burst_end > i + 1) e.sent[burst_end - 1].flags |= Flag::kPsh;
-    }
+    const Piece& piece = e.sent[i];
+    if (!piece.lost || piece.sacked || piece.retransmitted) continue;
     const bool slow = e.ca == CaState::kLoss;
     because(slow ? Rule::kRto : Rule::kFastRetransmit);
-    if (!resend(e, i)) break;
-    count(slow ? Mib::kTCPSlowStartRetrans : Mib::kTCPFastRetrans);
-    if (reduces(e)) ++e.prr_out;
+    split_before(e, i);
+    const std::uint32_t n = resend(e, i, std::min(e.cwnd - in_flight(e), most));
+    if (n == 0) break;
+    for (std::uint32_t s = 0; s < n; ++s) count(slow ? Mib::kTCPSlowStartRetrans : Mib::kTCPFastRetrans);
+    if (reduces(e)) e.prr_out += n;
     if (i == e.sent_head && e.xmit != XmitTimer::kReorder) rearm = true;
+    i += n - 1;
   }
   if (rearm) arm_xmit(e, XmitTimer::kRetransmit, e.rto);
 }
@@ -332,6 +324,7 @@ void Kernel::take_sack(Endpoint& e, const Packet& p, AckWork& w) {
         }
         const SeqNum highest = fack();
         piece.sacked = true;
+        if (piece.joined && !e.sent[at - 1].sacked) split_before(e, at);
         w.sacked = true;
         ++e.sacked_out;
         ++w.sack_delivered;
@@ -379,7 +372,10 @@ void identify_loss(Kernel& k, Endpoint& e, Kernel::AckWork& w) {
   if (e.packets_out() == 0) return;
   if (!e.neg.sack) {
     if ((e.ca < CaState::kRecovery && e.sacked_out >= e.reordering) || (e.ca == CaState::kRecovery && w.advanced))
-      if (!e.sent[e.sent_head].lost) k.mark_lost(e, e.sent[e.sent_head]);
+      if (!e.sent[e.sent_head].lost) {
+        k.split_before(e, e.sent_head + 1);
+        k.mark_lost(e, e.sent[e.sent_head]);
+      }
     return;
   }
   const std::uint32_t repeats = e.retrans_out;
@@ -443,11 +439,12 @@ void Kernel::enter_loss(Endpoint& e) {
   } else if (!e.neg.sack) {
     e.sacked_out = 0;
   }
+  const std::size_t head_end = e.packets_out() != 0 ? buffer_end(e, e.sent_head) : 0;
   for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
     Piece& piece = e.sent[i];
     if (reneged)
       piece.sacked = false;
-    else if (i != e.sent_head && std::int64_t{e.rack_rtt} - us_between(piece.sent_at, now) > 0)
+    else if (i >= head_end && std::int64_t{e.rack_rtt} - us_between(piece.sent_at, now) > 0)
       continue;
     mark_lost(e, piece);
   }
@@ -467,7 +464,7 @@ void Kernel::enter_loss(Endpoint& e) {
   e.ca = CaState::kLoss;
   e.high_seq = e.snd_nxt;
   e.tlp_open = false;
-  if (e.neg.ecn) e.ecn_queue_cwr = true;
+  if (e.neg.ecn || (e.state == State::kSynSent && e.ecn_offered)) e.ecn_queue_cwr = true;
   e.frto = config.sysctls.tcp_frto != 0 && (fresh || e.retransmits != 0);
 }
 
@@ -616,9 +613,11 @@ void Kernel::tlp_ack(Endpoint& e, SeqNum ack, const AckWork& w) {
 void Kernel::simple_retransmit(Endpoint& e) {
   const bool all = e.syn_data && e.state == State::kSynSent;
   const std::uint32_t mss = current_mss(e);
+  std::uint32_t longest = 0;  // of the segments of a buffer
   for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
     const std::uint32_t n = e.sent[i].length() - ((e.sent[i].flags & Flag::kFin) ? 1u : 0u);
-    if (all || n > mss) mark_lost(e, e.sent[i]);
+    longest = e.sent[i].joined ? std::max(longest, n) : n;
+    if (all || longest > mss) mark_lost(e, e.sent[i]);
   }
   if (e.lost_out == 0) return;
   if (e.ca != CaState::kLoss) {

@@ -116,7 +116,8 @@ void Kernel::send_synack(Request& r, const Options& opt, SynAck kind) {
   if (r.neg.ecn) out.flags |= Flag::kEce;
   out.window = static_cast<std::uint16_t>(offered(r));
   out.options = Opt::kMss;
-  out.mss = r.advmss;
+  // The path may have become narrower since the SYN came.
+  out.mss = std::min(r.advmss, advertised_mss(Options{}, r.tuple.remote));
   if (r.neg.window_scaling) {
     out.options |= Opt::kWindowScale;
     out.window_scale = r.neg.rcv_wscale;
@@ -299,6 +300,7 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   Endpoint& e = endpoints[child];
   e.tuple = r.tuple;
   e.opt = l.opt;
+  if (l.opt.interactive) e.ack.pingpong = static_cast<std::uint8_t>(config.kernel.pingpong_threshold);
   e.neg = r.neg;
   e.bound = true;
   e.state = State::kSynRecv;

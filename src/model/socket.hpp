@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "model/constants.hpp"
@@ -23,6 +24,8 @@ struct Options {
   Family family = Family::kInet;
   bool v6_only = false, reuse = false, keepalive = false, linger = false, recv_err = false, oob_inline = false;
   bool rcvbuf_locked = false, fastopen_connect = false, fastopen_no_cookie = false, inq = false;
+  bool interactive = false;  ///< of a listener: TCP_QUICKACK is off, and children begin that way
+  bool zero_copy = false;  ///< SO_ZEROCOPY: MSG_ZEROCOPY counts
   bool nodelay = false, cork = false, sndbuf_locked = false, reuse_port = false, thin_linear = false;
   std::uint32_t rcv_lowat = 1;
   std::uint32_t rto_max_ms = 0;    ///< TCP_RTO_MAX_MS; 0: the sysctl
@@ -67,13 +70,53 @@ struct Piece {
   SeqNum seq, end;
   std::uint8_t flags = 0;     ///< wire::Flag: FIN, SYN, PSH
   bool sacked = false, lost = false, retransmitted = false, ever_retransmitted = false, eor = false;
+  bool joined = false;  ///< in the socket buffer of the piece before it
   ModelTime sent_at{}, first_sent{};
   [[nodiscard]] std::uint32_t length() const { return distance(seq, end); }
+};
+
+/// A socket buffer with octets that arrived.
+struct RcvBuffer {
+  SeqNum end;
+  std::uint32_t memory = 0;   ///< truesize
+  std::uint32_t room = 0;     ///< behind its octets
+  std::uint32_t payload = 0;
+  bool fin = false;           ///< the FIN lies in it
+};
+
+/// A vector that costs a pointer while it is empty: most connections hold nothing most of the time.
+template <class T>
+class LazyVector {
+ public:
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] std::size_t size() const { return v_ ? v_->size() : 0; }
+  T& operator[](std::size_t i) { return (*v_)[i]; }
+  const T& operator[](std::size_t i) const { return (*v_)[i]; }
+  T& front() { return v_->front(); }
+  T& back() { return v_->back(); }
+  [[nodiscard]] const T& back() const { return v_->back(); }
+  [[nodiscard]] const T* begin() const { return v_ ? v_->data() : nullptr; }
+  [[nodiscard]] const T* end() const { return begin() + size(); }
+  void clear() { v_.reset(); }
+  void insert(std::size_t at, T value) { there().insert(v_->begin() + static_cast<std::ptrdiff_t>(at), std::move(value)); }
+  void push_back(T value) { there().push_back(std::move(value)); }
+  void erase(std::size_t from, std::size_t to) {
+    if (from != to) v_->erase(v_->begin() + static_cast<std::ptrdiff_t>(from), v_->begin() + static_cast<std::ptrdiff_t>(to));
+  }
+  void erase(std::size_t at) { erase(at, at + 1); }
+
+ private:
+  std::vector<T>& there() {
+    if (!v_) v_ = std::make_unique<std::vector<T>>();
+    return *v_;
+  }
+  std::unique_ptr<std::vector<T>> v_;
 };
 
 struct Hole {  ///< a run received beyond rcv_nxt
   SeqNum left, right;
   bool fin = false;
+  RcvBuffer buffer{};
   std::vector<std::uint8_t> data{};  ///< may be shorter: the rest is zeros
 };
 
@@ -85,6 +128,17 @@ struct SackBlock {
 struct OutOfOrder {
   std::vector<Hole> holes;
   std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
+};
+
+/// Calls with MSG_ZEROCOPY have numbers; the program is told of those whose octets nobody needs any more.
+struct ZeroCopy {
+  struct Calls {
+    std::uint32_t first = 0, last = 0;
+    SeqNum end;  ///< of what they wrote
+  };
+  std::uint32_t next = 0;
+  bool unfinished = false;  ///< the newest call sleeps with octets left to write
+  std::vector<Calls> waiting, told;
 };
 
 /// CUBIC (RFC 9438) as Linux net/ipv4/tcp_cubic.c keeps it; times in ticks.
@@ -130,6 +184,7 @@ struct Endpoint {
   bool ecn_offered = false;           ///< our SYN asked for ECN
   bool write_pending = false;         ///< a blocking write waits for the handshake
   bool ts_seen = false;
+  bool no_space = false;              ///< somebody was told that the send buffer is full: SOCK_NOSPACE
   std::uint16_t ip_id = 0;
   bool syn_fastopen_experimental = false;
   bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
@@ -190,13 +245,17 @@ struct Endpoint {
   std::vector<Piece> sent;  ///< from snd_una to snd_nxt; sent_head: how many at the front are gone
   std::vector<Piece> unsent;
   std::uint32_t sent_head = 0, unsent_head = 0;
+  LazyVector<RcvBuffer> received;  ///< what is unread
   std::unique_ptr<OutOfOrder> out_of_order;
+  std::unique_ptr<ZeroCopy> zero_copy;
   SackBlock dsack_block;
   SeqNum compressed_rcv_nxt;
   std::uint32_t rcv_space = 0;
   SeqNum rcv_space_seq, rcv_rtt_seq;
   std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
-  std::uint32_t rcv_memory = 0;  ///< truesize of what is unread
+  std::uint32_t rcv_memory = 0;    ///< of what is unread, and of what lies beyond a hole: sk_rmem_alloc
+  std::uint32_t write_memory = 0;  ///< of what is unsent and unacknowledged: sk_wmem_queued
+  std::uint32_t set_aside = 0;     ///< of the pages it has, what nothing needs yet: sk_forward_alloc
   SeqNum out_seq;     ///< of the first octet in `out`
   SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;

@@ -34,6 +34,7 @@ void Kernel::on_synchronized(std::uint32_t index, const Packet& p) {
   e.saw_ts = e.neg.timestamps && p.has(Opt::kTimestamps);
   if (e.fastopen_child && check_fastopen(e, index, p) == Next::kDone) return;
   if (e.fastopen_child && check_fastopen(e, index, p) == Next::kDone) return;
+  if (take_predicted(e, index, p)) return;
   if (!p.has_ack() && !p.rst() && !p.syn()) {
     because(Rule::kNoAckFlag);
     return;

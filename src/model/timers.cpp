@@ -46,7 +46,7 @@ ModelTime Kernel::timer_at(Duration d) const {
       break;
     }
   }
-  return ModelTime{tick() * expires - config.tick_phase};
+  return ModelTime{tick() * expires - jiffies_lead()};
 }
 
 ModelTime Kernel::deadline_of(Handle h) const {
@@ -332,7 +332,7 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     }
     because(Rule::kZeroWindowProbe);
     enter_loss(e);
-    resend(e, e.sent_head);
+    resend(e, e.sent_head, 1);
   } else {
     const bool counted = config.kernel.timeouts_counted == TimeoutsCounted::kEvery;
     if (counted) count(Mib::kTCPTimeouts);
@@ -355,7 +355,7 @@ void Kernel::fire_retransmit(Endpoint& e, std::uint32_t index) {
     enter_loss(e);
     if (e.retransmits < 255) ++e.retransmits;
     if (e.total_rto < 255) ++e.total_rto;
-    if (!resend(e, e.sent_head) && local_queue == LocalQueue::kDrops)
+    if (resend(e, e.sent_head, 1) == 0 && local_queue == LocalQueue::kDrops)
       return arm_xmit(e, XmitTimer::kRetransmit, kProbeInterval);
   }
   const bool thin = e.packets_out() < 4 && !(e.ssthresh >= kInfiniteSsthresh);
@@ -398,7 +398,18 @@ void Kernel::fire_loss_probe(Endpoint& e) {
     return;
   }
   because(Rule::kTailLossProbe);
-  if (!retransmit(e, e.sent.back())) return rearm();
+  // Of the last buffer the last segment, as it would be cut now.
+  const auto last_buffer = [&] {
+    std::size_t at = e.sent.size() - 1;
+    while (e.sent[at].joined) --at;
+    return at;
+  };
+  const std::size_t at = last_buffer();
+  const auto before_last = static_cast<std::uint32_t>(e.sent.size() - at - 1) * current_mss(e);
+  const bool fin = (e.sent.back().flags & Flag::kFin) != 0;
+  if (before_last != 0 && distance(e.sent[at].seq, e.sent.back().end) - (fin ? 1u : 0u) > before_last)
+    recut(e, at, before_last, current_mss(e));
+  if (retransmit(e, last_buffer(), 1) == 0) return rearm();
   e.tlp_retransmitted = true;
   e.tlp_open = true;
   e.tlp_high_seq = e.snd_nxt;

@@ -3,7 +3,6 @@
 // cannot fill the buffer with small segments before we know what its segments cost.
 
 #include <algorithm>
-#include <bit>
 
 #include "model/kernel.hpp"
 
@@ -90,10 +89,11 @@ std::uint16_t Kernel::select_window(Endpoint& e) {
 }
 
 /// rcv_ssthresh after a segment that was worth its memory. Linux tcp_grow_window().
-void Kernel::grow_window(Endpoint& e, std::uint32_t payload) {
+void Kernel::grow_window(Endpoint& e, const Packet& p) {
+  const std::uint32_t payload = p.payload_bytes;
   const std::uint32_t most = std::min(e.window_clamp, free_space(e));
   if (most <= e.rcv_ssthresh) return;
-  const std::uint32_t memory = truesize(payload);
+  const std::uint32_t memory = truesize(p);
   std::uint32_t more = 0;
   if (window_of(e, memory) <= payload) {
     more = 2 * e.advmss;
@@ -124,12 +124,6 @@ void Kernel::clamp_window(Endpoint& e, std::uint32_t to) {
   else
     e.rcv_ssthresh = std::max(e.rcv_ssthresh, std::min(e.rcv_wnd, to));
   e.window_clamp = to;
-}
-
-/// Memory of a received segment: its socket buffer's head is a power of two with the shared info in it.
-std::uint32_t Kernel::truesize(std::uint32_t payload) {
-  constexpr std::uint32_t kHeaders = 130, kSharedInfo = 320, kBufferHead = 256;
-  return std::bit_ceil(payload + kHeaders + kSharedInfo) + kBufferHead;
 }
 
 /// The receive buffer follows what the program reads per round trip. Linux tcp_rcv_space_adjust(),

@@ -47,7 +47,8 @@ struct TextOptions {
   Only only = Only::kFailed;
   Colour colour = Colour::kOff;
   std::uint32_t columns = 100;     ///< width to wrap at
-  std::vector<std::string> files;  ///< as the user gave them, by Frame::file
+  std::vector<std::string> files{};  ///< as the user gave them, by Frame::file
+  bool selected = false;             ///< a filter or a time window chose the packets
 };
 struct JsonOptions {
   Only only = Only::kFailed;

@@ -128,7 +128,9 @@ class Text final : public Reporter {
     const std::uint64_t unexplained =
         failures_.count(std::string{kUnexplained}) ? failures_.at(std::string{kUnexplained}).connections : 0;
     if (survey.connections == 0)
-      line = survey.frames == 0 ? "The capture holds no packets." : "The capture holds no TCP connection.";
+      line = survey.frames != 0 ? "The capture holds no TCP connection."
+             : options_.selected ? "No packet of the capture matches the filter and the time window."
+                                 : "The capture holds no packets.";
     else if (failed_ == 0)
       line = fmt::format("Nothing failed: {} connection{}, all healthy as far as this capture shows.",
                          grouped(survey.connections), survey.connections == 1 ? "" : "s");
@@ -143,8 +145,8 @@ class Text final : public Reporter {
     }
     print(style_.strong(line) + "\n");
     std::string files;
-    for (const std::string& f : options_.files) files += (files.empty() ? "" : ", ") + f;
-    print(style_.dim(fmt::format("{} · {} frames · {}", files, grouped(survey.frames),
+    for (const std::string& f : options_.files) files += (files.empty() ? "" : ", ") + (f == "-" ? "standard input" : f);
+    print(style_.dim(fmt::format("{} · {} frame{} · {}", files, grouped(survey.frames), survey.frames == 1 ? "" : "s",
                                  duration_words(survey.frames > 0 ? survey.end - survey.begin : Duration{}))) +
           "\n");
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "script/symbols.hpp"
 
 namespace tcpwhy::script {
@@ -88,6 +90,49 @@ void message(const Arguments& args, Call& call) {
   if (args.number(*message.fields[2].value) != 0)
     args.refuse("msg_flags is ignored by the kernel: 0 expected");
   call.peer = Peer::kTest;
+  call.flags = args.number(2);
+}
+
+ControlMessage control_message(const Arguments& args, const Expr& message) {
+  if (message.kind != Expr::Kind::kStruct || message.fields.size() != 3 || message.fields[0].name != "cmsg_level" ||
+      message.fields[1].name != "cmsg_type" || message.fields[2].name != "cmsg_data")
+    args.refuse("a cmsghdr is written {cmsg_level=, cmsg_type=, cmsg_data=}");
+  ControlMessage out{static_cast<int>(args.number(*message.fields[0].value)),
+                     static_cast<int>(args.number(*message.fields[1].value)),
+                     {}};
+  const Expr& data = *message.fields[2].value;
+  if (data.kind != Expr::Kind::kStruct) {
+    out.data = {args.number(data)};
+    return out;
+  }
+  constexpr std::string_view kNames[] = {"ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data"};
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    if (data.fields.size() != std::size(kNames) || data.fields[i].name != kNames[i])
+      args.refuse("a cmsg_data that is not understood");
+    out.data.push_back(args.number(*data.fields[i].value));
+  }
+  return out;
+}
+
+void received_message(const Arguments& args, Call& call) {
+  const Expr& message = args.at(1);
+  if (message.kind != Expr::Kind::kStruct) args.refuse("a msghdr expected");
+  call.message.emplace();
+  bool vector = false;
+  for (const Field& field : message.fields) {
+    if (field.name == "msg_name" && field.value->kind == Expr::Kind::kEllipsis) continue;
+    if (field.name == "msg_iov" && field.length) {
+      call.number = args.vector_bytes(*field.value, *field.length);
+      vector = true;
+    } else if (field.name == "msg_flags") {
+      call.message->flags = args.number(*field.value);
+    } else if (field.name == "msg_control" && field.value->kind == Expr::Kind::kList) {
+      for (const Expr& one : field.value->items) call.message->control.push_back(control_message(args, one));
+    } else {
+      args.refuse("a msghdr that is not understood: " + field.name);
+    }
+  }
+  if (!vector) args.refuse("a msghdr without msg_iov");
   call.flags = args.number(2);
 }
 
@@ -183,6 +228,10 @@ Call understand(const Syscall& syscall, const Arguments& args) {
     args.count(3);
     with_fd(CallName::kWrite);
     message(args, call);
+  } else if (name == "recvmsg") {
+    args.count(3);
+    with_fd(CallName::kRead);
+    received_message(args, call);
   } else if (name == "close") {
     args.count(1);
     with_fd(CallName::kClose);

@@ -17,7 +17,7 @@ enum class CallName : std::uint8_t {
   kListen,
   kAccept,
   kConnect,
-  kRead,   ///< read, recv, recvfrom, readv
+  kRead,   ///< read, recv, recvfrom, readv, recvmsg
   kWrite,  ///< write, send, sendto, sendmsg, writev
   kClose,
   kShutdown,
@@ -49,6 +49,19 @@ struct EpollEvent {
   std::int64_t data = 0;
 };
 
+/// One control message of recvmsg(): an integer, or the six numbers of a sock_extended_err.
+struct ControlMessage {
+  int level = 0, type = 0;
+  std::vector<std::int64_t> data;
+  friend bool operator==(const ControlMessage&, const ControlMessage&) = default;
+};
+
+/// What recvmsg() says beside the octets.
+struct MessageInfo {
+  std::int64_t flags = 0;
+  std::vector<ControlMessage> control;
+};
+
 struct Call {
   CallName name = CallName::kSocket;
   int fd = -1;              ///< in the script's numbering
@@ -62,6 +75,7 @@ struct Call {
   std::int64_t value_bytes = 0;
   std::vector<PollEntry> polled;
   EpollEvent event;          ///< of epoll_ctl; of epoll_wait: the first expected
+  std::optional<MessageInfo> message;  ///< of recvmsg: expected
   int target = -1;           ///< of epoll_ctl, in the script's numbering
   std::int64_t at_most = 1;  ///< events of one epoll_wait
 };
@@ -73,6 +87,7 @@ struct Outcome {
   std::variant<std::int64_t, std::string> value{std::int64_t{0}};  ///< getsockopt, ioctl
   std::vector<PollEntry> polled;
   EpollEvent event;  ///< the first
+  MessageInfo message;
 };
 
 /// The numbers behind a call of the script.

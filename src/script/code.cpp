@@ -28,6 +28,7 @@ const std::vector<std::vector<std::string_view>> kLevels = {
     {"or"}, {"and"}, {"not"}, {"cmp"}, {"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "//", "/", "%"}};
 constexpr int kDeepest = 32;
 constexpr std::string_view kComparisons[] = {"==", "!=", "<=", ">=", "<", ">"};
+constexpr std::string_view kFunctions[] = {"abs", "int", "max", "min"};
 
 class Reader {
  public:
@@ -38,7 +39,10 @@ class Reader {
     while (true) {
       skip_space_and_ends();
       if (at_ >= text_.size()) break;
-      out.statements.push_back(statement());
+      if (peek_token() == "print")
+        skip_message();
+      else
+        out.statements.push_back(statement());
     }
     out.names = std::move(names_);
     return out;
@@ -109,7 +113,7 @@ class Reader {
     return out;
   }
 
-  // What an assertion would print: any expression; only its end matters.
+  // What an assertion or print() would print: any expression; only its end matters.
   void skip_message() {
     int depth = 0;
     char quote = '\0';
@@ -158,6 +162,11 @@ class Reader {
     Node left = level(n + 1), all;
     while (true) {
       const std::string token{peek_token()};
+      if (token == "in") {
+        take();
+        if (all) stop("`in` after another comparison");
+        return make("in", among(left));
+      }
       if (std::find(std::begin(kComparisons), std::end(kComparisons), token) == std::end(kComparisons)) break;
       take();
       Node right = level(n + 1);
@@ -166,6 +175,24 @@ class Reader {
       left = right;
     }
     return all ? all : left;
+  }
+
+  /// `(a, b)` or `[a, b]`, behind what is looked for in it.
+  std::vector<Node> among(Node left) {
+    std::vector<Node> out{std::move(left)};
+    const bool round = take_if("(");
+    if (!round && !take_if("[")) stop("`in` and no list of values");
+    arguments(out, round ? ")" : "]");
+    return out;
+  }
+
+  void arguments(std::vector<Node>& out, std::string_view close) {
+    const Nested nested{*this};
+    ++depth_;
+    do out.push_back(level(0));
+    while (take_if(","));
+    --depth_;
+    if (!take_if(close)) stop("`" + std::string{close} + "` expected");
   }
 
   // A hostile script must not use up our stack: each step down passes every level of precedence. No honest one comes near.
@@ -208,6 +235,12 @@ class Reader {
       return node;
     }
     if (c != '_' && std::isalpha(static_cast<unsigned char>(c)) == 0) stop("`" + token + "`");
+    if (std::find(std::begin(kFunctions), std::end(kFunctions), token) != std::end(kFunctions) && take_if("(")) {
+      std::vector<Node> operands;
+      arguments(operands, ")");
+      if ((token == "abs" || token == "int") != (operands.size() == 1)) stop(token + "() with " + std::to_string(operands.size()) + " values");
+      return make(token, std::move(operands));
+    }
     node->op = "name";
     node->name = token;
     if (token == "True" || token == "False") {
@@ -242,6 +275,19 @@ double evaluate(const CodeNode& node, const Variables& variables) {
   if (node.op == "~") return -a - 1;
   if (node.op == "and" && a == 0) return a;
   if (node.op == "or" && a != 0) return a;
+  if (node.op == "abs") return std::abs(a);
+  if (node.op == "int") return std::trunc(a);
+  if (node.op == "min" || node.op == "max" || node.op == "in") {
+    double least = a, most = a;
+    bool found = false;
+    for (std::size_t i = 1; i < node.operands.size(); ++i) {
+      const double other = evaluate(*node.operands[i], variables);
+      least = std::min(least, other);
+      most = std::max(most, other);
+      found = found || other == a;
+    }
+    return node.op == "min" ? least : node.op == "max" ? most : found ? 1 : 0;
+  }
   const double b = evaluate(*node.operands[1], variables);
   if (node.op == "and" || node.op == "or") return b;
   if (node.op == "==") return (a == b) ? 1 : 0;

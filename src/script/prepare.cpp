@@ -100,9 +100,11 @@ class Preparing {
     const auto row = socket_option(c.level, c.option);
     if (!row) throw Complaint{line, syscall.name + ": a socket option that is not modelled"};
     const bool octets = std::holds_alternative<std::string>(c.value);
-    if (octets != (row->kind == OptionKind::kFastOpenKey))
+    if (octets != (row->kind == OptionKind::kFastOpenKey || row->kind == OptionKind::kCongestion))
       throw Complaint{line, syscall.name + ": a value of this kind is not understood for this option"};
-    if (c.name == CallName::kGetsockopt && row->kind != OptionKind::kInteger)
+    if (row->kind == OptionKind::kCongestion && std::get<std::string>(c.value) != "cubic")
+      throw Complaint{line, syscall.name + ": a congestion control that is not modelled: " + std::get<std::string>(c.value)};
+    if (c.name == CallName::kGetsockopt && row->kind != OptionKind::kInteger && row->kind != OptionKind::kPathMtu)
       throw Complaint{line, "getsockopt: this option cannot be read here"};
     return out;
   }

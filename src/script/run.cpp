@@ -4,6 +4,7 @@
 #include "script/run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <deque>
@@ -39,6 +40,17 @@ struct Moment {
   const Event* event = nullptr;
   Duration time{}, time_end{}, call_end{};
 };
+
+std::string difference(const std::vector<ControlMessage>& expected, const std::vector<ControlMessage>& seen) {
+  if (expected.size() != seen.size())
+    return fmt::format("expected {} control messages, got {}", expected.size(), seen.size());
+  for (std::size_t i = 0; i < seen.size(); ++i)
+    if (!(expected[i] == seen[i]))
+      return fmt::format("control message {}: expected level {} type {} data {}, got level {} type {} data {}", i,
+                         expected[i].level, expected[i].type, fmt::join(expected[i].data, ","), seen[i].level,
+                         seen[i].type, fmt::join(seen[i].data, ","));
+  return {};
+}
 
 struct BlockingCall {
   CallUnderWay under_way;
@@ -436,6 +448,11 @@ class Runner {
       if (static_cast<std::int32_t>(want) != static_cast<std::int32_t>(got))
         wrong(fmt::format("value: expected {}, got {}", want, got));
     }
+    if (c.message && outcome.result >= 0) {
+      if (c.message->flags != outcome.message.flags)
+        wrong(fmt::format("msg_flags: expected {:#x}, got {:#x}", c.message->flags, outcome.message.flags));
+      if (const std::string differs = difference(c.message->control, outcome.message.control); !differs.empty()) wrong(differs);
+    }
     for (std::size_t i = 0; i < c.polled.size(); ++i)
       if (c.polled[i].revents != outcome.polled[i].revents)
         wrong(fmt::format("revents of {}: expected {:#x}, got {:#x}", c.polled[i].fd, c.polled[i].revents,
@@ -495,6 +512,8 @@ class Runner {
       } else if (std::holds_alternative<RestoreEgress>(effect)) {
         egress_ = Egress::kOpen;
         host_.set_local_queue(model::LocalQueue::kTakes);
+      } else if (const auto* mtu = std::get_if<SetMtu>(&effect)) {
+        host_.set_mtu(mtu->mtu);
       } else if (std::holds_alternative<FlushMetrics>(effect)) {
         host_.set_fastopen_cookie(settings_.remote, {}, 0);
       } else if (const auto* listener = std::get_if<ExpectListener>(&effect)) {

@@ -16,6 +16,9 @@ constexpr int kReadWrite = 2;     // O_RDWR
 constexpr int kGetFlags = 3, kSetFlags = 4;
 constexpr int kSiocInq = 0x541B, kSiocOutq = 0x5411, kSiocOutqNsd = 0x894B;
 
+constexpr int kSolIp = 0, kSolTcp = 6, kSolIpv6 = 41, kRecvErr = 11, kRecvErr6 = 25, kInq = 36;
+constexpr std::int64_t kOriginZeroCopy = 5, kZeroCopyCopied = 1;  // SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED
+
 CallResult fails(Errno error) { return CallResult{-1, error, false}; }
 
 class Attempt {
@@ -83,11 +86,35 @@ class Attempt {
   // A null buffer is noticed when the first octet is copied: after every check that comes before.
   CallResult read(int fd) {
     const auto flags = static_cast<std::uint32_t>(call_.flags);
+    if (flags & MessageFlags::kErrQueue) return read_error(fd);
     if (call_.buffer == Buffer::kNull && call_.number > 0) {
       const CallResult peeked = host_.recv(now_, fd, 1, flags | MessageFlags::kPeek, nullptr, step_);
       return peeked.ok() && peeked.value > 0 ? fails(Errno::kEFAULT) : peeked;
     }
-    return whole([&](std::uint64_t bytes) { return host_.recv(now_, fd, bytes, flags, nullptr, step_); });
+    const CallResult result =
+        whole([&](std::uint64_t bytes) { return host_.recv(now_, fd, bytes, flags, nullptr, step_); });
+    if (result.ok()) add_inq(fd);
+    return result;
+  }
+
+  // ip_recv_error(), ipv6_recv_error()
+  CallResult read_error(int fd) {
+    model::ErrorReport report;
+    const CallResult result = host_.recv_error(now_, fd, &report);
+    if (!result.ok()) return result;
+    const bool v4 = settings_.family == IpFamily::kIpv4;
+    outcome_.message = {MessageFlags::kErrQueue,
+                        {{v4 ? kSolIp : kSolIpv6, v4 ? kRecvErr : kRecvErr6,
+                          {0, kOriginZeroCopy, 0, kZeroCopyCopied, report.first, report.last}}}};
+    return result;
+  }
+
+  /// tcp_inq_hint(): what is left to read, or 1 when only the end of the stream is.
+  void add_inq(int fd) {
+    if (!call_.message || host_.getsockopt(now_, fd, model::SocketOption::kInq, step_).value != 1) return;
+    std::int64_t left = host_.siocinq(now_, fd).value;
+    if (left == 0 && (host_.poll(now_, fd).value & model::PollEvents::kRdHup) != 0) left = 1;
+    outcome_.message.control = {{kSolTcp, kInq, {left}}};
   }
 
   CallResult write(int fd) {
@@ -151,6 +178,14 @@ class Attempt {
       outcome_.value = (static_cast<std::int64_t>(on) << 32) | seconds;
       return result;
     }
+    if (row->kind == OptionKind::kPathMtu) {
+      // Only a socket with a route has one.
+      const auto info = host_.tcp_info(now_, fd);
+      model::SocketAddress peer;
+      if (!info || !host_.getpeername(fd, &peer).ok()) return fails(Errno::kENOTCONN);
+      outcome_.value = static_cast<std::int64_t>(info->pmtu);
+      return result;
+    }
     result = host_.getsockopt(now_, fd, row->option, step_);
     outcome_.value = result.ok() ? result.value : std::int64_t{0};
     if (result.ok()) result.value = 0;
@@ -161,6 +196,8 @@ class Attempt {
     const auto row = socket_option(call_.level, call_.option);
     if (!row) return fails(Errno::kENOPROTOOPT);
     switch (row->kind) {
+      case OptionKind::kPathMtu: return fails(Errno::kENOPROTOOPT);
+      case OptionKind::kCongestion:
       case OptionKind::kIgnored: return {};
       case OptionKind::kLinger: {
         if (call_.value_bytes < 8) return fails(Errno::kEINVAL);

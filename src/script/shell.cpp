@@ -184,6 +184,34 @@ class Shell {
     effects_.push_back(ExpectListener{port});
   }
 
+  void ip(const Words& given) {
+    Words words;
+    for (const std::string& word : given)
+      if (word != "-4" && word != "-6") words.push_back(word);
+    const auto is = [&](std::size_t i, std::string_view all) {
+      return i < words.size() && !words[i].empty() && all.starts_with(words[i]);
+    };
+    if (is(1, "tcp_metrics") && (is(2, "flush") || is(2, "delete"))) return effects_.push_back(FlushMetrics{});
+    const bool route = is(1, "route") && (is(2, "change") || is(2, "replace"));
+    const bool link = is(1, "link") && is(2, "set");
+    // Of what can be said of a link or a route, its MTU; where it leads is the script's one way in any case.
+    std::uint16_t mtu = 0;
+    for (std::size_t i = 3; (route || link) && i < words.size(); ++i) {
+      if (words[i] == "mtu") {
+        if (i + 1 < words.size() && words[i + 1] == "lock") ++i;
+        if (i + 1 == words.size()) break;
+        const std::string& number = words[++i];
+        std::from_chars(number.data(), number.data() + number.size(), mtu);
+      } else if (words[i] == "dev" || words[i] == "via" || words[i] == "src" || words[i] == "proto") {
+        ++i;
+      } else if (i != 3) {
+        refuse("ip: a word that is not known: " + words[i]);
+      }
+    }
+    if (mtu == 0) refuse("ip used in a way that is not known");
+    effects_.push_back(SetMtu{mtu});
+  }
+
   void simple(const Words& words, const Simple* piped, int depth) {
     if (words.empty()) return;
     const std::string& program = words[0];
@@ -194,8 +222,9 @@ class Shell {
     if (base == "sysctl" || base == "set_sysctls.py") return sysctls(words);
     if (base.starts_with("sysctl_restore_") || base == "true" || base == ":") return;
     if (base == "tc") return traffic_control(words);
-    if (base == "ip" && words.size() >= 3 && words[1] == "tcp_metrics" && words[2] == "flush")
-      return effects_.push_back(FlushMetrics{});
+    if (base == "ip") return ip(words);
+    // Offload changes how many packets a burst is, and scripts join those that follow each other.
+    if (base == "ethtool" && words.size() >= 3 && words[1] == "-K") return;
     if (base == "sleep" && words.size() == 2) {
       const double s = std::strtod(words[1].c_str(), nullptr);
       if (!(s >= 0 && s <= 1e6)) refuse("sleep: how long?");

@@ -19,6 +19,10 @@ struct SetSysctl {
 struct DropEgress {};
 /// The default queue again.
 struct RestoreEgress {};
+/// `ip link set dev tun0 mtu N`, `ip route change ... mtu N`
+struct SetMtu {
+  std::uint16_t mtu = 0;
+};
 /// `ip tcp_metrics flush all`
 struct FlushMetrics {};
 /// `grep " 0A " /proc/net/tcp ... | grep ":1F90"`: fails unless somebody listens on the port.
@@ -34,7 +38,7 @@ struct Fails {
   std::string why;
 };
 
-using Effect = std::variant<SetSysctl, DropEgress, RestoreEgress, FlushMetrics, ExpectListener, Sleep, Fails>;
+using Effect = std::variant<SetSysctl, DropEgress, RestoreEgress, SetMtu, FlushMetrics, ExpectListener, Sleep, Fails>;
 
 /// Gives the text of a file beside the script, or nothing.
 using ReadFile = std::function<std::optional<std::string>(const std::string& path)>;

@@ -12,6 +12,8 @@ enum class OptionKind : std::uint8_t {
   kInteger,      ///< one integer: see SocketOptionRow::option
   kLinger,       ///< SO_LINGER
   kFastOpenKey,  ///< TCP_FASTOPEN_KEY, octets
+  kPathMtu,      ///< IP_MTU: read only, of a connection
+  kCongestion,   ///< TCP_CONGESTION, a name; the model has cubic
   kIgnored,      ///< setting it changes nothing a script of connection management can see
 };
 

@@ -76,6 +76,9 @@ Next read_vlan(Walk& walk, Segment& out) {
 }  // namespace
 
 Next start_link(LinkType link, Walk& walk, Segment& out) {
+  if (link == AirLink::kIeee80211) return read_ieee80211(walk, out);
+  if (link == AirLink::kRadiotap) return read_radiotap(walk, out);
+  if (link == AirLink::kPpi) return read_ppi(walk, out);
   switch (link) {
     case LinkType::kEthernet: return Next::kEthernet;
     case LinkType::kNull:

@@ -4,7 +4,15 @@
 
 #include <cstdint>
 
+#include "tcpwhy/frame.hpp"
+
 namespace tcpwhy::wire {
+
+/// Captures on the air, by their LINKTYPE_ values: nobody but the decoders knows them apart.
+struct AirLink {
+  static constexpr LinkType kIeee80211 = static_cast<LinkType>(105), kRadiotap = static_cast<LinkType>(127),
+                            kPpi = static_cast<LinkType>(192);
+};
 
 struct EtherType {
   static constexpr std::uint16_t kIpv4 = 0x0800, kArp = 0x0806, kErspan3 = 0x22eb, kBridging = 0x6558,
@@ -22,6 +30,7 @@ struct IpProtocol {
 /// Destination ports behind which a tunnel may be.
 struct TunnelPort {
   static constexpr std::uint16_t kGtpU = 2152,  // 3GPP TS 29.281 4.4.2.3
+      kGre = 4754,                              // RFC 8086 9
       kVxlan = 4789,                            // RFC 7348 8
       kVxlanGpe = 4790,                         // draft-ietf-nvo3-vxlan-gpe 8.1
       kGeneve = 6081,                           // RFC 8926 10

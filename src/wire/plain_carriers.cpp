@@ -152,6 +152,35 @@ Decoded hdlc(Octets frame, const Outside& outside) {
   return ether_type(frame.word(2), frame.after(4), outside);
 }
 
+/// IEEE 802.11 9.3.2.1, data frames whose payload can be read.
+Decoded wifi(Octets frame, const Outside& outside) {
+  if (!frame.has(24)) return cut_or_malformed(frame, 24, outside);
+  const unsigned type = frame.octet(0) & 0x0f;
+  const bool null_data = (frame.octet(0) & 0x40) != 0, qos = (frame.octet(0) & 0x80) != 0;
+  const bool four_addresses = (frame.octet(1) & 3) == 3, encrypted = (frame.octet(1) & 0x40) != 0;
+  const bool ht = qos && (frame.octet(1) & 0x80) != 0;
+  const unsigned fragment = frame.octet(22) & 0x0f;
+  if (type != 8 || null_data || encrypted || fragment != 0) return ended(Kind::kNotIp, outside);
+  const std::size_t fixed = four_addresses ? 30 : 24;
+  const std::size_t header = fixed + (qos ? 2 : 0) + (ht ? 4 : 0);
+  if (!frame.has(header)) return cut_or_malformed(frame, header, outside);
+  if (qos && (frame.octet(fixed) & 0x80) != 0) return ended(Kind::kNotIp, outside);  // A-MSDU
+  return llc(frame.after(header), outside);
+}
+
+/// Radiotap and PPI: a version, which is 0, and in octets 2 and 3 the length, little endian. PPI's octets 4 to 7
+/// are the link type of the rest.
+Decoded host_header(bool says_link, Octets frame, const Outside& outside) {
+  if (!frame.has(8)) return cut_or_malformed(frame, 8, outside);
+  const std::size_t length = frame.octet(3) << 8 | frame.octet(2);
+  if (frame.octet(0) != 0 || length < 8) return ended(Kind::kNotIp, outside);
+  if (!frame.has(length)) return cut_or_malformed(frame, length, outside);
+  if (!says_link) return wifi(frame.after(length), outside);
+  const std::uint32_t type = frame.octet(7) << 24 | frame.octet(6) << 16 | frame.octet(5) << 8 | frame.octet(4);
+  if (type > 0xfffe || static_cast<LinkType>(type) == AirLink::kPpi) return ended(Kind::kNotIp, outside);
+  return link(static_cast<LinkType>(type), frame.after(length), outside);
+}
+
 bool looks_like_ip(Octets packet) {
   if (packet.has(20) && packet.nibble() == 4) {
     const std::size_t header = (packet.octet(0) & 0x0f) * 4;
@@ -278,6 +307,9 @@ Decoded gtp_u(Octets packet, const Outside& outside) {
 }  // namespace
 
 Decoded link(LinkType link, Octets frame, const Outside& outside) {
+  if (link == AirLink::kIeee80211) return wifi(frame, outside);
+  if (link == AirLink::kRadiotap) return host_header(false, frame, outside);
+  if (link == AirLink::kPpi) return host_header(true, frame, outside);
   switch (link) {
     case LinkType::kEthernet: return ethernet(frame, outside);
     case LinkType::kNull:
@@ -345,7 +377,7 @@ Decoded gre(Octets packet, const Outside& outside) {
   }
   if (type == EtherType::kErspan || type == EtherType::kErspan3)
     return erspan(type, has_sequence, rest, outside);
-  if (type == EtherType::kBridging) return ethernet(rest, in_tunnel(outside, key >> 8));  // RFC 7637 3.2
+  if (type == EtherType::kBridging) return ethernet(rest, in_tunnel(outside, 0));  // the key may be a direction's
   if (type == EtherType::kWccp) {
     const bool redirect_header = rest.has(4) && rest.nibble() != 4;
     return ip(redirect_header ? rest.after(4) : rest, in_tunnel(outside, 0));
@@ -354,6 +386,20 @@ Decoded gre(Octets packet, const Outside& outside) {
                        type == EtherType::kMplsMulticast || type == EtherType::kVlan ||
                        type == EtherType::kPpp;
   return carried ? ether_type(type, rest, in_tunnel(outside, key)) : ended(Kind::kOtherIp, outside);
+}
+
+/// RFC 8086 3.1: GRE as RFC 2784 and 2890 have it, no routing, no other version.
+Decoded gre_in_udp(Octets packet, const Outside& outside) {
+  if (!packet.has(4) || (packet.word(0) & 0x4fff) != 0) return ended(Kind::kOtherIp, outside);
+  const unsigned type = packet.word(2);
+  const bool checksum = (packet.octet(0) & 0x80) != 0, key = (packet.octet(0) & 0x20) != 0, sequence = (packet.octet(0) & 0x10) != 0;
+  const std::size_t header = 4 + (checksum ? 4 : 0) + (key ? 4 : 0) + (sequence ? 4 : 0);
+  if (!packet.has(header)) return ended(Kind::kOtherIp, outside);
+  const Octets payload = packet.after(header);
+  const bool fits = (type == EtherType::kBridging && any_ethernet(payload)) ||
+                    (type == EtherType::kIpv4 && ip_of_version(payload, 4)) ||
+                    (type == EtherType::kIpv6 && ip_of_version(payload, 6));
+  return fits ? gre(packet, outside) : ended(Kind::kOtherIp, outside);
 }
 
 /// RFC 768; the port is a hint, the tunnel's header has to agree.
@@ -368,6 +414,7 @@ Decoded udp(Octets datagram, const Outside& outside) {
   }
   if (port == TunnelPort::kGeneve) return geneve(payload, outside);
   if (port == TunnelPort::kGtpU) return gtp_u(payload, outside);
+  if (port == TunnelPort::kGre) return gre_in_udp(payload, outside);
   return ended(Kind::kOtherIp, outside);
 }
 

@@ -2,8 +2,8 @@
 // path they make, so that equal addresses inside two tunnels stay apart.
 //
 // The identity must be the same for both directions. The outer addresses count
-// as an unordered pair; VNIs, NVGRE segments and GRE keys name a network and
-// count; GTP TEIDs, PPTP call ids and MPLS labels are chosen by each receiver and
+// as an unordered pair; VNIs and the GRE keys of carried packets name a network and
+// count; the GRE keys of carried Ethernet, GTP TEIDs, PPTP call ids and MPLS labels are chosen by each receiver and
 // do not. A mirror (ERSPAN) is no path at all: the copied frame is treated as if
 // it had been captured where it was copied.
 
@@ -174,7 +174,9 @@ Next read_gre(Walk& walk, Segment& out) {
     case EtherType::kErspan:
     case EtherType::kErspan3: return read_erspan(walk, flags & kSequence, out);
     case EtherType::kBridging:
-      enter_tunnel(out, key >> 8);  // RFC 7637 3.2: the low octet is a flow id, any of each sender
+      // Mirrors of virtual switches give each direction a key of its own; equal ports and addresses in two NVGRE
+      // segments (RFC 7637) between the same hosts at the same time are much the rarer thing.
+      enter_tunnel(out, 0);
       return Next::kEthernet;
     case EtherType::kWccp:
       // WCCP version 2 puts four octets before the redirected packet, version 1 none.

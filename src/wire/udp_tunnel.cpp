@@ -101,6 +101,21 @@ Next read_gtp_u(Walk& walk, Segment& out) {
   return Next::kIp;
 }
 
+/// RFC 8086 3.1: the GRE of RFC 2784 and 2890, without routing and of version 0.
+Next read_gre_in_udp(Walk& walk, Segment& out) {
+  constexpr std::uint16_t kMustBeZero = 0x4fff, kChecksum = 0x8000, kKey = 0x2000, kSequence = 0x1000;
+  if (walk.captured < 4) return done(out, Kind::kOtherIp);
+  const std::uint16_t flags = be16(walk.at), type = be16(walk.at + 2);
+  const std::uint32_t header = 4 + (flags & kChecksum ? 4 : 0) + (flags & kKey ? 4 : 0) + (flags & kSequence ? 4 : 0);
+  if (flags & kMustBeZero || walk.captured < header) return done(out, Kind::kOtherIp);
+  Walk inner = walk;
+  inner.skip(header);
+  const bool fits = (type == EtherType::kBridging && ethernet_fits(inner)) ||
+                    (type == EtherType::kIpv4 && ip_version_fits(inner, 4)) ||
+                    (type == EtherType::kIpv6 && ip_version_fits(inner, 6));
+  return fits ? read_gre(walk, out) : done(out, Kind::kOtherIp);
+}
+
 }  // namespace
 
 Next read_udp(Walk& walk, Segment& out) {
@@ -116,6 +131,7 @@ Next read_udp(Walk& walk, Segment& out) {
     case TunnelPort::kVxlanGpe: return read_vxlan(walk, out);
     case TunnelPort::kGeneve: return read_geneve(walk, out);
     case TunnelPort::kGtpU: return read_gtp_u(walk, out);
+    case TunnelPort::kGre: return read_gre_in_udp(walk, out);
     default: return done(out, Kind::kOtherIp);  // numbers of the wire, not of ours
   }
 }

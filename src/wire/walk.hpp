@@ -71,6 +71,11 @@ Next read_ppp(Walk& walk, Segment& out);
 Next read_hdlc(Walk& walk, Segment& out);
 Next read_pppoe(Walk& walk, Segment& out);
 
+// wifi.cpp
+Next read_ieee80211(Walk& walk, Segment& out);
+Next read_radiotap(Walk& walk, Segment& out);
+Next read_ppi(Walk& walk, Segment& out);
+
 // network.cpp
 Next read_ip(Walk& walk, Segment& out);
 Next read_ip_protocol(Walk& walk, Segment& out);

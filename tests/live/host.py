@@ -546,7 +546,7 @@ def case_healthy_busy_server():
 SHORT = {"accept_queue_overflow", "accept_queue_out_of_descriptors", "server_never_accepts", "syn_queue_overflow", "syn_flood_with_cookies",
          "syn_sent_pile", "close_wait_leak", "fin_wait1_pile", "time_wait_pile", "zero_window_of_the_peer", "keepalive_dead_peer", "risky_setting",
          "capture_with_the_servers_snapshot",
-         "names_a_process_in_another_namespace", "healthy_busy_server"}
+         "names_a_process_in_another_namespace", "healthy_busy_server", "ipv6", "without_rights", "packet_loss"}
 
 
 def main():

@@ -12,7 +12,7 @@ _tcpwhy() {
   if [[ ${COMP_WORDS[1]} == why ]]; then
     COMPREPLY=($(compgen -W "$(tcpwhy why 2>/dev/null | sed 's/^[a-z]*: //; s/,/ /g')" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == watch ]]; then
-    COMPREPLY=($(compgen -W "--netns --all --duration --format --cost --help" -- "$cur"))
+    COMPREPLY=($(compgen -W "--netns --all-netns --duration --format --cost --help" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == probe ]]; then
     COMPREPLY=($(compgen -A hostname -W "--max-packets --timeout --connects --other-ports --max-hops --idle --half-open --no-raw --format --help -4 -6" -- "$cur"))
   elif [[ ${COMP_WORDS[1]} == host ]]; then

@@ -49,11 +49,22 @@ std::optional<Sibling> sibling(const facts::Connection& c, const facts::Survey& 
   return best;
 }
 
+/// One SYN to an address of the other family, not repeated: the attempt was given up for the one that was kept.
+std::optional<Sibling> abandoned(const facts::Connection& c, const facts::Survey& survey) {
+  if (c.stream(Party::kClient).packets != 1 || !c.icmp.empty()) return std::nullopt;
+  auto found = sibling(c, survey);
+  if (found && found->service.address.version == c.ends[1].address.version) found.reset();
+  return found;
+}
+
 std::optional<Sibling> raced(const facts::Connection& c, const facts::Survey& survey) {
+  if (c.syn >= 0 && !c.stream(Party::kServer).seen) return abandoned(c, survey);
   const std::int32_t rst = c.stream(Party::kClient).rst;
   if (c.syn < 0 || c.syn_ack < 0 || rst < 0 || rst < c.syn_ack) return std::nullopt;
   if (c.stream(Party::kClient).payload_bytes > 0 || c.stream(Party::kServer).payload_bytes > 0) return std::nullopt;
-  if (ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return std::nullopt;
+  // A socket closed before the SYN-ACK came answers it a round trip later, however long that is (linux-tcp 7.2 N1).
+  const bool was_closed = c.handshake_ack < 0 && !c.segment(rst).has_ack() && c.segment(rst).seq == c.segment(c.syn_ack).ack;
+  if (!was_closed && ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return std::nullopt;
   return sibling(c, survey);
 }
 
@@ -61,9 +72,12 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const std::int32_t rst = c.stream(Party::kClient).rst;
   const auto other = raced(c, survey);
   if (!other) return;
-  out.supports({c.syn, c.syn_ack, rst}, [&] {
-    return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(ending::between(c, c.syn_ack, rst)));
-  });
+  if (rst < 0)
+    out.supports({c.syn}, [] { return std::string{"the client sent one SYN and did not repeat it"}; });
+  else
+    out.supports({c.syn, c.syn_ack, rst}, [&] {
+      return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(ending::between(c, c.syn_ack, rst)));
+    });
   out.supports({c.syn}, [&] {
     return fmt::format("{} apart the client had called {} too, and that connection was kept", ending::span(other->apart), to_string(other->service));
   });
@@ -83,11 +97,11 @@ bool raced_another(const facts::Connection& c, const facts::Survey& survey) { re
 extern const Cause kDualPortRaceCause;
 const Cause kDualPortRaceCause = {
     .id = CauseId::kDualPortRace,
-    .title = "The client raced two connections and reset the slower one.",
+    .title = "The client raced two connections and gave up the slower one.",
     .benign = true,
     .side = facts::Side::kClient,
     .role = Role::kEnding,
-    .signals = facts::Signal::kReset,
+    .signals = facts::Signal::kReset | facts::Signal::kSynUnanswered,
     .settles = "the client's other connection of the same instant: it carries the data",
     .fix = {"nothing to fix; a client that needs only port 445 can be told so (disable NetBIOS over TCP/IP)"},
     .specifics = {},

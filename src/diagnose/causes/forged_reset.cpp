@@ -14,6 +14,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const facts::SegmentFact& rst = c.segment(r->at);
   // The host itself made this RST, for a segment that came to it in another shape: a translated view, not an injector.
   if ((r->doubts & ~ending::Doubt::kSenderWentOn) == 0 && r->answer) return;
+  if (r->silence > std::max<Duration>(std::chrono::milliseconds{900}, 5 * r->rtt)) return;  // a device's timer
   if (r->went_on >= 0)
     out.supports({r->at, r->went_on}, [&] {
       return fmt::format("the {} went on {} after \"its\" RST: it had not sent it", ending::who(r->by),
@@ -21,8 +22,6 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   if (r->doubts & ending::Doubt::kTwice)
     out.supports({r->at}, [&] { return fmt::format("{} RSTs bear the {}'s address; a socket aborts once", r->resets_by, ending::who(r->by)); });
-  const bool idle = r->silence > std::max<Duration>(std::chrono::milliseconds{900}, 5 * r->rtt);
-  if (idle) return;
   if (r->doubts & ending::Doubt::kTtl)
     out.supports({r->at}, [&] {
       return fmt::format("the RST has TTL {}, the {}'s segments have {}", rst.ttl, ending::who(r->by), r->usual_ttl);
@@ -31,7 +30,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.supports({r->at}, [&] {
       return std::string{r->doubts & ending::Doubt::kBare
                              ? "it lacks the timestamps that the connection uses (RFC 7323 3.2; tcp_send_active_reset() sends them)"
-                             : "it has no ACK flag and answers no segment: no stack sends such a RST (RFC 9293 3.10.7)"};
+                             : "it has no ACK flag, answers no segment and is not at SND.NXT: no stack sends such a RST (RFC 9293 3.10.5, 3.10.7)"};
     });
 }
 

@@ -37,6 +37,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
     return;
   }
+  if (r->peer_fin >= 0 && !after(c.segment(r->peer_fin).ack, c.stream(Party::kServer).fin_seq)) {
+    out.contradicts({r->peer_fin}, [] { return std::string{"the client closed of its own accord: it waited for no answer"}; });
+    return;
+  }
   out.supports({r->own_fin, request, r->at}, [&] {
     return fmt::format("FIN and request crossed: {} passed here {} {} the FIN and does not acknowledge it",
                        ending::octets(c.segment(request).payload_bytes),

@@ -17,6 +17,11 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (ending::formality(c, *r)) return;  // what met the RST was TLS's goodbye
   const std::int32_t request = r->offender_first;
   if (!facts::new_payload(c, request) || r->foreign()) return;
+  const facts::App met = c.segment(request).app;
+  if (ending::speaks_http(c) && met != facts::App::kHttpRequest && met != facts::App::kNone) {
+    out.contradicts({request}, [] { return std::string{"what met the RST is no request but the rest of one that was answered early"}; });
+    return;
+  }
   const ending::Talk t = ending::talk_before(c, r->own_fin + 1);
   const std::int32_t answer = t.last_payload[1];
   if (answer < 0 || t.answers == 0) return;

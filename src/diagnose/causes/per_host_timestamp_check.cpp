@@ -13,6 +13,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// The last SYN that had passed when the SYN-ACK came.
+std::int32_t answered_syn(const facts::Connection& c, const Opening& o) {
+  std::int32_t found = o.syn;
+  for (std::int32_t i = o.syn; i < o.syn_ack; ++i)
+    if (!c.segment(i).from_server && c.segment(i).syn()) found = i;
+  return found;
+}
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   if (c.syn < 0) return;
   const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
@@ -28,6 +36,15 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
 
   // One larger TSval alone is chance: clients of 4.10 and later start each connection (or each peer) at random.
   const Duration since = o.syn_ack >= 0 ? c.segment(o.syn_ack).time - others.larger_at : Duration{};
+  if (o.syn_ack >= 0 && since < 59s) {
+    const facts::SegmentFact& answered = c.segment(answered_syn(c, o));
+    if (after(SeqNum{others.larger_tsval}, SeqNum{answered.tsval})) {
+      out.contradicts({o.syn_ack}, [&] {
+        return fmt::format("a SYN with TSval {} was answered while {} was still remembered", answered.tsval, others.larger_tsval);
+      });
+      return;
+    }
+  }
   const bool waited_out = o.syn_ack >= 0 && since > 59s && o.syns >= 3;
   const auto larger = [&] {
     return fmt::format("another connection from {} was accepted {} before, with TSval {}; this SYN has {}",

@@ -25,7 +25,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r->doubts & Doubt::kTwice)
     out.supports({r->at}, [&] { return fmt::format("{} RSTs bear the {}'s address; a socket aborts once", r->resets_by, who); });
   if (r->doubts & (Doubt::kNumber | Doubt::kUnprovoked))
-    out.supports({r->at}, [&] { return std::string{"it has no ACK flag and answers nothing that was sent: no stack makes such a RST (RFC 9293 3.10.7)"}; });
+    out.supports({r->at}, [&] { return std::string{"it has no ACK flag, answers nothing that was sent and is not at SND.NXT: no stack makes such a RST (RFC 9293 3.10.5, 3.10.7)"}; });
   if (r->doubts & Doubt::kBare)
     out.supports({r->at}, [&] { return std::string{"RST+ACK without the timestamps the connection uses (RFC 7323 3.2)"}; });
   out.says([&] { return fmt::format("A device between the ends sent the RST in the {}'s name.", who); });

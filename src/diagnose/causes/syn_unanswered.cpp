@@ -4,7 +4,9 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
+#include "diagnose/reset_story.hpp"
 #include "diagnose/words.hpp"
+#include "facts/syn_timer.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -18,7 +20,7 @@ bool waited_long_enough(const facts::Connection& c, const facts::Survey& survey)
   // RFC 6298 2.1: a client repeats its SYN because nothing came within its timeout.
   if (client.syn_count > 1) return true;
   const Duration waited = c.capture_end - c.segment(c.syn).time;
-  if (waited >= 1s) return true;
+  if (waited >= facts::kSynRepeated) return true;
   // Others were answered much faster than this one waited (a flood that ends with the capture).
   const facts::HostFacts* host = survey.host(c.ends[index(facts::Party::kServer)].address);
   return host != nullptr && host->fastest_syn_ack != Duration::max() && waited > 10ms &&
@@ -44,7 +46,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     for (const facts::SegmentFact& s : c.segments)
       if (!s.from_server && s.has_ack() && !s.rst() && !s.syn()) return;
   }
-  if (!waited_long_enough(c, survey)) return;
+  if (!waited_long_enough(c, survey) || ending::raced_another(c, survey)) return;
   // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
   if (client.syn_count == 1 && !answers_would_show(c, survey)) {
     out.fits({c.syn}, [&] {

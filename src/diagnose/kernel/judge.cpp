@@ -193,7 +193,7 @@ bool Judge::judge(const Case& c, Failure& out) const {
   if (answer != nullptr && judge_passive(c, *answer, out)) return finish(true, failed != nullptr ? *failed : *answer);
   if (answer != nullptr && out.healthy) return false;
   if (failed != nullptr) return finish(judge_connect(c, *failed, out), *failed);
-  if (const tw_event* e = last_of(TW_DIED)) return finish(judge_death(*e, out), *e);
+  if (const tw_event* e = last_of(TW_DIED)) return finish(judge_death(c, *e, out), *e);
   if (const tw_event* e = last_of(TW_RESET_RECEIVED)) return finish(judge_reset_received(c, *e, out), *e);
   if (const tw_event* e = last_of(TW_SYNACK_REPEATED))
     if (judge_synack(c, *e, out)) return finish(true, *e);

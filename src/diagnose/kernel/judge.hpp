@@ -57,7 +57,8 @@ class Judge {
   bool judge_reset_received(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) const;
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
-  bool judge_death(const tw_event& e, Failure& out) const;
+  bool judge_death(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_untaken(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_silence(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_synack(const Case& c, const tw_event& e, Failure& out) const;

@@ -152,7 +152,7 @@ bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const 
 
 // --- Time-outs and silence -------------------------------------------------------------------------------------------------
 
-bool Judge::judge_death(const tw_event& e, Failure& out) const {
+bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
   alone.first_ns = alone.last_ns = e.time_ns;
   out = frame(alone, e);
@@ -164,6 +164,7 @@ bool Judge::judge_death(const tw_event& e, Failure& out) const {
   const std::string numbers = fmt::format("{} in {}: {} bytes unacknowledged, {} retransmissions in all, {} timeouts and {} probes at the end",
                                           errno_word(e.error), state_name(e.old_state), e.unacked, e.retransmitted, e.tries, e.probes);
   if (e.error == number(Errno::kECONNABORTED)) return false;  // its RST tells
+  if (judge_untaken(c, e, out)) return true;
   if (e.user_timeout_ms != 0) {
     auto& d = add(out, CauseId::kUserTimeout, Verdict::kProven, peer, fmt::format("TCP_USER_TIMEOUT of {} ms ended the connection.", e.user_timeout_ms));
     note(d, numbers);
@@ -187,6 +188,20 @@ bool Judge::judge_death(const tw_event& e, Failure& out) const {
   return true;
 }
 
+/// The handshake is over here, nothing sent since was ever acknowledged, and the SYN-ACK comes again.
+bool Judge::judge_untaken(const Case& c, const tw_event& e, Failure& out) const {
+  std::uint32_t synacks = 0;  // dropped as SYNs inside a connection (RFC 5961 4)
+  for (const tw_event& other : c.events) synacks += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
+  if (out.vantage != Side::kClient || synacks == 0 || e.bytes_acked > 1 || e.bytes_in != 0) return false;
+  out.outcome = "handshake-failed";
+  auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kPossible, Side::kServer, "The server repeats its SYN-ACK and takes no data: its accept queue may be full.");
+  note(d, fmt::format("{} bytes sent {} times, none acknowledged; the SYN-ACK came again after the handshake", e.unacked, e.tries + 2));
+  d.settles = "ListenOverflows and ss -lnt on the server while it happens (tcpwhy host)";
+  d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together, on the server"};
+  possible(out, {CauseId::kHandshakeAckLost, CauseId::kAckNumberRewritten}, Side::kPath, "a path that loses or spoils whatever the client sends after its SYN looks the same from here");
+  return true;
+}
+
 bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
   alone.first_ns = alone.last_ns = e.time_ns;
@@ -206,17 +221,7 @@ bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const 
     return true;
   }
   if (e.tries < 3) return false;
-  std::uint32_t synacks = 0;  // that came again: they are dropped as SYNs inside a connection (RFC 5961 4)
-  for (const tw_event& other : c.events) synacks += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
-  if (out.vantage == Side::kClient && synacks > 0 && e.bytes_acked <= 1 && e.bytes_in == 0) {
-    out.outcome = "handshake-failed";
-    auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kPossible, Side::kServer, "The server repeats its SYN-ACK and takes no data: its accept queue may be full.");
-    note(d, fmt::format("{} bytes sent {} times, none acknowledged; the SYN-ACK came again after the handshake", e.unacked, e.tries + 2));
-    d.settles = "ListenOverflows and ss -lnt on the server while it happens (tcpwhy host)";
-    d.fix = {"accept faster; raise the listen() backlog and net.core.somaxconn together, on the server"};
-    possible(out, {CauseId::kHandshakeAckLost, CauseId::kAckNumberRewritten}, Side::kPath, "a path that loses or spoils whatever the client sends after its SYN looks the same from here");
-    return true;
-  }
+  if (judge_untaken(c, e, out)) return true;
   out.outcome = "timed-out";
   const bool large_only = e.bytes_acked > 1 && e.mss != 0 && e.unacked >= e.mss && e.bytes_in > 0;
   auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kLikely, opposite(out.vantage),
@@ -238,6 +243,8 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
   if (has(e, TW_REQ_ACKED)) {
     if (e.defer_accept != 0 && !full) {
       if (e.tries + 1u < e.defer_accept) return false;
+      for (const tw_event& other : c.events)
+        if (other.kind == TW_RESET_SENT && other.payload > 0) return false;  // it sent, and was refused: its RST tells
       // The client's next bare ACK makes the connection, and its data may yet come.
       if (now_ns_ < c.last_ns + kDeferred) return false;
       if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || is_over(now->state))) return false;

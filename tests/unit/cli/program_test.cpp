@@ -93,6 +93,19 @@ TEST(Program, ReadsStandardInput) {
   EXPECT_EQ(r.status, 0) << r.out;
 }
 
+TEST(Program, SaysThatTheFilterLeftNothing) {
+  const File file{pcap_header() + little(1) + little(0) + little(14) + little(14) + std::string(14, 'x')};
+  const Ran r = run("-f 'udp port 9' " + file.path);
+  EXPECT_EQ(r.status, 0) << r.out;
+  EXPECT_NE(r.out.find("No packet of the capture matches the filter"), std::string::npos) << r.out;
+}
+
+TEST(Program, NamesTheWordsAnOptionTakes) {
+  const Ran r = run("--only broken x.pcap");
+  EXPECT_EQ(r.status, 2);
+  EXPECT_NE(r.out.find("'broken' is none of: all, failed"), std::string::npos) << r.out;
+}
+
 TEST(Program, RejectsAFilterThatDoesNotParse) {
   const File file{pcap_header()};
   const Ran r = run("-f 'tcp prot 80' " + file.path);

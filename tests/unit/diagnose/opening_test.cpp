@@ -77,6 +77,97 @@ TEST(SynUnanswered, IsTheAnswerAtTheClientAndItsSpecificsFollowAsPossible) {
     EXPECT_EQ(verdict_of(a, id), "possible") << to_string(id);
 }
 
+/// A capture that goes on for `watched` seconds after one SYN, in which another connection was answered.
+Answer lone_syn(double watched, bool other_family_connected = false) {
+  const facts::Connection c = ladder::connection("@client [2001:db8:1::10]:40000\n@server [2001:db8:2::7]:443\n@end " +
+                                                 std::to_string(watched) + "\n0.00 > S 100 <mss 1440>\n");
+  facts::Survey survey;
+  survey.two_direction_connections = 1;
+  if (other_family_connected) {
+    const facts::Endpoint v4{*facts::parse_address("198.51.100.7"), 443};
+    facts::ServiceFacts& service = survey.services[v4];
+    service.endpoint = v4;
+    service.accepted = 1;
+    facts::Attempt a;
+    a.syn = ladder::at(0.2);
+    a.client = *facts::parse_address("192.0.2.10");
+    a.connection = c.id + 1;
+    service.attempts_sample.values.push_back(a);
+  }
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(SynUnanswered, CannotBeToldBeforeTheClientsFirstTimeout) {
+  // RFC 6298 2.1: one second; Linux's timer wheel may be an eighth late.
+  EXPECT_TRUE(no_fault(lone_syn(0.7)));
+  EXPECT_TRUE(no_fault(lone_syn(1.1)));
+  EXPECT_EQ(first_of(lone_syn(1.3)), "syn-unanswered");
+}
+
+TEST(DualPortRace, IsASynNotRepeatedWhereTheOtherFamilyConnected) {
+  for (double watched : {0.7, 1.1, 5.0}) {
+    const Answer a = lone_syn(watched, true);
+    EXPECT_EQ(first_of(a), "dual-port-race") << watched;
+    EXPECT_TRUE(no_fault(a)) << watched;
+  }
+}
+
+/// A connection answered at its third SYN, while others of the same client with a larger TSval were accepted at once.
+Answer answered_late(std::uint32_t tsval_at_the_third) {
+  facts::Connection c = ladder::connection(R"(
+    0.000 > S 100 <mss 1460,sackok,ts 1000 0,ws 7>
+    1.030 > S 100 <mss 1460,sackok,ts 2030 0,ws 7>
+    2.055 > S 100 <mss 1460,sackok,ts 3055 0,ws 7>
+    2.862 < SA 300 101 <mss 1460,sackok,ts 77 3055,ws 7>
+    2.863 > A 101 301
+  )");
+  c.segments[2].tsval = tsval_at_the_third;
+  facts::Survey survey;
+  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
+  facts::ServiceFacts& service = survey.services[server];
+  service.endpoint = server;
+  service.accepted = 1;
+  for (double when : {-1.0, 0.5}) {
+    facts::Attempt a;
+    a.syn = ladder::at(when);
+    a.client = endpoint(c, facts::Party::kClient).address;
+    a.tsval = 500'000;
+    a.has_timestamps = true;
+    a.connection = c.id + 1;
+    service.attempts_sample.values.push_back(a);
+  }
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(PerHostTimestampCheck, IsRefutedWhereASynBelowTheMarkIsAnsweredWithinAMinute) {
+  // Linux tcp_peer_is_proven() of old: below the stored value nothing passes for TCP_PAWS_MSL, 60 s.
+  EXPECT_EQ(find(answered_late(3055), CauseId::kPerHostTimestampCheck), nullptr);
+  EXPECT_NE(find(answered_late(600'000), CauseId::kPerHostTimestampCheck), nullptr);
+}
+
+TEST(Handshake, AnAckThatOvertakesItsSynAckHidesNoOpening) {
+  // The repeated SYN came first and the older one was answered by a bare ACK (PAWS); the path swapped the answers.
+  const std::string opening = R"(
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.013 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.050 < A 301 101
+    1.051 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.051 > A 101 301
+    1.060 > PA 101:165 301 http-req
+    1.100 < A 301 165
+    1.101 < PA 301:541 165 http-resp length 240
+    1.101 > A 165 541
+  )";
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n" + opening)));
+  const Answer a = answer_of("@vantage client\n" + opening + R"(
+    1.300 > PA 165:234 541 http-req
+    1.600 > PA 165:234 541 http-req
+    2.200 > PA 165:234 541 http-req
+    3.400 > PA 165:234 541 http-req
+  )");
+  EXPECT_EQ(first_of(a), "peer-unresponsive");
+}
+
 TEST(SynUnanswered, AtTheServerExcludesThePath) {
   const Answer a = answer_of("@vantage server\n0.00 > S 100 in\n1.02 > S 100 in\n3.06 > S 100 in\n");
   EXPECT_EQ(first_of(a), "syn-unanswered");
@@ -233,6 +324,51 @@ TEST(Opening, AChallengedSynThatIsLetInAfterwardsIsNoFault) {
     3.041 > FA 201 401
     3.060 < FA 401 202
     3.060 > A 202 402
+  )")));
+}
+
+/// Two SYNs of one address unanswered within 50 ms, the other's TSval as given; one with a larger TSval was accepted before.
+Answer two_unanswered(std::uint32_t tsval_of_the_other) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100 <mss 1460,ts 739813859 0>\n1.03 > S 100 <mss 1460,ts 739814889 0>\n");
+  facts::Survey survey;
+  facts::ServiceFacts& service = survey.services[c.ends[1]];
+  service.endpoint = c.ends[1];
+  const auto attempt = [&](double when, std::uint32_t tsval, facts::Attempt::Fate fate) {
+    facts::Attempt a;
+    a.syn = ladder::at(when);
+    a.client = c.ends[0].address;
+    a.has_timestamps = true;
+    a.tsval = tsval;
+    a.fate = fate;
+    a.connection = c.id + 1 + service.attempts_sample.values.size();
+    service.attempts_sample.add(a);
+  };
+  attempt(-0.116, 1'355'715'261, facts::Attempt::Fate::kAccepted);
+  attempt(-0.050, tsval_of_the_other, facts::Attempt::Fate::kUnanswered);
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(PerHostTimestampCheck, NeedsRefusedSynsOfOneClock) {
+  // The phone of linux-tcp.md 12.3 has one clock; Linux since 4.10 begins each connection's at random.
+  EXPECT_EQ(first_of(two_unanswered(739'813'859 - 50)), "per-host-timestamp-check");
+  EXPECT_NE(first_of(two_unanswered(12'345)), "per-host-timestamp-check");
+}
+
+TEST(AcceptQueueOverflow, IsNotToldFromARoundTripThatARepeatedSynHides) {
+  // Karn's rule (RFC 6298 3): the SYN-ACK may answer the first SYN, and what crosses it takes as long.
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.022 > S 100 <mss 1460,sackok,ts,ws 7>
+    1.059 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.059 > A 101 301
+    1.619 > PA 101:165 301 http-req
+    1.723 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.723 > A 165 301
+    1.727 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    2.176 < A 301 165
+    2.181 < PA 301:541 165 http-resp length 240
+    2.181 > A 165 541
   )")));
 }
 

@@ -80,6 +80,88 @@ TEST(Reset, ATls13GoodbyeLooksLikeDataAndIsNoFault) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, WindowUpdatesOfHttp2AreNoRequestThatWaitsForAnAnswer) {
+  // curl reads a page over HTTP/2, tells so in records of 35 octets, and closes; the server's close_notify comes back.
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.830 > PA 905:940 1000701 tls
+    0.831 > PA 940:975 1000701 tls
+    0.831 < A 1000701 975
+    0.870 > FA 975 1000701
+    0.871 < PA 1000701:1000725 976 tls
+    0.871 < FA 1000725 976
+    0.943 > R 976
+    0.944 > R 976
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, AGoodbyeOfWhichTheSnapLengthLeftTwoOctetsIsKnownByItsSize) {
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.870 > FA 905 1000701
+    0.871 < PA 1000701:1000725 906 opaque cut
+    0.871 < FA 1000725 906
+    0.943 > R 906
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, ARequestOfTlsThatTheCloseLeftBehindIsNoGoodbye) {
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    0.830 > PA 905:1305 1000701 tls
+    0.831 < A 1000701 1305
+    0.870 > FA 1305 1000701
+    0.871 < PA 1000701:1002101 1306 tls
+    0.943 > R 1306
+  )");
+  EXPECT_FALSE(a.healthy);
+}
+
+/// An upload that is answered and closed early: the socket is gone when the rest of the flight arrives (RFC 9293
+/// 3.10.7.1), and each segment of it draws a RST with the flight's own ACK number.
+const std::string kUpload = kOpening + R"(
+  0.021 > PA 4294967291:105 999001 http-req
+  0.021 > A 105:1553 999001
+  0.021 > A 1553:3001 999001
+  0.021 > A 3001:4449 999001
+  0.041 < A 999001 105
+)";
+
+TEST(Reset, AClosedSocketAnswersAFlightThatLeftARoundTripAgo) {
+  const Answer a = answer_of(kAtClient + kUpload + R"(
+    0.0415 > A 4449:5897 999001
+    0.042 < PA 999001:999073 1553 http-resp length 72 close
+    0.042 < FA 999073 1553
+    0.0425 < R 999001
+    0.0426 < R 999001
+    0.063 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kNatStateLostReset), nullptr) << "no device need have sent it";
+}
+
+TEST(Reset, TheRestOfARequestIsNoFurtherRequest) {
+  const Answer a = answer_of(kAtServer + kUpload + R"(
+    0.042 < PA 999001:999073 1553 http-resp length 72 close
+    0.0421 < FA 999073 1553
+    0.046 > A 1553:3001 999001 opaque
+    0.0461 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kKeepaliveRequestLimit), nullptr);
+}
+
+TEST(Reset, AnAbortThatOvertakesTheLastDataOnThePathEndedTheConnection) {
+  // The data ends where the abort begins: it was sent before it (RFC 9293 3.10.4), whatever came first here.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.300 < RA 999175 105 win 509
+    0.301 < PA 999001:999175 105 http-resp length 90000
+    0.301 > A 105 999175
+    0.321 < R 999175
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "server-aborted");
+}
+
 TEST(Reset, WindowsRefusesAGoodbyeWithAnAcknowledgingReset) {
   const Answer a = answer_of(kAtClient + kTalked + R"(
     1.000 > FA 905 1000701
@@ -106,6 +188,45 @@ TEST(Reset, ARequestThatCrossesTheCloseOfAnIdleConnectionLostARace) {
     5.066 < R 999501
   )");
   EXPECT_EQ(first_of(a), "keepalive-race");
+}
+
+/// A request that fills three segments (cookies), sent at once after an exchange that was answered.
+std::string fat_request(double at, const std::string& ack) {
+  return std::to_string(at) + " > A 105:1553 " + ack + " http-req idem\n" +             //
+         std::to_string(at + 0.00002) + " > A 1553:3001 " + ack + " opaque\n" +          //
+         std::to_string(at + 0.00004) + " > PA 3001:4284 " + ack + " opaque\n";
+}
+
+TEST(Reset, ARequestOfSeveralSegmentsLosesTheRaceAsOneOfASingleSegmentDoes) {
+  const Answer a = answer_of(kAtClient + kAnswered + "@end 9\n" + fat_request(5.040, "999501") + R"(
+    5.046 < FA 999501 105
+    5.066 < R 999501
+    5.0661 < R 999501
+    5.0662 < R 999501
+  )");
+  EXPECT_EQ(first_of(a), "keepalive-race");
+}
+
+TEST(Reset, ADevicesTimerEndsAnIdleConnectionAtTheFirstSegmentOfAFlight) {
+  const Answer a = answer_of(kAtClient + kAnswered + fat_request(6.057, "999501") + R"(
+    6.058 < R 999501 ttl 253
+    6.078 < A 999501 105
+    6.078 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "idle-timeout-reset" || first_of(a) == "reset-by-network") << first_of(a);
+}
+
+TEST(Reset, ARequestThatTheAnswerDoesNotAcknowledgeStillWaits) {
+  // RFC 9293 3.10.7.4: what had come when the answer was written is acknowledged by it.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.044 > PA 105:205 999001 http-req idem
+    0.045 < PA 999001:999501 105 http-resp length 500 close
+    0.046 > A 205 999501
+    0.064 < A 999501 205
+    0.100 < RA 999501 205 win 509
+  )");
+  EXPECT_FALSE(a.healthy) << first_of(a);
 }
 
 TEST(Reset, AClientThatLeavesAtRestLosesNothing) {

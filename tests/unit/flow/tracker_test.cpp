@@ -512,5 +512,28 @@ TEST(Tracker, AnAckRecordedBeforeItsDataIsNoLossOfTheCapture) {
   for (const facts::Connection& c : w.told()) EXPECT_FALSE(c.quality.coverage_cut) << c.ends[0].port;
 }
 
+TEST(Tracker, ASynStoredBehindItsOwnConnectionsFinsIsStillItsSyn) {
+  // RFC 9293 3.4: the SYN-ACK says which number the SYN had.
+  Wire w;
+  w.server({.flags = kSyn | kAck, .seq = kServerIss, .ack = kClientIss + 1});
+  w.client({.seq = kClientIss + 1, .ack = kServerIss + 1});
+  w.exchange();
+  w.close();
+  w.client({.flags = kSyn, .seq = kClientIss});
+  w.told();
+  EXPECT_EQ(w.tracker.survey().connections, 1u);
+}
+
+TEST(Tracker, ASynWithANewNumberBehindTheFinsOpensAConnection) {
+  Wire w;
+  w.server({.flags = kSyn | kAck, .seq = kServerIss, .ack = kClientIss + 1});
+  w.client({.seq = kClientIss + 1, .ack = kServerIss + 1});
+  w.exchange();
+  w.close();
+  w.client({.flags = kSyn, .seq = kClientIss + 100'000});
+  w.told();
+  EXPECT_EQ(w.tracker.survey().connections, 2u);
+}
+
 }  // namespace
 }  // namespace tcpwhy::flow

@@ -109,6 +109,18 @@ TEST(ScriptCall, PollSaysWhatItExpects) {
   EXPECT_EQ(call.polled[0].revents, 4);
 }
 
+TEST(ScriptCall, AReceivedMessageHasFlagsAndControlMessages) {
+  const Call call = call_of(
+      "recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 10}], msg_flags=MSG_ERRQUEUE, msg_control=[{cmsg_level=SOL_IP, "
+      "cmsg_type=IP_RECVERR, cmsg_data={ee_errno=0, ee_origin=5, ee_type=0, ee_code=1, ee_info=2, ee_data=3}}]}, MSG_ERRQUEUE) = 0");
+  EXPECT_EQ(call.name, CallName::kRead);
+  EXPECT_EQ(call.number, 10);
+  ASSERT_TRUE(call.message.has_value());
+  EXPECT_EQ(call.message->flags, 0x2000);
+  ASSERT_EQ(call.message->control.size(), 1u);
+  EXPECT_EQ(call.message->control[0], (ControlMessage{0, 11, {0, 5, 0, 1, 2, 3}}));
+}
+
 std::string after(const std::string& text, Variables variables) {
   const auto block = understand_code(text, 1);
   if (const auto* complaint = std::get_if<Complaint>(&block)) return "not understood: " + complaint->message;
@@ -122,6 +134,8 @@ TEST(ScriptCode, AssertsAsPythonWould) {
   EXPECT_EQ(after("assert 90000 < tcpi_rtt <= 110000 and not tcpi_state == 2", v), "");
   EXPECT_EQ(after("assert tcpi_state == 1, tcpi_state; \\\n assert tcpi_rtt // 3 == 33333", v), "");
   EXPECT_EQ(after("before = tcpi_rtt * 2\nassert before == 200000", v), "");
+  EXPECT_EQ(after("assert abs(tcpi_rtt - 110000) <= 10000 and min(tcpi_rtt, 3) == 3 and max(1, 2) == 2", v), "");
+  EXPECT_EQ(after("print(tcpi_rtt, \"x\"); assert tcpi_state in (TCP_ESTABLISHED, TCP_CLOSE) and int(7.5) == 7", v), "");
 }
 
 TEST(ScriptCode, SaysWhichAssertionFailsAndWhatItSaw) {

@@ -6,6 +6,7 @@
 
 #include "support/frames.hpp"
 #include "support/tunnels.hpp"
+#include "wire/numbers.hpp"
 
 namespace tcpwhy::test {
 
@@ -68,6 +69,18 @@ inline Bytes nflog(const Bytes& packet, bool big) {
   return b;
 }
 
+/// IEEE 802.11 data with QoS from an access point, SNAP behind it.
+inline Bytes wifi(const Bytes& packet, unsigned type = 0x0800) {
+  Bytes b = {0x88, 0x02, 0, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 0x10, 0, 0, 0, 0xaa, 0xaa, 3, 0, 0, 0};
+  put16(b, type);
+  return joined(b, packet);
+}
+/// The same between access points: four addresses, no QoS.
+inline Bytes wifi_bridge(const Bytes& packet) {
+  return joined({0x08, 0x03, 0, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 0x10, 0, 2, 0, 0, 0, 0, 4, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0}, packet);
+}
+inline Bytes ppi(std::uint8_t link, const Bytes& packet) { return joined({0, 0, 12, 0, link, 0, 0, 0, 2, 0, 0, 0}, packet); }
+
 /// One row for every way to carry a segment.
 inline std::vector<Row> rows() {
   const LinkType e = LinkType::kEthernet;
@@ -97,6 +110,11 @@ inline std::vector<Row> rows() {
       {"PPPoE", e, ethernet(pppoe(v6(), 0x57), 0x8864), Tunnel::kNo},
       {"NFLOG, little", LinkType::kNflog, nflog(v4(), false), Tunnel::kNo},
       {"NFLOG, big", LinkType::kNflog, nflog(v6(), true), Tunnel::kNo},
+      {"802.11", wire::AirLink::kIeee80211, wifi(v4()), Tunnel::kNo},
+      {"802.11, four addresses", wire::AirLink::kIeee80211, wifi_bridge(v4()), Tunnel::kNo},
+      {"radiotap", wire::AirLink::kRadiotap, joined({0, 0, 9, 0, 0, 0, 0, 0, 0}, wifi(v6(), 0x86dd)), Tunnel::kNo},
+      {"PPI, 802.11", wire::AirLink::kPpi, ppi(105, wifi(v4())), Tunnel::kNo},
+      {"PPI, Ethernet", wire::AirLink::kPpi, ppi(1, ethernet(v6())), Tunnel::kNo},
       {"MPLS", e, ethernet(mpls(v4()), 0x8847), Tunnel::kNo},
       {"MPLS, two labels, IPv6", e, ethernet(mpls(mpls(v6()), 17, 0), 0x8847), Tunnel::kNo},
       {"pseudo-wire with control word", e, ethernet(mpls(joined({0, 0, 0, 9}, f)), 0x8847), Tunnel::kNo},
@@ -134,6 +152,8 @@ inline std::vector<Row> rows() {
       {"Geneve", e, ethernet(ipv4(geneve(f, 5), kUdp)), Tunnel::kYes},
       {"Geneve, options, IPv6", e, ethernet(ipv4(geneve(v6(), 5, 0x86dd, {1, 2, 0x80, 1, 0, 0, 0, 9}), kUdp)),
        Tunnel::kYes},
+      {"GRE in UDP", e, ethernet(ipv4(udp(gre(v4(), 0, 0x0800), 4754), kUdp)), Tunnel::kYes},
+      {"GRE in UDP, key, Ethernet", e, ethernet(ipv4(udp(gre(f, 0x2000, 0x6558, {0, 0, 0, 5}), 4754), kUdp)), Tunnel::kYes},
       {"GTP-U", e, ethernet(ipv4(gtp_u(v4(), 99), kUdp)), Tunnel::kYes},
       {"GTP-U, extension headers", e,
        ethernet(ipv4(gtp_u(v4(), 99, {0x85, 1, 0, 9, 0x40, 1, 0, 0, 0}), kUdp)), Tunnel::kYes},

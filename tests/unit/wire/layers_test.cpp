@@ -62,6 +62,21 @@ TEST(Tunnel, IsTheSameInBothDirections) {
             tunnel(ipv4(gre(f, 0x2000, 0x6558, {0, 0, 5, 13}), back(kGre))));
 }
 
+// Virtual switches mirror with one GRE session for each direction, both from the same host.
+TEST(Tunnel, OfAMirrorOverGreBridgingIsOneForBothDirections) {
+  const Bytes f = ethernet(v4());
+  const auto tunnel = [](const Bytes& b) { return decoded(ethernet(b)).tunnel; };
+  EXPECT_EQ(tunnel(ipv4(gre(f, 0x2000, 0x6558, {0, 0, 0, 0}), kGre)), tunnel(ipv4(gre(f, 0x2000, 0x6558, {2, 0, 0, 0}), kGre)));
+}
+
+TEST(Wifi, EncryptedAndAggregatedFramesStayClosed) {
+  Bytes encrypted = wifi(v4()), aggregated = wifi(v4()), fragment = wifi(v4());
+  encrypted[1] |= 0x40;
+  aggregated[24] |= 0x80;
+  fragment[22] |= 0x01;
+  for (const Bytes& b : {encrypted, aggregated, fragment}) EXPECT_EQ(decoded(b, AirLink::kIeee80211).kind, Kind::kNotIp);
+}
+
 TEST(Tunnel, KeepsNetworksApart) {
   const Bytes f = ethernet(v4());
   const auto tunnel = [](const Bytes& b) { return decoded(ethernet(b)).tunnel; };
@@ -77,6 +92,8 @@ TEST(UdpTunnel, IsNotBelievedInByPortAlone) {
   EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 4789), kUdp))).kind,
             Kind::kOtherIp);
   EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 6081), kUdp))).kind,
+            Kind::kOtherIp);
+  EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 4754), kUdp))).kind,
             Kind::kOtherIp);
   EXPECT_EQ(decoded(ethernet(ipv4(udp(text("just a datagram, on some port"), 2152), kUdp))).kind,
             Kind::kOtherIp);

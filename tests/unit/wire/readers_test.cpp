@@ -15,7 +15,8 @@ using namespace tcpwhy::test;  // NOLINT: builders
 constexpr LinkType kLinks[] = {
     LinkType::kNull,     LinkType::kEthernet, LinkType::kPpp,      LinkType::kRawBsd, LinkType::kPppHdlc, LinkType::kCiscoHdlc,
     LinkType::kPppEther, LinkType::kRaw,      LinkType::kLoop,     LinkType::kIpv4,   LinkType::kIpv6,
-    LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2};
+    LinkType::kLinuxSll, LinkType::kNflog,    LinkType::kLinuxSll2, AirLink::kIeee80211,
+    AirLink::kRadiotap, AirLink::kPpi};
 
 /// Frames from which the others are made by cutting and damaging.
 std::vector<Row> seeds() {

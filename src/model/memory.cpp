@@ -1,0 +1,233 @@
+// What a socket's buffers cost. Linux counts memory, not octets, against SO_SNDBUF and SO_RCVBUF, and sets it aside for a
+// socket in whole pages: what is left of the last page decides whether a segment may take the short way, and how much a
+// program may write depends on the size of the pieces. Linux include/net/sock.h sk_mem_charge(), sk_mem_uncharge(),
+// net/core/skbuff.c; what arrives is taken to come from a TUN device, whose buffers are as long as the packet needs.
+
+#include <algorithm>
+#include <bit>
+
+#include "model/kernel.hpp"
+
+namespace tcpwhy::model {
+
+namespace {
+
+constexpr std::uint32_t kPage = 4096;
+constexpr std::uint32_t kBufferStruct = 256, kSharedInfo = 320;  // struct sk_buff, struct skb_shared_info, as aligned
+constexpr std::uint32_t kHeadroom = 64;                          // NET_SKB_PAD
+
+std::uint32_t packet_octets(const Packet& p) { return (p.source.version == 4 ? 20u : 40u) + Kernel::tcp_header(p) + p.payload_bytes; }
+
+std::uint32_t payload_of(const Piece& piece) {
+  return piece.length() - ((piece.flags & wire::Flag::kFin) ? 1u : 0u) - ((piece.flags & wire::Flag::kSyn) ? 1u : 0u);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------
+// Pages
+
+/// __sk_mem_schedule(): whole pages, as many as it takes.
+void Kernel::set_aside(Endpoint& e, std::uint32_t n) {
+  if (e.set_aside < n) e.set_aside += (n - e.set_aside + kPage - 1) / kPage * kPage;
+}
+
+void Kernel::uncharge(Endpoint& e, std::uint32_t n) {
+  e.set_aside += n;
+  if (e.set_aside >= kPage) e.set_aside %= kPage;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// What is sent
+
+/// An empty buffer of the write queue: its head holds the headers, octets lie in pages. tcp_stream_alloc_skb().
+std::uint32_t Kernel::empty_buffer() const { return kBufferStruct + kSharedInfo + config.small_head; }
+
+void Kernel::add_buffer(Endpoint& e, std::uint32_t payload) {
+  const std::uint32_t n = empty_buffer() + payload;
+  set_aside(e, n);
+  e.set_aside -= n;
+  e.write_memory += n;
+}
+
+void Kernel::fill_buffer(Endpoint& e, std::uint32_t payload) {
+  set_aside(e, payload);
+  e.set_aside -= payload;
+  e.write_memory += payload;
+}
+
+void Kernel::free_write_memory(Endpoint& e, std::uint32_t n) {
+  e.write_memory -= n;
+  uncharge(e, n);
+}
+
+/// The buffer of the piece at `first` of e.sent ends before this one.
+std::size_t Kernel::buffer_end(const Endpoint& e, std::size_t first) {
+  std::size_t end = first + 1;
+  while (end < e.sent.size() && e.sent[end].joined) ++end;
+  return end;
+}
+
+/// From the piece at `at` on a buffer of its own: tcp_fragment().
+void Kernel::split_before(Endpoint& e, std::size_t at) {
+  if (at >= e.sent.size() || !e.sent[at].joined) return;
+  e.sent[at].joined = false;
+  add_buffer(e, 0);
+}
+
+/// Cuts the octets of the buffer that begins at `first` into segments of `mss` again, up to `length`; what lies beyond gets a
+/// buffer of its own. tcp_set_skb_tso_segs(), tcp_fragment(). Counts of segments follow.
+void Kernel::recut(Endpoint& e, std::size_t first, std::uint32_t length, std::uint32_t mss) {
+  const std::size_t end = buffer_end(e, first);
+  Piece whole = e.sent[first];
+  if (whole.flags & wire::Flag::kSyn) return;
+  whole.end = e.sent[end - 1].end;
+  whole.flags = e.sent[end - 1].flags;
+  whole.eor = e.sent[end - 1].eor;
+  const std::uint32_t payload = payload_of(whole);
+  const bool whole_fits = end == first + 1 && payload <= std::min(length, mss);
+  if (whole_fits) return;
+
+  std::vector<Piece> cut;
+  SeqNum at = whole.seq;
+  std::uint32_t left = payload, budget = length;
+  bool joined = whole.joined;
+  do {
+    if (budget == 0) {
+      add_buffer(e, 0);
+      budget = left;
+      joined = false;
+    }
+    const std::uint32_t n = std::min({left, budget, mss});
+    Piece piece = whole;
+    piece.joined = joined;
+    piece.seq = at;
+    at = at + n;
+    left -= n;
+    budget -= n;
+    piece.end = at;
+    if (left != 0) {
+      piece.flags = static_cast<std::uint8_t>(piece.flags & ~(wire::Flag::kFin | wire::Flag::kPsh));
+      piece.eor = false;
+    } else {
+      piece.end = whole.end;
+    }
+    cut.push_back(piece);
+    joined = true;
+  } while (left != 0);
+
+  const auto recount = [&](const Piece& piece, int by) {
+    if (piece.sacked) e.sacked_out = static_cast<std::uint32_t>(static_cast<int>(e.sacked_out) + by);
+    if (piece.lost) e.lost_out = static_cast<std::uint32_t>(static_cast<int>(e.lost_out) + by);
+    if (piece.retransmitted) e.retrans_out = static_cast<std::uint32_t>(static_cast<int>(e.retrans_out) + by);
+  };
+  for (std::size_t i = first; i < end; ++i) recount(e.sent[i], -1);
+  for (const Piece& piece : cut) recount(piece, 1);
+  const auto where = e.sent.begin() + static_cast<std::ptrdiff_t>(first);
+  e.sent.insert(e.sent.erase(where, e.sent.begin() + static_cast<std::ptrdiff_t>(end)), cut.begin(), cut.end());
+}
+
+/// The piece at the front of e.sent is acknowledged: its octets are free, and with the last of its buffer the buffer.
+void Kernel::free_front(Endpoint& e) {
+  const Piece& piece = e.sent[e.sent_head];
+  std::uint32_t n = payload_of(piece);
+  if (buffer_end(e, e.sent_head) == e.sent_head + 1)
+    n += empty_buffer();
+  else
+    e.sent[e.sent_head + 1].joined = false;
+  free_write_memory(e, n);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// What arrives
+
+std::uint32_t Kernel::tcp_header(const Packet& p) {
+  std::uint32_t n = 20;
+  if (p.has(wire::Opt::kTimestamps)) n += kTimestampBytes;
+  if (p.sack_blocks != 0) n += 4 + 8u * p.sack_blocks;
+  return n;
+}
+
+/// A received packet's buffer: a small head from its own cache, else a power of two, and pages beyond one page.
+RcvBuffer Kernel::buffer_of(const Packet& p) const {
+  const std::uint32_t packet = packet_octets(p), linear = kHeadroom + packet;
+  if (linear <= config.small_head)
+    return {p.end(), config.small_head + kSharedInfo + kBufferStruct, config.small_head - linear, p.payload_bytes};
+  if (linear < kPage) {
+    const std::uint32_t head = std::bit_ceil(linear + kSharedInfo);
+    return {p.end(), head + kBufferStruct, head - kSharedInfo - linear, p.payload_bytes};
+  }
+  const std::uint32_t head = kPage - kSharedInfo - kHeadroom;
+  const std::uint32_t pages = std::bit_ceil((packet - std::min(packet, head) + kPage - 1) / kPage);
+  return {p.end(), kPage + kBufferStruct + pages * kPage, 0, p.payload_bytes};
+}
+
+std::uint32_t Kernel::truesize(const Packet& p) const { return buffer_of(p).memory; }
+
+/// tcp_try_coalesce(): octets that fit behind the last ones cost nothing more. True: they did.
+bool Kernel::coalesce(RcvBuffer& to, const RcvBuffer& from) {
+  const SeqNum begin = from.end - (from.payload + (from.fin ? 1u : 0u));
+  if (from.payload > to.room || !(begin == to.end)) return false;
+  to.fin = to.fin || from.fin;
+  to.room -= from.payload;
+  to.payload += from.payload;
+  to.end = from.end;
+  count(Mib::kTCPRcvCoalesce);
+  return true;
+}
+
+void Kernel::charge_received(Endpoint& e, std::uint32_t memory) {
+  e.set_aside -= memory;
+  e.rcv_memory += memory;
+}
+
+void Kernel::free_received(Endpoint& e, std::uint32_t memory) {
+  e.rcv_memory -= memory;
+  uncharge(e, memory);
+}
+
+/// tcp_queue_rcv(). `fresh` was scheduled before.
+void Kernel::queue_received(Endpoint& e, const RcvBuffer& fresh) {
+  if (!e.received.empty() && coalesce(e.received.back(), fresh)) return;
+  e.received.push_back(fresh);
+  charge_received(e, fresh.memory);
+}
+
+/// Buffers whose last octet was read are free: tcp_eat_recv_skb(). `all`: the end of the stream was read too.
+void Kernel::free_read(Endpoint& e, bool all) {
+  std::size_t gone = 0;
+  while (gone < e.received.size() && (all || !after(e.received[gone].end, e.copied_seq))) {
+    free_received(e, e.received[gone].memory);
+    ++gone;
+  }
+  e.received.erase(0, gone);
+}
+
+/// tcp_collapse(): octets in buffers larger than they are worth are copied into a few that fit them.
+void Kernel::collapse_received(Endpoint& e) {
+  constexpr std::uint32_t kMost = kPage - kSharedInfo;
+  const auto begin = [&](std::size_t i) { return i == 0 ? e.copied_seq : e.received[i - 1].end; };
+  std::size_t first = 0;
+  while (first < e.received.size()) {
+    const RcvBuffer& b = e.received[first];
+    const bool bloated = ((std::uint64_t{b.memory} * e.scaling) >> 8) > b.payload;
+    if (!b.fin && (bloated || b.payload != distance(begin(first), b.end))) break;
+    ++first;
+  }
+  std::size_t last = first;
+  while (last < e.received.size() && !e.received[last].fin) ++last;
+  if (first == last) return;
+  const SeqNum start = begin(first), end = e.received[last - 1].end;
+  for (std::size_t i = first; i < last; ++i) free_received(e, e.received[i].memory);
+  e.received.erase(first, last);
+  for (SeqNum at = start; before(at, end);) {
+    const std::uint32_t n = std::min(kMost, distance(at, end));
+    const std::uint32_t head = n <= config.small_head ? config.small_head + kSharedInfo : std::bit_ceil(n + kSharedInfo);
+    at = at + n;
+    set_aside(e, head + kBufferStruct);
+    charge_received(e, head + kBufferStruct);
+    e.received.insert(first++, {at, head + kBufferStruct, head - kSharedInfo - n, n});
+  }
+}
+
+}  // namespace tcpwhy::model
