@@ -26,13 +26,15 @@ class Writer {
  public:
   Writer(const Trial& trial, const Run& run) : trial_{trial}, run_{run} {}
 
-  std::string write() {
+  /// Nothing when a segment reaches over the end of the sequence space, which the notation cannot say.
+  std::optional<std::string> write() {
     for (const world::Seen& seen : run_.packets)
       if (run_.taps[seen.tap] == "server") packet(seen);
     for (const world::Note& note : run_.notes)
       if (note.host == "server" && note.call != "ss") results_.push_back(note);
     for (const TrialAct& act : trial_.acts)
       if (const auto* call = std::get_if<TrialCall>(&act.what)) this->call(act.at, *call);
+    if (wraps_) return std::nullopt;
     std::stable_sort(lines_.begin(), lines_.end(), [](const Line& a, const Line& b) {
       return std::pair{a.time, a.order} < std::pair{b.time, b.order};
     });
@@ -59,6 +61,7 @@ class Writer {
     if (p.icmp) return icmp(seen);
     if (out && p.has(Flag::kSyn)) host_isn_ = p.seq;
     p.seq = plain(p.seq, out ? host_isn_ : peer_isn_);
+    wraps_ = wraps_ || p.seq.raw() + std::uint64_t{p.payload.size()} > UINT32_MAX;
     if (p.has(Flag::kAck)) p.ack = plain(p.ack, out ? peer_isn_ : host_isn_);
     for (auto& [left, right] : p.sack) {
       left = plain(left, out ? peer_isn_ : host_isn_);
@@ -98,8 +101,8 @@ class Writer {
     const auto note = std::find_if(results_.begin(), results_.end(), [&](const world::Note& n) { return n.time == time; });
     if (note == results_.end()) return;
     const bool failed = !note->result.empty() && note->result[0] == 'E';
-    // An error is followed by its meaning, or by anything in its place.
-    const std::string result = failed ? "-1 " + note->result + " (...)" : note->result;
+    // An error is followed by its meaning, or by any word in its place.
+    const std::string result = failed ? "-1 " + note->result + " (error)" : note->result;
     const int fd = fds_[call.slot];
     switch (call.kind) {
       case Kind::kSocket: break;
@@ -146,6 +149,7 @@ class Writer {
   std::map<std::size_t, int> fds_;
   int next_fd_ = 3;
   std::optional<SeqNum> host_isn_, peer_isn_;
+  bool wraps_ = false;
   std::optional<std::uint32_t> host_clock_;
 };
 

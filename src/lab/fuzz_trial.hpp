@@ -70,7 +70,7 @@ struct Trial {
 [[nodiscard]] Options options_of(const Trial& trial);
 
 /// What happened, in packetdrill's notation; nothing when the trial has several connections, which that tool cannot tell
-/// apart. Times are the run's.
+/// apart, or when a segment reaches over the end of the sequence space. Times are the run's.
 [[nodiscard]] std::optional<std::string> packetdrill(const Trial& trial, const Run& run);
 
 }  // namespace tcpwhy::lab

@@ -269,7 +269,9 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
       drop(at);
       break;
     }
-    if (append(holes[at])) return;
+    // What begins where the next one begins is compared with that.
+    const bool next_has_it = at + 1 < holes.size() && !before(left, holes[at + 1].left);
+    if (!next_has_it && append(holes[at])) return;
   }
   if (kept) {
     charge_received(e, fresh.buffer.memory);

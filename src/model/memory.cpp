@@ -211,7 +211,10 @@ void Kernel::collapse_received(Endpoint& e) {
   while (first < e.received.size()) {
     const RcvBuffer& b = e.received[first];
     const bool bloated = ((std::uint64_t{b.memory} * e.scaling) >> 8) > b.payload;
-    if (!b.fin && (bloated || b.payload != distance(begin(first), b.end))) break;
+    const RcvBuffer* next = first + 1 < e.received.size() ? &e.received[first + 1] : nullptr;
+    const bool overlaps = next != nullptr && next->payload + (next->fin ? 1u : 0u) != distance(b.end, next->end);
+    const bool begun = b.payload != distance(begin(first), b.end);  // the program has read some of it
+    if (!b.fin && (bloated || overlaps || begun)) break;
     ++first;
   }
   std::size_t last = first;
