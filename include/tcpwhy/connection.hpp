@@ -217,6 +217,7 @@ struct Quality {
   bool began_late = false;          ///< the handshake lies before the capture
   bool ended_early = false;         ///< still going on (within a few RTOs) when the capture ended
   bool capture_gap = false;         ///< data acknowledged that was never recorded
+  bool coverage_cut = false;        ///< the capture paused or lost packets later on: watched until Connection::capture_end only
   bool capture_duplicates = false;
   bool capture_reordered = false;   ///< the capture, not the network, changed the order
   bool truncated = false;           ///< the snap length cut payload

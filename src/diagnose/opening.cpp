@@ -81,7 +81,7 @@ Opening opening_of(const Connection& c) {
     } else if (o.syn_ack >= 0) {
       o.progress = i;
     } else if (o.syn >= 0 && o.challenge < 0 && s.has_ack() && s.payload_bytes == 0 && !s.fin() &&
-               s.ack != c.segment(o.syn).seq + 1) {
+               c.note(i).ack_place == facts::AckPlace::kImpossible && s.ack != c.segment(o.syn).seq + 1) {
       o.challenge = i;
     }
     ++i;

@@ -391,6 +391,11 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
 
 namespace {
 
+/// No request waits for its answer; the client's own close_notify is none.
+bool nothing_asked(const Connection& c, const Talk& t) {
+  return t.request < 0 || (t.request_end == t.request && facts::is_farewell(c.segment(t.request)));
+}
+
 /// What met the closed socket was nothing but a goodbye: it crossed the close on the way, or came right after it, or
 /// answered the goodbye of a client that closed; nobody misses it.
 bool farewell_refused(const Connection& c, const Reset& r) {
@@ -414,7 +419,8 @@ bool farewell_refused(const Connection& c, const Reset& r) {
     if (refused < 0) refused = i;
   }
   if (refused < 0) return false;
-  const Talk t = talk_before(c, std::min(r.own_fin, refused));
+  // The FIN may carry the end of the answer.
+  const Talk t = talk_before(c, std::min(r.own_fin + 1, refused));
   // The client's own close_notify is no request, nor are the window updates of HTTP/2 that come before it.
   for (std::int32_t i = t.request; i >= 0 && i <= t.request_end; ++i)
     if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && !facts::is_farewell(c.segment(i))) return false;
@@ -433,12 +439,12 @@ bool formality(const Connection& c, const Reset& r) {
       !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))
     return false;  // data met a closed socket: it was not delivered
   if (!t.acked[0] || !t.acked[1]) return false;
-  if (t.request >= 0 && t.bytes[1] > 0) return false;  // a request waits, and answers are what this server gives
+  if (!nothing_asked(c, t) && t.bytes[1] > 0) return false;  // a request waits, and answers are what this server gives
   if (t.answer_short) return false;
   if (r.own_fin >= 0 && r.peer_fin >= 0) return true;
   if (r.own_fin >= 0)  // it had closed; a bare ACK or FIN met the end of FIN_WAIT2 or of TIME_WAIT
     return r.answer && r.offender >= 0 && c.segment(r.offender).payload_bytes == 0 && !c.segment(r.offender).fin();
-  if (r.peer_fin >= 0) return t.request < 0 && (t.bytes[0] + t.bytes[1] > 0);
+  if (r.peer_fin >= 0) return nothing_asked(c, t) && (t.bytes[0] + t.bytes[1] > 0);
   // No FIN at all: only where the answer is known to be whole.
   // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
   constexpr std::uint64_t kNoBody = 4096;

@@ -88,7 +88,8 @@ class Reader {
 
   void open(Index i);                       ///< SYN and SYN-ACK
   /// Is this another connection's segment on the same ports?
-  [[nodiscard]] bool is_foreign(const SegmentFact& s) const;
+  [[nodiscard]] bool took_up(const SegmentFact& s, Index i) const;
+  [[nodiscard]] bool is_foreign(const SegmentFact& s, Index i) const;
   void begin_again();                       ///< after a stretch of the story that was not kept
   void count(const SegmentFact& s, Index i);
   void place_ack(const SegmentFact& s, Note& n, Index i);

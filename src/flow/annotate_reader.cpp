@@ -113,7 +113,7 @@ void Reader::read() {
       self.last = i;
       continue;
     }
-    if (is_foreign(s)) {
+    if (is_foreign(s, i)) {
       // Numbers of another connection on these ports: a SYN met one that still lives, or its TIME-WAIT
       // (RFC 5961 4.2, linux-tcp 6.5). They say nothing about this one.
       n.ack_place = AckPlace::kImpossible;
@@ -161,12 +161,25 @@ void Reader::read() {
   }
 }
 
-bool Reader::is_foreign(const SegmentFact& s) const {
+/// The other side took this ACK, of something that was not captured, for its own: it goes on from there. What it takes for
+/// another connection's it answers by RST or by its SYN again.
+bool Reader::took_up(const SegmentFact& s, Index i) const {
+  if (c_.streams[s.from_server].syn_seen || offset(sides_[1 - s.from_server].sent_max, s.ack) >= (1 << 16)) return false;
+  const auto count = static_cast<Index>(c_.segments.size());
+  for (Index k = i + 1; k < count && k < i + 32; ++k) {
+    const SegmentFact& next = at(k);
+    if (next.from_server == s.from_server) continue;
+    return next.has_ack() && !next.rst() && !next.syn() && !before(next.seq, s.ack);
+  }
+  return false;
+}
+
+bool Reader::is_foreign(const SegmentFact& s, Index i) const {
   const Sender& self = sides_[s.from_server];
   const Sender& other = sides_[1 - s.from_server];
   const StreamFacts& theirs = c_.streams[1 - s.from_server];
   if (s.syn() || self.any || past_gap_ || !theirs.syn_seen || !other.any || !s.has_ack()) return false;
-  return offset(theirs.iss + 1, s.ack) < 0 || after(s.ack, other.sent_max);
+  return offset(theirs.iss + 1, s.ack) < 0 || (after(s.ack, other.sent_max) && !took_up(s, i));
 }
 
 void Reader::begin_again() {
@@ -379,7 +392,7 @@ void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
   if (unseen > 0) {
     // In a handshake that was seen nothing can be missing before the first payload.
     const std::int32_t beyond_right = other.right_known ? offset(other.right, s.ack) : offset(other.sent_max + kLargestWindow, s.ack);
-    const bool nothing_sent = theirs.syn_seen && other.octets == 0 && !other.right_known;
+    const bool nothing_sent = theirs.syn_seen && other.octets == 0 && !other.right_known && !took_up(s, i);
     const bool confirmed = other.beyond >= 0 && is_near(at(other.beyond).seq, s.ack);
     if (confirmed) {
       c_.quality.capture_gap = true;

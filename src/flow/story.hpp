@@ -49,6 +49,12 @@ struct Side {
   std::uint16_t previous_syn_options = 0, previous_syn_window = 0;
   std::uint32_t previous_tsval = 0;
   Ref previous = 0;                ///< its record, while it may still turn out to live on
+  // The last hole in the numbers of side `missed_by`: it passed between these times (0 none), lost before here or by the capture.
+  std::int64_t missed_from = 0, missed_until = 0;
+  SeqNum missed_begin, missed_end;
+  End missed_by = End::kLow;
+  bool missed_acked = false;       ///< the other side has acknowledged it
+
   std::int64_t challenged_at = 0;  ///< a later SYN on the 4-tuple got an ACK with this connection's numbers; 0 never
   std::uint32_t challenged_frame = 0, challenged_by = 0;
   bool told = false;               ///< handed over already; only what comes later would be news

@@ -10,6 +10,7 @@
 #include <deque>
 #include <vector>
 
+#include "flow/blanks.hpp"
 #include "flow/history.hpp"
 #include "flow/records.hpp"
 #include "flow/shapes.hpp"
@@ -75,6 +76,7 @@ class Table {
   void gather(Tellable which, facts::Connection& out) const;
   [[nodiscard]] std::uint32_t born() const { return next_rank_; }
 
+  [[nodiscard]] const Blanks& blanks() const { return blanks_; }
   SurveyBuilder& survey() { return survey_; }
   [[nodiscard]] const SurveyBuilder& survey() const { return survey_; }
   [[nodiscard]] CaptureTime begin() const { return begin_; }
@@ -139,6 +141,8 @@ class Table {
   void advance(Ref ref, Hot& h, Packet& p);
   bool advance_as_predicted(Hot& h, const Packet& p);
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
+  void open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end);
+  void close_missed(Side& d);
   std::uint64_t on_data(Hot& h, const Packet& p);
   std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
   std::uint64_t on_conversation(Hot& h, const Packet& p, Ticks now);
@@ -177,6 +181,7 @@ class Table {
   Stories stories_;
   Arena<Side> sides_;
   std::vector<std::pair<facts::IcmpFact, std::uint32_t>> icmp_;  ///< with the next one's place + 1
+  Blanks blanks_;
   SurveyBuilder survey_;
   struct Quiet {
     Ref ref;

@@ -110,17 +110,21 @@ struct Tracker::Impl {
     table.draw_from(nullptr);
   }
 
-  /// What came after a pause of the capture proves nothing about a connection that ended before it.
-  void end_at_pause(facts::Connection& c) const {
+  /// What did not come after a pause of the capture, or while it lost packets, proves nothing about a connection whose
+  /// last segment lies before.
+  void end_coverage(facts::Connection& c) const {
     if (c.segments.empty()) return;
+    const CaptureTime last = c.segments.back().time;
     const std::vector<CaptureTime>& pauses = decoder.pauses();
-    const auto next = std::lower_bound(pauses.begin(), pauses.end(), c.segments.back().time);
-    if (next != pauses.end()) c.capture_end = std::min(c.capture_end, *next);
+    const auto pause = std::lower_bound(pauses.begin(), pauses.end(), last);
+    const CaptureTime end = std::min(pause == pauses.end() ? CaptureTime::max() : *pause, table.blanks().next(last));
+    c.quality.coverage_cut = end < c.capture_end;
+    if (c.quality.coverage_cut) c.capture_end = end;
   }
   void make(Tellable which, facts::Connection& out) const {
     table.gather(which, out);
     out.id += options.first_id;
-    end_at_pause(out);
+    end_coverage(out);
     annotate(out);
   }
   using Visit = std::function<void(const Told&)>;

@@ -129,6 +129,30 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
   return signals;
 }
 
+/// A segment that was not seen lies between `begin` and `end`. Lost before this point it is sent again; acknowledged
+/// without that, the capture lost it. (An ACK that was recorded before its data opens no hole: this side's segments keep
+/// their order.)
+void Table::open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end) {
+  const bool acked = by != p.sender;
+  if (!acked && d.missed_from != 0 && d.missed_by == by && d.missed_acked && after(d.missed_end, begin)) {
+    // The ACK came first, and now something beyond the hole.
+    if (!before(h.half(other(by)).max_ack, end)) close_missed(d);
+    return;
+  }
+  d.missed_from = h.last_ns();
+  d.missed_until = p.fact.time.time_since_epoch().count();
+  d.missed_begin = begin;
+  d.missed_end = end;
+  d.missed_by = by;
+  d.missed_acked = acked;
+}
+
+/// The capture lost it.
+void Table::close_missed(Side& d) {
+  blanks_.add(CaptureTime{Duration{d.missed_from}}, CaptureTime{Duration{d.missed_until}});
+  d.missed_from = 0;
+}
+
 /// Sequence numbers: next, repeated, ahead, out of window.
 std::uint64_t Table::on_data(Hot& h, const Packet& p) {
   const facts::SegmentFact& f = p.fact;
@@ -146,9 +170,12 @@ std::uint64_t Table::on_data(Hot& h, const Packet& p) {
       u.max_end = end;
     } else if (ahead > 0) {
       signals |= Signal::kOutOfOrder | Signal::kCaptureGap;
+      open_missed(side(h), h, p, s, u.max_end, f.seq);
       u.max_end = end;
     } else {
       const bool probe = length <= 1 && ahead == -1 && !f.fin();
+      if (h.side != 0)
+        if (Side& d = sides_[h.side - 1]; d.missed_by == s && !after(f.seq, d.missed_begin) && after(end, d.missed_begin)) d.missed_from = 0;
       if (is_copy(h, f)) signals |= Signal::kDuplicate;
       else if (probe) signals |= Signal::kKeepalive;
       else if (length == 0) signals |= Signal::kOutOfOrder;
@@ -176,7 +203,12 @@ std::uint64_t Table::on_ack(Ref ref, Hot& h, const Packet& p) {
   Half& u = h.half(s);
   const Half& v = h.half(t);
   std::uint64_t signals = 0;
-  if (h.is(of(Hold::kSeen, t)) && after(f.ack, v.max_end)) signals |= Signal::kImpossibleAck | Signal::kCaptureGap;
+  if (h.is(of(Hold::kSeen, t)) && after(f.ack, v.max_end)) {
+    signals |= Signal::kImpossibleAck | Signal::kCaptureGap;
+    if (Side& d = side(h); d.missed_from == 0) open_missed(d, h, p, t, v.max_end, f.ack);
+  } else if (h.side != 0) {
+    if (Side& d = sides_[h.side - 1]; d.missed_from != 0 && d.missed_by == t && !d.missed_acked && !before(f.ack, d.missed_end)) close_missed(d);
+  }
   const bool first = u.max_ack.raw() == 0;  // as good as a flag: at worst one old ACK goes unnoticed
   if (first || after(f.ack, u.max_ack)) u.max_ack = f.ack;
   else if (before(f.ack, u.max_ack)) signals |= Signal::kOutOfOrder;

@@ -93,6 +93,7 @@ std::vector<std::string> quality_words(const facts::Quality& q) {
   if (q.began_late) out.emplace_back("began-late");
   if (q.ended_early) out.emplace_back("ended-early");
   if (q.capture_gap) out.emplace_back("capture-gap");
+  if (q.coverage_cut) out.emplace_back("coverage-cut");
   if (q.capture_duplicates) out.emplace_back("capture-duplicates");
   if (q.capture_reordered) out.emplace_back("capture-reordered");
   if (q.truncated) out.emplace_back("truncated");

@@ -45,6 +45,20 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   const bool ignored_again = o.repeats >= 2;
   // Before the server's host bare ACKs may be lost on the way, several in a row; then the first data is taken at once.
   const bool lost_as_well = o.progress >= 0 && !at_server(c, survey);
+  // As long as the queue is full the listener repeats its SYN-ACK, doubling the wait (linux-tcp: 3.3); a listener that
+  // held its peace for that long had taken the connection, and the client's segments were lost on the way.
+  if (o.progress >= 0) {
+    const Duration first_gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
+    const Duration until = c.segment(o.progress).time - c.segment(o.syn_ack).time;
+    std::uint32_t due = 0;
+    for (Duration at = first_gap, gap = first_gap; at + at / 4 < until && due < 8; gap *= 2, at += gap) ++due;
+    if (due >= o.repeats + 2) {
+      out.contradicts({o.repeat, o.progress}, [&] {
+        return fmt::format("a full queue would have repeated the SYN-ACK {} times before it let the client in, not {}", due, o.repeats);
+      });
+      return;
+    }
+  }
   if (!data_ignored && (!ignored_again || lost_as_well)) {
     out.fits({o.third, o.repeat}, ignored);
     return;

@@ -39,7 +39,9 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
     return;
   }
   // Nobody objected, and frames are missing or the ports were used before: the capture lacks what was acknowledged.
-  if (w->answer < 0 && (c.quality.capture_gap || c.quality.capture_reordered || c.previous_end)) return;
+  if (w->answer < 0 && (c.quality.capture_gap || c.quality.coverage_cut || c.quality.capture_reordered || c.previous_end ||
+                        c.note(w->first).seq_place == facts::SeqPlace::kAhead))
+    return;
   const std::string_view who = ending::who(w->by);
   // A restarted peer or another client of a NAT would not continue the sequence numbers (RFC 9293 3.4).
   if (!w->sequence_right) {

@@ -24,8 +24,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
   if (c.quality.ended_early && c.outcome != facts::Outcome::kCompleted)
     out.supports({last}, [&] {
-      return fmt::format("it was still under way at frame {}, {} before the capture ended", c.segment(last).frame,
-                         say(coverage_after(c, last)));
+      return fmt::format("it was still under way at frame {}, {} before the capture {}", c.segment(last).frame,
+                         say(coverage_after(c, last)), c.quality.coverage_cut ? "paused or lost packets" : "ended");
     });
 }
 

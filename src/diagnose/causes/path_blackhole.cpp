@@ -33,6 +33,7 @@ void examine_way(const facts::Connection& c, Party from, EvidenceList& out) {
   }
   const std::optional<Unanswered> u = unanswered(c, from);
   if (!u || !given_time(c, *u) || u->heard_after < 0) return;
+  if (c.segment(u->heard_after).rst()) return;  // that is an answer
   for (std::int32_t i = u->sends.front() + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
     const facts::SegmentFact& s = c.segment(i);
     if (s.from() == to && s.sack_blocks > 0 && !s.dsack && after(s.sack_right, c.segment(u->sends.front()).seq)) {

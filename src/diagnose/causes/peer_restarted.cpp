@@ -12,8 +12,8 @@ namespace {
 using facts::Party;
 
 constexpr Duration kShortestRestart = std::chrono::seconds{5};
-/// Another host that takes the address over may be there sooner, but not in the time between two segments of one flight.
-constexpr Duration kShortestTakeover = std::chrono::milliseconds{200};
+/// Another host that takes the address over may be there sooner, but not while segments of one flight are under way.
+constexpr Duration kShortestTakeover = std::chrono::seconds{1};
 
 /// The peer's side had given the connection up before: its own retransmissions stayed unanswered.
 bool gave_up_itself(const facts::Connection& c, const ending::Reset& r) {

@@ -22,9 +22,9 @@ void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
     if (!at_peer) return;
   }
   const std::int32_t first = u->sends.front(), last = u->sends.back();
-  // A host that answers the last try with RST is there; what it no longer has is the connection.
-  for (std::int32_t i = last + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
-    if (c.segment(i).from() == peer && c.segment(i).rst() && c.note(i).provoked_by >= first) return;
+  // A host that answers with RST is there; what it no longer has is the connection.
+  for (std::int32_t i = first + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from() == peer && c.segment(i).rst() && c.note(i).rst_shape != facts::RstShape::kOutOfWindow) return;
   const bool formality = u->fin_only() && c.stream(peer).fin_seen;
   if (formality) out.harmless();
   out.note(Bearing::kSupports, u->sends, {}, [&] {

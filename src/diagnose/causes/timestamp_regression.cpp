@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
 
@@ -52,6 +54,17 @@ Regression find(const facts::Connection& c, Party sender) {
       newest = i;
     }
   }
+  // Refused is what should have been taken: the receiver goes on asking for just this segment. Where it asks for an
+  // earlier one, that was lost or overtaken on the way, and nothing follows from the order of the rest.
+  std::set<std::uint32_t> asked_later;
+  auto next = static_cast<std::int32_t>(c.segments.size()) - 1;
+  std::vector<std::int32_t> refused;
+  for (auto i = r.refused.rbegin(); i != r.refused.rend(); ++i) {
+    for (; next > *i; --next)
+      if (const facts::SegmentFact& s = c.segment(next); s.from() != sender && s.has_ack() && !s.rst()) asked_later.insert(s.ack.raw());
+    if (asked_later.count(c.segment(*i).seq.raw()) != 0) refused.push_back(*i);
+  }
+  r.refused.assign(refused.rbegin(), refused.rend());
   return r;
 }
 

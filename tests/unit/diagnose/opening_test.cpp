@@ -392,5 +392,43 @@ TEST(PerHostTimestampCheck, WhatTheSameHostSendsLaterIsNoMark) {
   EXPECT_EQ(find(explain(c, survey, Detail::kSentences), CauseId::kPerHostTimestampCheck), nullptr);
 }
 
+TEST(AcceptQueueOverflow, AListenerThatDoesNotRepeatItsSynAckForTenSecondsHadTakenTheConnection) {
+  // Linux repeats the SYN-ACK 1, 3, 7 s after it while the queue is full; here once, and the data was lost on the way.
+  const Answer a = answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    0.012 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    0.012 > A 101 301
+    0.013 > PA 101:184 301 http-req idem
+    0.244 > PA 101:184 301 http-req idem
+    1.022 < SA 300 101 <mss 1460,sackok,ts,ws 7>
+    1.022 > A 184 301
+    5.144 > PA 101:184 301 http-req idem
+    14.872 > PA 101:184 301 http-req idem
+    14.883 < A 301 184
+    14.916 < PA 301:801 184 http-resp length 500
+    14.917 > A 184 801
+    14.930 > FA 184 801
+    14.942 < FA 801 185
+    14.942 > A 185 802
+  )");
+  EXPECT_EQ(verdict_of(a, CauseId::kAcceptQueueOverflow), "") << first_of(a);
+}
+
+TEST(Challenge, AnAckJustBeyondTheSynBelongsToItsOwnConnectionWhoseSynAckWasNotCaptured) {
+  const Answer a = answer_of(R"(
+    @vantage client
+    0.000 > S 1000 <mss 1460,sackok,ts,ws 7>
+    0.041 < A 300 1086
+    0.042 < PA 300:653 1086 http-resp length 300
+    0.042 > A 1086 653
+    0.043 < FA 653 1086
+    0.044 > FA 1086 654
+    0.070 < A 654 1087
+  )");
+  EXPECT_EQ(verdict_of(a, CauseId::kHalfOpenChallenged), "") << first_of(a);
+  EXPECT_EQ(verdict_of(a, CauseId::kTimeWaitSynChallenged), "") << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

@@ -528,5 +528,41 @@ TEST(PrematureClose, AnAnswerStoredBeforeItsRequestIsAnAnswer) {
   )")));
 }
 
+TEST(Reset, WhoAnswersARetransmissionWithRstIsNotUnresponsive) {
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.0500 > A 105:1553 999001
+    0.0505 < FA 999001 105
+    0.3500 > A 105:1553 999001
+    0.3501 < R 999001
+    0.9500 > A 105:1553 999001
+    0.9501 < R 999001
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(verdict_of(a, CauseId::kPeerUnresponsive), "");
+  EXPECT_EQ(verdict_of(a, CauseId::kPathBlackhole), "");
+}
+
+TEST(Reset, ARefusedCloseNotifyOfTheClientAfterAWholeAnswerIsNoFault) {
+  // The server sent its answer, close_notify and, with the client's close_notify unread, RST (RFC 8446 6.1).
+  const Answer a = answer_of(kAtServer + kTalked + R"(
+    1.0000 < PA 1000701:1000732 905 tls-alert
+    1.0001 > A 905 1000732
+    1.0003 > PA 905:936 1000732 tls-alert
+    1.0004 > FA 936 1000732
+    1.0008 < RA 1000732 937 win 64
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(AckNumber, AnAckBesideALossOfTheCaptureWasNotRewritten) {
+  // The request and the answer it acknowledges are both missing: nobody objected, and its own numbers have moved on too.
+  const Answer a = answer_of(kAtServer + R"(
+    0.000 > S 4294967290 <mss 1460,sackok,ts,ws 7>
+    0.000 < SA 999000 4294967291 <mss 1460,sackok,ts,ws 7>
+    0.054 > A 80 999354
+  )");
+  EXPECT_NE(verdict_of(a, CauseId::kAckNumberRewritten), "likely") << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

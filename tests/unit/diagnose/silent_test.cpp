@@ -472,5 +472,26 @@ TEST(PeerUnresponsive, AHostThatAnswersTheLastTryWithRstIsThere) {
   EXPECT_EQ(find(a, CauseId::kPeerUnresponsive), nullptr);
 }
 
+TEST(Timestamps, SegmentsThatOvertookOneAnotherAreNotRefusedForTheirAge) {
+  // The receiver asks for the octets at 201 (lost), not for what carried the older timestamps.
+  const Answer a = answer_of(R"(
+    @vantage server
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 7>
+    0.000 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 7>
+    0.020 > A 101 301 <ts 5020 9000>
+    0.021 > A 101:201 301 <ts 5021 9000>
+    0.021 < A 301 201 <ts 9021 5021>
+    0.024 > A 401:501 301 <ts 5026 9021>
+    0.024 < A 301 201 <ts 9024 5021,sack 401:501>
+    0.025 > A 501:601 301 <ts 5022 9021>
+    0.025 < A 301 201 <ts 9025 5021,sack 401:601>
+    0.026 > A 601:701 301 <ts 5022 9021>
+    0.026 < A 301 201 <ts 9026 5021,sack 401:701>
+    0.060 > A 201:401 301 <ts 5060 9026>
+    0.060 < A 301 701 <ts 9060 5060>
+  )");
+  EXPECT_EQ(verdict_of(a, CauseId::kTimestampRegression), "") << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

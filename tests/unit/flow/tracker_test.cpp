@@ -464,6 +464,54 @@ TEST(Tracker, AQuietHalfHourIsNoPause) {
   EXPECT_EQ(told[0].capture_end, w.now - std::chrono::milliseconds{1});
 }
 
+/// A connection beside which the capture loses a thousand octets of the server (acknowledged, never seen), and one that
+/// fell silent with its request 1 ms before (`silent_before`) or after that.
+facts::Connection beside_a_loss(bool silent_before) {
+  Wire w{{.tell_all = true}};
+  w.open(40112);
+  w.exchange(40112);
+  const auto other = [&] {
+    w.open(40113);
+    w.client({.flags = kPsh | kAck, .seq = kClientIss + 1, .ack = kServerIss + 1, .payload = 90, .client_port = 40113});
+  };
+  if (silent_before) other();
+  w.wait(std::chrono::milliseconds{20});
+  w.client({.seq = kClientIss + 101, .ack = kServerIss + 1301});
+  w.server({.flags = kPsh | kAck, .seq = kServerIss + 1301, .ack = kClientIss + 101, .payload = 200});
+  if (!silent_before) other();
+  w.client({.seq = kClientIss + 101, .ack = kServerIss + 1501});
+  w.wait(std::chrono::seconds{30});
+  w.close(40112, kClientIss + 101, kServerIss + 1501);
+  for (const facts::Connection& c : w.told())
+    if (c.ends[0].port == 40113) return c;
+  return {};
+}
+
+TEST(Tracker, WhatTheCaptureLostOfOthersItMayHaveLostOfAConnectionThatWasSilentSince) {
+  const facts::Connection c = beside_a_loss(true);
+  ASSERT_EQ(c.segments.size(), 4u);
+  EXPECT_TRUE(c.quality.coverage_cut);
+  EXPECT_LT(c.capture_end - c.segments.back().time, std::chrono::milliseconds{30});
+}
+
+TEST(Tracker, ALossOfTheCaptureSaysNothingAgainstWhatWasSeenAfterIt) {
+  const facts::Connection c = beside_a_loss(false);
+  ASSERT_EQ(c.segments.size(), 4u);
+  EXPECT_FALSE(c.quality.coverage_cut);
+  EXPECT_GT(c.capture_end - c.segments.back().time, std::chrono::seconds{29});
+}
+
+TEST(Tracker, AnAckRecordedBeforeItsDataIsNoLossOfTheCapture) {
+  Wire w{{.tell_all = true}};
+  w.open(40112);
+  w.client({.flags = kSyn, .seq = kClientIss, .client_port = 40113});
+  w.client({.seq = kClientIss + 1, .ack = kServerIss + 301});
+  w.server({.flags = kPsh | kAck, .seq = kServerIss + 1, .ack = kClientIss + 1, .payload = 300});
+  w.server({.flags = kPsh | kAck, .seq = kServerIss + 301, .ack = kClientIss + 1, .payload = 300});
+  w.client({.seq = kClientIss + 1, .ack = kServerIss + 601});
+  for (const facts::Connection& c : w.told()) EXPECT_FALSE(c.quality.coverage_cut) << c.ends[0].port;
+}
+
 TEST(Tracker, ASynStoredBehindItsOwnConnectionsFinsIsStillItsSyn) {
   // RFC 9293 3.4: the SYN-ACK says which number the SYN had.
   Wire w;
