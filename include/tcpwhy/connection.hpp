@@ -235,6 +235,7 @@ struct StreamFacts {
   bool fin_seen = false;
   SeqNum fin_seq;                    ///< sequence number of the FIN itself
   bool fin_acked = false;
+  bool fin_not_kept = false;         ///< a FIN was seen in the dropped part of the story (story_incomplete); fin_seen is false
   bool rst_seen = false;
   SeqNum max_end;                    ///< highest seq + length seen (RST excluded)
   SeqNum max_ack;                    ///< highest ACK number this side sent

@@ -295,7 +295,7 @@ class Ending {
     if (mid_stream() && (!client().seen || !server().seen)) return Outcome::kPartial;
     for (Party p : {Party::kClient, Party::kServer})
       if (window_stalled(p)) return Outcome::kStalled;
-    const bool both = client().fin_seen && server().fin_seen;
+    const bool both = closed(client()) && closed(server());
     if (mid_stream() && only_the_close()) return Outcome::kPartial;
     for (Party p : {Party::kClient, Party::kServer}) {
       if (both && delivered(p)) continue;
@@ -382,10 +382,14 @@ class Ending {
     for (Party p : {Party::kClient, Party::kServer}) c_.states[facts::index(p)] = synchronized(p);
   }
 
+  [[nodiscard]] static bool closed(const StreamFacts& s) { return s.fin_seen || s.fin_not_kept; }
+
   [[nodiscard]] State synchronized(Party p) const {
     const StreamFacts& mine = c_.stream(p);
     const StreamFacts& theirs = c_.stream(other(p));
     if (!mine.seen) return State::kUnseen;
+    // Which of them came first is not known then.
+    if (mine.fin_not_kept || theirs.fin_not_kept) return closed(mine) && closed(theirs) ? State::kClose : State::kUnseen;
     // Their FIN counts once this side acknowledged it.
     const bool got_fin = theirs.fin_seen && theirs.fin_acked;
     if (!mine.fin_seen) return got_fin ? State::kCloseWait : State::kEstablished;

@@ -83,6 +83,7 @@ void at_least(StreamFacts& s, const StreamFacts& counted) {
   s.zero_windows = std::max(s.zero_windows, counted.zero_windows);
   s.keepalives = std::max(s.keepalives, counted.keepalives);
   s.bad_checksums = std::max(s.bad_checksums, counted.bad_checksums);
+  s.fin_not_kept = counted.fin_seen && !s.fin_seen;
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const Party holder = other(closer);
     const facts::StreamFacts& gone = c.stream(closer);
     const facts::StreamFacts& held = c.stream(holder);
-    if (!gone.fin_seen || !gone.fin_acked || held.fin_seen || held.rst_seen || gone.rst_seen) continue;
+    if (!gone.fin_seen || !gone.fin_acked || held.fin_seen || held.fin_not_kept || held.rst_seen || gone.rst_seen) continue;
     std::int32_t ack = -1;
     for (std::int32_t i = gone.fin + 1; i < static_cast<std::int32_t>(c.segments.size()) && ack < 0; ++i)
       if (c.segment(i).from() == holder && c.segment(i).has_ack() && after(c.segment(i).ack, gone.fin_seq)) ack = i;

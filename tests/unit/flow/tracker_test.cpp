@@ -301,7 +301,7 @@ TEST(Tracker, KeepsTheBeginningAndTheEndOfALongStory) {
 struct Transfer {
   Wire w;
   std::uint32_t sent = 0;
-  Transfer() {
+  explicit Transfer(Options options = {}) : w{options} {
     w.open();
     w.client({.flags = kPsh | kAck, .seq = kClientIss + 1, .ack = kServerIss + 1, .payload = 10});
     w.wait(std::chrono::milliseconds{300});
@@ -334,6 +334,25 @@ TEST(Tracker, KeepsMoreOfALossyTransferOnceItGoesWrong) {
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].segments.back().frame, t.w.frames);
   EXPECT_TRUE((told[0].segments.back().flags & kRst) != 0);
+}
+
+TEST(Tracker, AFinInThePartThatWasNotKeptHasClosedItsSideAllTheSame) {
+  // The server's FIN overtook 8,000 octets that had to be sent again; only then the client closed.
+  Transfer t{{.story_segments = 256}};
+  t.run(1000);
+  const std::uint32_t end = kServerIss + 1 + 10 * (t.sent + 800);
+  t.w.server({.flags = kFin | kAck, .seq = end, .ack = kClientIss + 11});
+  t.run(800);
+  t.w.client({.flags = kFin | kAck, .seq = kClientIss + 11, .ack = end + 1});
+  t.w.server({.seq = end + 1, .ack = kClientIss + 12});
+  t.w.wait(std::chrono::minutes{10});
+  t.w.open(50003);
+  const auto told = t.w.told();
+  ASSERT_GE(told.size(), 1u);
+  EXPECT_TRUE(told[0].quality.story_incomplete);
+  EXPECT_FALSE(told[0].streams[1].fin_seen);
+  EXPECT_TRUE(told[0].streams[1].fin_not_kept);
+  EXPECT_EQ(told[0].outcome, facts::Outcome::kCompleted);
 }
 
 TEST(Tracker, SaysSoWhenTheHistoryNoLongerReachesTheBeginning) {
