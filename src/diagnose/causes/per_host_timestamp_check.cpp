@@ -51,13 +51,6 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
                        facts::to_string(c.ends[0].address), span_words(syn.time - others.larger_at),
                        others.larger_tsval, syn.tsval);
   };
-  if (o.syn_ack >= 0 && since >= 0s && since < 59s && offset(SeqNum{c.segment(o.last_syn).tsval}, SeqNum{others.larger_tsval}) > 1) {
-    out.contradicts({o.last_syn, o.syn_ack}, [&] {
-      return fmt::format("a SYN with TSval {} was answered {} after one with {}: nothing checks them by host", c.segment(o.last_syn).tsval,
-                         span_words(since), others.larger_tsval);
-    });
-    return;
-  }
   if (!waited_out && others.larger_meanwhile == 0 && others.also_refused == 0) {
     if (others.smaller_accepted == 0) out.fits({c.syn}, larger);
     return;
