@@ -126,6 +126,7 @@ struct Tracker::Impl {
     out.id += options.first_id;
     end_coverage(out);
     annotate(out);
+    if (out.outcome == facts::Outcome::kCompleted) out.quality.coverage_cut = false;  // nothing more was to come
   }
   using Visit = std::function<void(const Told&)>;
   /// A connection, and what was prepared of it.
