@@ -31,7 +31,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // Seen near the writer it may have left before the FIN passed: the FIN's own ACK number tells that it had not arrived.
   if (last < r->own_fin && !before(c.segment(r->own_fin).ack, c.segment(last).end())) return;
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
-  const bool knew = after(d.ack, c.stream(r->by).fin_seq);
+  // What is sent again bears the ACK number of the moment and was written before.
+  const bool knew = after(d.ack, c.stream(r->by).fin_seq) && facts::new_payload(c, last);
   out.supports({r->own_fin, last, r->at}, [&] {
     return fmt::format("the {} had sent FIN; {} of the {} {} {} {} (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
                        ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here",
@@ -39,7 +40,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   });
   if (knew)
     out.supports({last}, [&] {
-      return fmt::format("that data acknowledged the FIN: the {}'s kernel knew of the close when its application wrote", ending::who(r->peer()));
+      return fmt::format("that data acknowledged the FIN: the {}'s kernel knew of the close when it sent it", ending::who(r->peer()));
     });
   out.blames(knew ? ending::side(r->peer()) : facts::Side::kUnknown);
   out.says([&] { return fmt::format("The {} had closed; data of the {} came after that.", ending::who(r->by), ending::who(r->peer())); });
