@@ -113,6 +113,11 @@ class Stage:
                 file.write(text)
         return full
 
+    def certify(self, host):
+        """key.pem and cert.pem of a server that speaks TLS."""
+        self.ask("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com", "-days", "9",
+                 "-keyout", self.path("key.pem"), "-out", self.path("cert.pem"), host=host)
+
     def start(self, host, *command, stdin=subprocess.DEVNULL):
         if shutil.which(command[0]) is None:
             raise Failed("no %s here" % command[0])
@@ -258,8 +263,7 @@ def openssl_curl(run):
     Rule: linux-tcp.md 7.2: a RST after everything was delivered.
     Healthy."""
     with stage(run) as programs:
-        programs.ask("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com", "-days", "9",
-                     "-keyout", programs.path("key.pem"), "-out", programs.path("cert.pem"), host=run.server)
+        programs.certify(run.server)
         programs.serve(443, "openssl", "s_server", "-accept", "443", "-key", "key.pem", "-cert", "cert.pem", "-www")
         for extra in ([], ["--tls-max", "1.2"], ["-H", "Connection: close"]):
             programs.ask("curl", "-s", "-k", *extra, url(port=443, scheme="https"))
@@ -273,8 +277,7 @@ def http2(run):
     Rule: none is broken.
     Healthy."""
     with stage(run) as programs:
-        programs.ask("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com", "-days", "9",
-                     "-keyout", programs.path("key.pem"), "-out", programs.path("cert.pem"), host=run.server)
+        programs.certify(run.server)
         programs.serve(8443, "node", programs.path("h2.js", """
 const h = require("http2"), fs = require("fs");
 const s = h.createSecureServer({key: fs.readFileSync("key.pem"), cert: fs.readFileSync("cert.pem"), allowHTTP1: true});
@@ -336,8 +339,7 @@ def tls_alert(run):
     Rule: none of TCP's is broken.
     Healthy."""
     with stage(run) as programs:
-        programs.ask("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com", "-days", "9",
-                     "-keyout", programs.path("key.pem"), "-out", programs.path("cert.pem"), host=run.server)
+        programs.certify(run.server)
         programs.serve(443, "openssl", "s_server", "-accept", "443", "-key", "key.pem", "-cert", "cert.pem", "-tls1_3", "-quiet")
         for _ in range(2):
             programs.ask("curl", "-s", "-k", "--tls-max", "1.2", url(port=443, scheme="https"))

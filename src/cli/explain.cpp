@@ -196,7 +196,7 @@ struct Run {
     t.super_frames += survey.super_frames;
     t.capture_gap_connections += survey.capture_gap_connections;
     for (const capture::Trouble& trouble : losses.troubles)
-      troubles.push_back(fmt::format("{}: {}", trouble.file < files.size() ? files[trouble.file] : "input", trouble.message));
+      troubles.push_back(fmt::format("damaged input: {}: {}", trouble.file < files.size() ? report::input_name(files[trouble.file]) : "input", trouble.message));
   }
 };
 

@@ -1,8 +1,8 @@
 #pragma once
-// When the capture lost packets. A hole in one connection's numbers that its
-// receiver acknowledged passed the point of capture without being recorded; what
-// it hid of other connections at that moment cannot be known. Bounded memory:
-// where holes are many, those close together count as one.
+// When the capture did not see: it paused, or it lost packets. A hole in one
+// connection's numbers that its receiver acknowledged passed the point of capture
+// without being recorded; what else it hid at that moment cannot be known.
+// Bounded memory: where holes are many, those close together count as one.
 
 #include <algorithm>
 #include <vector>
@@ -13,7 +13,7 @@ namespace tcpwhy::flow {
 
 class Blanks {
  public:
-  /// Packets that passed between `from` and `until` are missing.
+  /// What passed between `from` and `until` is not in the capture, or not all of it.
   void add(CaptureTime from, CaptureTime until) {
     if (until < from) return;
     if (!holes_.empty() && from <= holes_.back().until + apart_) {

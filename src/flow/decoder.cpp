@@ -14,7 +14,6 @@ constexpr std::uint32_t kSampleOneIn = 64;
 
 /// A network that is watched has a frame more often than once an hour.
 constexpr Duration kPause = std::chrono::hours{1};
-constexpr std::size_t kMostPauses = 4096;
 
 std::uint32_t big32(const std::uint8_t* p) {
   return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
@@ -170,7 +169,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
   if (frame.time > latest_) {
-    if (frame.time - latest_ > kPause && latest_ != CaptureTime{} && pauses_.size() < kMostPauses) pauses_.push_back(latest_);
+    if (frame.time - latest_ > kPause && latest_ != CaptureTime{}) pauses_.add(latest_, frame.time);
     latest_ = frame.time;
   }
   block.latest = latest_;

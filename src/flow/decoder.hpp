@@ -2,8 +2,8 @@
 // Frames to packets: decoding, payload classification and the choice which
 // checksums to verify. No memory of connections.
 
-#include <vector>
 
+#include "flow/blanks.hpp"
 #include "flow/packet.hpp"
 #include "tcpwhy/decode.hpp"
 #include "tcpwhy/frame.hpp"
@@ -25,9 +25,8 @@ class Decoder {
 
   [[nodiscard]] const FrameCounts& counts() const { return counts_; }
 
-  /// When the capture stopped watching for an hour or more: the time of the last frame before each such pause,
-  /// in order. Captures joined from several days show it, and so do machines that slept.
-  [[nodiscard]] const std::vector<CaptureTime>& pauses() const { return pauses_; }
+  /// When no frame of any kind passed for an hour or more: captures of several days joined, machines that slept.
+  [[nodiscard]] const Blanks& pauses() const { return pauses_; }
 
  private:
   [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
@@ -37,7 +36,7 @@ class Decoder {
   std::uint64_t verified_bytes_ = 0;
   FrameCounts counts_;
   CaptureTime latest_{};
-  std::vector<CaptureTime> pauses_;
+  Blanks pauses_;
 };
 
 }  // namespace tcpwhy::flow

@@ -115,9 +115,7 @@ struct Tracker::Impl {
   void end_coverage(facts::Connection& c) const {
     if (c.segments.empty()) return;
     const CaptureTime last = c.segments.back().time;
-    const std::vector<CaptureTime>& pauses = decoder.pauses();
-    const auto pause = std::lower_bound(pauses.begin(), pauses.end(), last);
-    const CaptureTime end = std::min(pause == pauses.end() ? CaptureTime::max() : *pause, table.blanks().next(last));
+    const CaptureTime end = std::min(decoder.pauses().next(last), table.blanks().next(last));
     c.quality.coverage_cut = end < c.capture_end;
     if (c.quality.coverage_cut) c.capture_end = end;
   }

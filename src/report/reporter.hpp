@@ -33,7 +33,7 @@ class Reporter {
   /// One told connection with its answer, in order of id.
   virtual void connection(const Entry& entry, const diagnose::Answer& answer) = 0;
   virtual void finding(const diagnose::Finding& finding) = 0;
-  /// The last word: totals. `troubles`: damage of the inputs, a sentence each.
+  /// The last word: totals. `troubles`: damage and shortcomings of the inputs, a sentence each.
   virtual void finish(const facts::Survey& survey, const std::vector<std::string>& troubles) = 0;
 
   /// Connections that failed, so far.
@@ -70,6 +70,8 @@ std::string display_filter(const facts::Connection& connection);
 
 /// What limits the capture, a phrase each.
 std::vector<std::string> quality_words(const facts::Survey& survey);
+/// How an input is called in sentences: "-" is standard input.
+std::string input_name(const std::string& path);
 /// What limits the claims about one connection, as stable words for programs.
 std::vector<std::string> quality_words(const facts::Quality& quality);
 

@@ -69,7 +69,7 @@ class Text final : public Reporter {
 
   void finish(const facts::Survey& survey, const std::vector<std::string>& troubles) override {
     headline(survey);
-    for (const std::string& trouble : troubles) print(style_.warn("damaged input: ") + trouble + "\n");
+    for (const std::string& trouble : troubles) print(style_.warn(trouble) + "\n");
     for (const std::string& words : quality_words(survey)) print(style_.dim("note: " + words) + "\n");
     std::vector<const std::pair<const std::string, Cluster>*> ordered;
     for (const auto& entry : failures_) ordered.push_back(&entry);
@@ -145,7 +145,7 @@ class Text final : public Reporter {
     }
     print(style_.strong(line) + "\n");
     std::string files;
-    for (const std::string& f : options_.files) files += (files.empty() ? "" : ", ") + (f == "-" ? "standard input" : f);
+    for (const std::string& f : options_.files) files += (files.empty() ? "" : ", ") + input_name(f);
     print(style_.dim(fmt::format("{} · {} frame{} · {}", files, grouped(survey.frames), survey.frames == 1 ? "" : "s",
                                  duration_words(survey.frames > 0 ? survey.end - survey.begin : Duration{}))) +
           "\n");

@@ -87,6 +87,8 @@ std::vector<std::string> quality_words(const facts::Survey& s) {
   return out;
 }
 
+std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
+
 std::vector<std::string> quality_words(const facts::Quality& q) {
   std::vector<std::string> out;
   if (q.one_direction) out.emplace_back("one-direction");

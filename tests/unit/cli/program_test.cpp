@@ -87,6 +87,22 @@ TEST(Program, ReportsDamageAndKeepsItsStatus) {
   EXPECT_NE(r.out.find("damaged input"), std::string::npos) << r.out;
 }
 
+TEST(Program, NamesStandardInputWhereItIsDamaged) {
+  const File file{pcap_header() + little(1) + little(0) + little(60) + little(60) + "cut"};
+  const Ran r = run("- < " + file.path);
+  EXPECT_NE(r.out.find("damaged input: standard input: "), std::string::npos) << r.out;
+}
+
+#ifdef TCPWHY_HOST
+TEST(Program, ASnapshotOfAnotherHostIsNoDamageOfTheCapture) {
+  const File snapshot{""};
+  ASSERT_NE(run("host --save " + snapshot.path).status, 2);
+  const Ran r = run(TCPWHY_SOURCE_DIR "/tests/cases/accept-queue-overflow/client-gives-up/server.pcap --host " + snapshot.path);
+  EXPECT_NE(r.out.find("none of this host's addresses"), std::string::npos) << r.out;
+  EXPECT_EQ(r.out.find("damaged"), std::string::npos) << r.out;
+}
+#endif
+
 TEST(Program, ReadsStandardInput) {
   const File file{pcap_header()};
   const Ran r = run("- < " + file.path);
