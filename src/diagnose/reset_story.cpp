@@ -158,6 +158,16 @@ bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
          (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
+/// `by` acknowledged the payload of segment `i` before `until`.
+bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t until) {
+  if (c.segment(i).length() == 0) return false;
+  for (std::int32_t k = i + 1; k < until; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == by && s.has_ack() && !s.rst() && c.note(k).ack_place != AckPlace::kImpossible &&
+                                             !before(s.ack, c.segment(i).end()))
+      return true;
+  return false;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -173,10 +183,12 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   }
 
   if (r.answer && r.established) {
+    // What its own side has acknowledged was taken by a socket: no RST answers it any more.
+    const bool taken = r.offender >= 0 && r.own_fin < 0 && acknowledged_by(c, r.by, r.offender, r.at);
     if (r.offender < 0) doubts |= c.quality.capture_gap || c.quality.one_direction ? 0 : Doubt::kNumber;
-    else if (r.own_fin < 0 && rst.time - c.segment(r.offender).time >  // a closed socket answers late where the path holds back
+    else if (taken || (r.own_fin < 0 && rst.time - c.segment(r.offender).time >  // a closed socket answers late where the path holds back
              (c.segment(r.offender).length() > 0 ? std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700})
-                                                 : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
+                                                 : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100}))))
       doubts |= Doubt::kUnprovoked;
     else {
       const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
@@ -371,6 +383,14 @@ std::int32_t stop_of(const Connection& c, Party p) {
   return fin;
 }
 
+bool closed_unasked(const Connection& c) {
+  const std::int32_t stop = stop_of(c, Party::kServer);
+  if (stop < 0 || c.handshake_ack < 0 || stop < c.handshake_ack || c.segment(stop).payload_bytes > 0) return false;
+  const Talk t = talk_before(c, stop);
+  if (t.bytes[0] + t.bytes[1] > 0) return false;
+  return ending::between(c, c.handshake_ack, stop) <= std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}));
+}
+
 bool unread_when_answering(const Connection& c, const Reset& r) {
   // What is read gives its window back. The last segment with payload says what was still in the buffer when it was
   // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
@@ -429,6 +449,15 @@ bool farewell_refused(const Connection& c, const Reset& r) {
 
 }  // namespace
 
+/// A server that resets right behind its own answer has not waited for it to arrive; what of it lies unread may be lost
+/// with the connection (RFC 1122 4.2.2.13). Who lets an idle connection go takes longer.
+bool right_behind_its_answer(const Connection& c, const Reset& r) {
+  constexpr Duration kAtOnce = std::chrono::milliseconds{10};
+  for (std::int32_t i = r.at - 1; i >= 0 && c.segment(r.at).time - c.segment(i).time < kAtOnce; --i)
+    if (c.segment(i).from() == r.by && c.segment(i).payload_bytes > 0 && !copy_by_network(c.note(i).repeat)) return true;
+  return false;
+}
+
 bool formality(const Connection& c, const Reset& r) {
   if (!r.established || r.foreign()) return false;
   if (c.outcome == facts::Outcome::kCompleted) return true;
@@ -449,6 +478,7 @@ bool formality(const Connection& c, const Reset& r) {
   // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
   constexpr std::uint64_t kNoBody = 4096;
   if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
+  if (r.by == Party::kServer && right_behind_its_answer(c, r)) return false;
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
 }
 

@@ -74,6 +74,9 @@ Talk talk_before(const facts::Connection& c, std::int32_t i);
 /// The segment with which `p` stopped: its first FIN, or the RST that ended the connection; -1 none.
 std::int32_t stop_of(const facts::Connection& c, facts::Party p);
 
+/// The server's FIN or RST came within a second of the handshake and before anybody had said anything.
+bool closed_unasked(const facts::Connection& c);
+
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
 

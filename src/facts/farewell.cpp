@@ -32,6 +32,18 @@ bool is_goodbye(const Connection& c, std::int32_t i) {
   return spoke >= 0;
 }
 
+namespace {
+
+/// The snap length ended inside the head of the last response: how long it is cannot be read.
+bool head_is_cut(const Connection& c) {
+  if (c.exchanges.empty() || c.exchanges.back().response < 0) return false;
+  const SegmentFact& s = c.segment(c.exchanges.back().response);
+  constexpr std::uint8_t kRead = AppFlag::kHasLength | AppFlag::kChunked | AppFlag::kUntilClose;
+  return s.app == App::kHttpResponse && !(s.app_flags & kRead) && (s.anomalies & wire::Anomaly::kTruncatedPayload);
+}
+
+}  // namespace
+
 bool left_at_rest(const Connection& c, std::int32_t rst) {
   if (rst < 0 || c.segment(rst).from() != Party::kClient) return false;
   // Without ACK flag it is an abort only where it answers nothing (RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>).
@@ -61,7 +73,7 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
   const SegmentFact& answer = c.segment(last[1]);
   // A client that refuses the server's certificate leaves like that, too.
   if (answer.app == App::kTlsHandshake || !(answer.flags & wire::Flag::kPsh)) return false;
-  if (!http) return true;
+  if (!http || head_is_cut(c)) return true;
   const Exchange* x = c.exchanges.empty() ? nullptr : &c.exchanges.back();
   return x != nullptr && x->announced && x->response_complete;
 }

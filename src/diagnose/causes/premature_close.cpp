@@ -23,6 +23,15 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
     return;
   }
+  if (!c.exchanges.empty() && c.exchanges.back().last_chunk_missing && c.exchanges.back().response < fin) {
+    const facts::Exchange& x = c.exchanges.back();
+    out.supports({x.response, x.response_end, fin}, [&] {
+      return fmt::format("the response was chunked, and the FIN came after {} of it, without the last chunk (RFC 9112 8)",
+                         ending::octets(x.delivered_bytes));
+    });
+    out.says([] { return std::string{"The server closed in the middle of a chunked response."}; });
+    return;
+  }
 
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
   const ending::Talk t = ending::talk_before(c, fin + 1);
