@@ -89,12 +89,15 @@ bool is_bare_abort(const Connection& c, const Reset& r) {
 std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
   const SegmentFact& r = c.segment(at);
   std::int32_t found = -1;
+  std::optional<SeqNum> taken;  // what the RST's own side had acknowledged was no reason for it
   for (std::int32_t i = at - 1; i >= 0; --i) {
     const SegmentFact& s = c.segment(i);
+    if (s.from() != peer && s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible && (!taken || after(s.ack, *taken)))
+      taken = s.ack;
     if (s.from() != peer || s.rst() || !s.has_ack() || s.ack != r.seq) continue;
     if (found < 0) found = i;
     // What carries something is what met a closed door; a bare ACK of an open connection rarely does.
-    if (s.length() != 0) return i;
+    if (s.length() != 0 && !(taken && !after(s.end(), *taken))) return i;
     if (r.time - s.time > std::chrono::seconds{2}) break;
   }
   return found;
@@ -193,7 +196,11 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
     else {
       const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
       // Its own FIN explains its RST; and a round trip known from the handshake alone may hold a wait of the client's.
-      if (const auto least = quickest_answer(c, r.by); r.own_fin < 0 && least && took < *least) doubts |= Doubt::kTooFast;
+      // Busy hosts and delayed ACKs make the known round trips long; from the host's own distance only a RST that
+      // is far too early came from elsewhere.
+      const auto least = quickest_answer(c, r.by);
+      const bool own_distance = r.ttl_known && rst.ttl == r.usual_ttl;
+      if (r.own_fin < 0 && least && took < (own_distance ? *least / 4 : *least)) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -321,6 +328,7 @@ std::optional<Reset> ending_reset(const Connection& c) {
 }
 
 Talk talk_before(const Connection& c, std::int32_t end) {
+  constexpr Duration kLongSince = std::chrono::milliseconds{500};
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
@@ -339,6 +347,8 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     // A capture that stores frames out of order shows the answer before the request; its ACK number tells.
     if (s.from() == Party::kClient && answered && !after(end_of, *answered)) continue;
     if (s.from() == Party::kClient && t.request < 0 && facts::is_goodbye(c, i)) continue;
+    // Nor is it the end of a request that has waited long since.
+    if (s.from() == Party::kClient && t.request >= 0 && s.time - c.segment(t.request_end).time >= kLongSince && facts::is_goodbye(c, i)) continue;
     if (s.from() == Party::kClient) {
       if (t.request < 0) {
         t.request = i;
@@ -383,9 +393,15 @@ std::int32_t stop_of(const Connection& c, Party p) {
   return fin;
 }
 
+bool server_spoke_before(const Connection& c, std::int32_t stop) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  return c.segment(stop).payload_bytes > 0 || talk_before(c, stop).bytes[index(Party::kServer)] > 0 ||
+         (server.syn_seen && after(c.segment(stop).seq, server.iss + 1));
+}
+
 bool closed_unasked(const Connection& c) {
   const std::int32_t stop = stop_of(c, Party::kServer);
-  if (stop < 0 || c.handshake_ack < 0 || stop < c.handshake_ack || c.segment(stop).payload_bytes > 0) return false;
+  if (stop < 0 || c.handshake_ack < 0 || stop < c.handshake_ack || server_spoke_before(c, stop)) return false;
   const Talk t = talk_before(c, stop);
   if (t.bytes[0] + t.bytes[1] > 0) return false;
   return ending::between(c, c.handshake_ack, stop) <= std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}));
@@ -486,6 +502,14 @@ bool speaks_http(const Connection& c) {
   for (const SegmentFact& s : c.segments)
     if (s.app == facts::App::kHttpRequest || s.app == facts::App::kHttpResponse) return true;
   return false;
+}
+
+bool owes_answer(const Connection& c, std::int32_t request) {
+  if (request < 0) return false;
+  const SegmentFact& s = c.segment(request);
+  // RFC 8446 4.1: the first thing a client says; what follows the server's flight needs no answer of its own.
+  const bool hello = s.app == facts::App::kTlsHandshake && !c.stream(Party::kServer).payload_bytes;
+  return s.app == facts::App::kHttpRequest || hello;
 }
 
 std::int32_t next_of(const Connection& c, Party from, std::int32_t i) {

@@ -137,6 +137,7 @@ void annotate_exchanges(Connection& c) {
       read_head(*target, s, request);
     } else if (begins_earlier(*target, target == c.exchanges.data() ? nullptr : target - 1, s)) {
       target->delivered_bytes += distance(s.seq, target->response_seq);
+      target->response_complete = false;  // so far nothing had said how long it is
       read_head(*target, s, request);
     }
     add_to_response(*target, s, i);

@@ -37,7 +37,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const ending::Talk t = ending::talk_before(c, fin + 1);
   if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
   // In other protocols the client's last words may be its goodbye (MQTT DISCONNECT, COM_QUIT): no answer is owed.
-  if (c.segment(t.request).app != facts::App::kHttpRequest) return;
+  if (!ending::owes_answer(c, t.request)) return;
   const std::int32_t acked =
       ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > fin) return;  // the request may have come after close(): keepalive-race, data-after-close
