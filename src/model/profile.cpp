@@ -50,6 +50,7 @@ KernelProfile v4_19() {
   KernelProfile k = v5_15();
   k.name = "4.19";
   k.probes_give_up = ProbesGiveUp::kOneLater;
+  k.old_ack_sack = OldAckSack::kDelivers;
   k.pingpong_threshold = 1;
   k.syn_give_up = SynGiveUp::kCount;
   k.syn_repeat_at_once = SynRepeatAtOnce::kNo;
