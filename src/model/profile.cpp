@@ -18,6 +18,7 @@ KernelProfile v6_1() {
   KernelProfile k = v6_18();
   k.name = "6.1";
   k.syn_linear_timeouts = 0;
+  k.third_ack_stamp = StampOfThirdAck::kIfAgreed;
   k.syn_queue_full = SynQueueFull::kAtBacklog;
   k.timestamp_offset = TimestampOffset::kPerAddressPair;
   k.reuse_age = ReuseAge::kSecondChanged;
