@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "flow/classify.hpp"
+#include "wire/common.hpp"
 
 namespace tcpwhy::flow {
 namespace {
@@ -33,27 +34,34 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 constexpr std::uint64_t kSaltA = 0x9e37'79b9'7f4a'7c15ull, kSaltB = 0xd1b5'4a32'd192'ed03ull,
                         kSaltC = 0xa076'1d64'78bd'642full;
 
-void set_narrow_key(Packet& out, const wire::Segment& s) {
-  const std::uint32_t source = big32(s.source), destination = big32(s.destination);
-  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | s.source_port;
-  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | s.destination_port;
+/// Whose segment it is: addresses in network order, ports in the host's.
+struct Ends {
+  const std::uint8_t* source;
+  const std::uint8_t* destination;
+  std::uint16_t source_port, destination_port;
+};
+
+void set_narrow_key(Packet& out, const Ends& ends) {
+  const std::uint32_t source = big32(ends.source), destination = big32(ends.destination);
+  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | ends.source_port;
+  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | ends.destination_port;
   const bool high = a > b;
   out.is_wide = false;
   out.sender = high ? End::kHigh : End::kLow;
-  out.narrow = high ? NarrowKey{destination, source, s.destination_port, s.source_port}
-                    : NarrowKey{source, destination, s.source_port, s.destination_port};
+  out.narrow = high ? NarrowKey{destination, source, ends.destination_port, ends.source_port}
+                    : NarrowKey{source, destination, ends.source_port, ends.destination_port};
   out.hash = hash_key(out.narrow);
 }
 
-void set_wide_key(Packet& out, const wire::Segment& s) {
-  const std::size_t size = s.ip_version == 4 ? 4 : 16;
+void set_wide_key(Packet& out, const Ends& ends, std::uint8_t ip_version, std::uint32_t tunnel) {
+  const std::size_t size = ip_version == 4 ? 4 : 16;
   WideKey key;
-  std::copy_n(s.source, size, key.low.begin());
-  std::copy_n(s.destination, size, key.high.begin());
-  key.low_port = s.source_port;
-  key.high_port = s.destination_port;
-  key.tunnel = s.tunnel;
-  key.version = s.ip_version;
+  std::copy_n(ends.source, size, key.low.begin());
+  std::copy_n(ends.destination, size, key.high.begin());
+  key.low_port = ends.source_port;
+  key.high_port = ends.destination_port;
+  key.tunnel = tunnel;
+  key.version = ip_version;
   // The order of the octets, eight at a time.
   std::uint64_t low = big64(key.low.data()), high_one = big64(key.high.data());
   if (low == high_one) {
@@ -72,8 +80,9 @@ void set_wide_key(Packet& out, const wire::Segment& s) {
 }
 
 void set_key(Packet& out, const wire::Segment& s) {
-  if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, s);
-  else set_wide_key(out, s);
+  const Ends ends{s.source, s.destination, s.source_port, s.destination_port};
+  if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, ends);
+  else set_wide_key(out, ends, s.ip_version, s.tunnel);
 }
 
 facts::Address address_of(const std::uint8_t* bytes, std::uint8_t version) {
@@ -126,12 +135,21 @@ void fill_fact(facts::SegmentFact& f, const wire::Segment& s, const Frame& frame
 }
 
 /// facts::SegmentFact::payload_digest(): never 0 when there is something to digest.
-std::uint16_t digest(const wire::Segment& s) {
-  if (s.captured_payload < 16) return 0;
+std::uint16_t digest(const std::uint8_t* payload, std::uint32_t captured) {
+  if (captured < 16) return 0;
   std::uint64_t a, b;
-  std::memcpy(&a, s.payload, 8);
-  std::memcpy(&b, s.payload + 8, 8);
+  std::memcpy(&a, payload, 8);
+  std::memcpy(&b, payload + 8, 8);
   return static_cast<std::uint16_t>(mix(a ^ kSaltA, b ^ kSaltB) >> 48 | 1);
+}
+
+/// What a payload says goes with the packet.
+void take_view(Packet& out, const Payload& payload) {
+  const AppView app = classify(payload);
+  out.fact.app = app.app;
+  out.fact.app_flags = app.flags;
+  out.fact.app_length = app.length;
+  out.speaker = app.speaker;
 }
 
 }  // namespace
@@ -165,6 +183,61 @@ bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
   return s.rst() && s.captured_payload == 0;
 }
 
+/// The common frame with the usual options, of which nobody wants the checksum: what decode() comes to, without a
+/// wire::Segment in between.
+bool Decoder::decode_common(const Frame& frame, Packet& out) const {
+  using wire::Anomaly;
+  if (policy_ == Checksums::kAll || verified_bytes_ < kVerifiedFirst || frame.number % kSampleOneIn == 0) return false;
+  const wire::CommonFrame common = wire::find_common(frame);
+  if (common.ip == nullptr) return false;
+  const std::uint8_t* const tcp = common.tcp;
+  const std::uint32_t header = common.header();
+  const std::uint8_t flags = tcp[13];
+  const bool syn = flags & wire::Flag::kSyn;
+  const bool stamps = common.has_timestamps_alone(), usual_syn = syn && common.has_usual_syn_options();
+  if ((header != wire::kTcpHeader && !stamps && !usual_syn) || (flags & wire::Flag::kRst)) return false;
+
+  const std::uint32_t payload = common.length - header, kept = common.captured - header;
+  facts::SegmentFact f;
+  f.time = frame.time;
+  f.frame = frame.number;
+  f.seq = SeqNum{big32(tcp + 4)};
+  f.ack = SeqNum{big32(tcp + 8)};
+  f.payload_bytes = payload;
+  if (stamps) {
+    f.tsval = big32(tcp + 24);
+    f.tsecr = big32(tcp + 28);
+    f.options = wire::Opt::kTimestamps;
+  } else if (usual_syn) {
+    const std::uint8_t* const options = tcp + wire::kTcpHeader;
+    f.tsval = wire::UsualSyn::tsval(options);
+    f.tsecr = wire::UsualSyn::tsecr(options);
+    f.options = wire::UsualSyn::kOptions;
+    f.mss = wire::UsualSyn::mss(options);
+    f.window_scale = wire::UsualSyn::window_scale(options) & 15;
+  }
+  f.window = wire::be16(tcp + 14);
+  f.ip_id = common.ip_id();
+  if (!syn) f.mss = digest(tcp + header, kept);
+  f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
+                                           (kept < payload ? Anomaly::kTruncatedPayload : 0));
+  f.flags = flags;
+  f.ttl = common.ttl();
+  f.dont_fragment = common.dont_fragment();
+  f.outbound = frame.direction == FrameDirection::kOutbound;
+  f.inbound = frame.direction == FrameDirection::kInbound;
+  f.file = frame.file;
+  out.fact = f;
+  out.speaker = Speaker::kUnknown;
+  if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
+  out.kind = PacketKind::kSegment;
+  out.extra = -1;
+  const Ends ends{common.source(), common.destination(), wire::be16(tcp), wire::be16(tcp + 2)};
+  if (common.is_ipv4()) set_narrow_key(out, ends);
+  else set_wide_key(out, ends, 6, 0);
+  return true;
+}
+
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
@@ -173,20 +246,21 @@ void Decoder::decode(const Frame& frame, Block& block) {
     latest_ = frame.time;
   }
   block.latest = latest_;
+  Packet& out = block.packets[block.used];
+  if (decode_common(frame, out)) {
+    ++counts_.tcp;
+    ++block.used;
+    return;
+  }
   wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
-  Packet& out = block.packets[block.used];
   switch (s.kind) {
     case wire::Kind::kTcp: {
       ++counts_.tcp;
       if (wants_checksum(s, frame)) wire::verify_checksum(s, frame);
       fill_fact(out.fact, s, frame);
-      const AppView app = classify({s.payload, s.captured_payload, s.payload_bytes, s.flags});
-      if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s);
-      out.fact.app = app.app;
-      out.fact.app_flags = app.flags;
-      out.fact.app_length = app.length;
-      out.speaker = app.speaker;
+      if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s.payload, s.captured_payload);
+      take_view(out, {s.payload, s.captured_payload, s.payload_bytes, s.flags});
       out.kind = PacketKind::kSegment;
       out.extra = -1;
       set_key(out, s);

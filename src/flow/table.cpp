@@ -3,6 +3,8 @@
 #include "flow/table.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 namespace tcpwhy::flow {
@@ -107,63 +109,56 @@ Ref Table::find(const Packet& p) const {
   return slots_.find(p.hash, [&](Ref ref) { return matches(ref, p); });
 }
 
-void Table::prefetch(Ref ref) const {
-  const std::uint32_t n = number(ref);
+/// The record that a packet most likely belongs to; it is fetched.
+Table::Guess Table::guess(const Packet& p) {
+  Guess out;
+  out.ref = slots_.guess(p.hash);
+  if (out.ref == 0) return out;
+  const std::uint32_t n = number(out.ref);
   const char* at = nullptr;
-  switch (ref & (RefBits::kWide | RefBits::kEmbryo)) {
-    case 0: at = reinterpret_cast<const char*>(&narrow_.records[n]); break;
-    case RefBits::kEmbryo: at = reinterpret_cast<const char*>(&narrow_.embryos[n]); break;
-    case RefBits::kWide: at = reinterpret_cast<const char*>(&wide_.records[n]); break;
-    case RefBits::kWide | RefBits::kEmbryo: at = reinterpret_cast<const char*>(&wide_.embryos[n]); break;
+  if (is_embryo(out.ref)) {
+    at = is_wide(out.ref) ? reinterpret_cast<const char*>(&wide_.embryos[n]) : reinterpret_cast<const char*>(&narrow_.embryos[n]);
+  } else {
+    out.hot = is_wide(out.ref) ? &wide_.records[n].hot : &narrow_.records[n].hot;
+    at = reinterpret_cast<const char*>(out.hot);
   }
   memory::fetch(at);
   memory::fetch(at + 64);
+  return out;
 }
 
 /// The record has been fetched; what an unusual connection has beside it follows.
-void Table::prefetch_side(Ref found) const {
-  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
-  const char* at = reinterpret_cast<const char*>(&sides_[hot(found).side - 1]);
+void Table::prefetch_side(const Guess& guess) const {
+  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  const char* at = reinterpret_cast<const char*>(&sides_[guess.hot->side - 1]);
   memory::fetch(at);
   memory::fetch(at + 64);
   memory::fetch(at + 128);
 }
 
-void Table::prefetch_story(Ref found) const {
-  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
-  stories_.prefetch(sides_[hot(found).side - 1].story);
+void Table::prefetch_story(const Guess& guess) const {
+  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  stories_.prefetch(sides_[guess.hot->side - 1].story);
 }
 
 void Table::observe(Block& block) {
   if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
   constexpr std::size_t kTogether = 64, kSideAhead = 4;
+  std::array<Guess, kTogether + 2 * kSideAhead> guesses{};  // the last few stay empty
   for (std::size_t base = 0; base < block.used; base += kTogether) {
-    const std::size_t end = std::min(base + kTogether, block.used);
-    for (std::size_t i = base; i < end; ++i)
-      if (block.packets[i].kind == PacketKind::kSegment) slots_.prefetch(block.packets[i].hash);
-    for (std::size_t i = base; i < end; ++i) {
-      Packet& p = block.packets[i];
-      p.found = p.kind == PacketKind::kSegment ? slots_.guess(p.hash) : 0;
-      if (p.found != 0) prefetch(p.found);
-    }
-    for (std::size_t i = base; i < end; ++i) {
-      if (i + 2 * kSideAhead < end) prefetch_side(block.packets[i + 2 * kSideAhead].found);
-      if (i + kSideAhead < end) prefetch_story(block.packets[i + kSideAhead].found);
-      Packet& p = block.packets[i];
-      switch (p.kind) {
-        case PacketKind::kSegment: {
-          const Ref ref = segment(p);
-          if (p.extra >= 0 && ref != 0) join_fragments(ref, p, block.extras[static_cast<std::size_t>(p.extra)].fragment);
-          break;
-        }
-        case PacketKind::kIcmp: icmp(p, block.extras[static_cast<std::size_t>(p.extra)]); break;
-        case PacketKind::kNeighbour: {
-          const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
-          survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact);
-          break;
-        }
-        case PacketKind::kFragment: fragment(p, block.extras[static_cast<std::size_t>(p.extra)].fragment); break;
-        case PacketKind::kNothing: break;
+    const std::span<Packet> packets{block.packets.data() + base, std::min(kTogether, block.used - base)};
+    for (const Packet& p : packets)
+      if (p.kind == PacketKind::kSegment) slots_.prefetch(p.hash);
+    for (std::size_t i = 0; i < packets.size(); ++i) guesses[i] = packets[i].kind == PacketKind::kSegment ? guess(packets[i]) : Guess{};
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      prefetch_side(guesses[i + 2 * kSideAhead]);
+      prefetch_story(guesses[i + kSideAhead]);
+      if (packets[i].kind == PacketKind::kSegment) {
+        const Ref ref = segment(packets[i], guesses[i]);
+        if (packets[i].extra >= 0 && ref != 0)
+          join_fragments(ref, packets[i], block.extras[static_cast<std::size_t>(packets[i].extra)].fragment);
+      } else {
+        other_kind(packets[i], block);
       }
     }
   }
@@ -172,7 +167,28 @@ void Table::observe(Block& block) {
   retire_quiet(end_);
 }
 
-Ref Table::segment(Packet& p) {
+/// What is no segment of TCP but concerns one.
+void Table::other_kind(Packet& p, const Block& block) {
+  if (p.extra < 0) return;
+  const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
+  switch (p.kind) {
+    case PacketKind::kIcmp: icmp(p, extra); break;
+    case PacketKind::kNeighbour: survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact); break;
+    case PacketKind::kFragment: fragment(p, extra.fragment); break;
+    case PacketKind::kSegment:
+    case PacketKind::kNothing: break;
+  }
+}
+
+/// Is it the record of the packet's connection? What was guessed may have changed hands since.
+bool Table::belongs(const Guess& guess, const Packet& p) {
+  if (guess.hot == nullptr || !guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
+  // A record begins with its hot part.
+  return p.is_wide ? reinterpret_cast<const Record<WideKey>*>(guess.hot)->key == p.wide
+                   : reinterpret_cast<const Record<NarrowKey>*>(guess.hot)->key == p.narrow;
+}
+
+Ref Table::segment(Packet& p, const Guess& guess) {
   if (!started_) {
     started_ = true;
     begin_ = end_ = p.fact.time;
@@ -180,11 +196,15 @@ Ref Table::segment(Packet& p) {
   }
   end_ = std::max(end_, p.fact.time);
   p.fact.from_server = p.sender == End::kHigh;
-  Ref ref = p.found;
-  if (ref == 0 || !matches(ref, p)) ref = find(p);
-  if (ref == 0) ref = born(p, As::kWhatFits);
-  else if (is_embryo(ref)) ref = hatch(ref, p);
-  else ref = incarnation(ref, p);
+  Ref ref = belongs(guess, p) ? guess.ref : find(p);
+  if (ref == 0) {
+    ref = born(p, As::kWhatFits);
+  } else if (is_embryo(ref)) {
+    ref = hatch(ref, p);
+  } else {
+    if (advance_as_predicted(hot(ref), p)) return ref;
+    ref = incarnation(ref, p);
+  }
   if (ref == 0) return 0;
   if (hot(ref).side != 0 && sides_[hot(ref).side - 1].previous != 0) ref = revive(ref, p);
   advance(ref, hot(ref), p);

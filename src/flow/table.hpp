@@ -97,13 +97,19 @@ class Table {
                                          facts::Signal::kCaptureGap | facts::Signal::kImpossibleAck;
 
   // table.cpp: whose packet is it
-  Ref segment(Packet& p);
+  struct Guess {
+    Ref ref = 0;
+    Hot* hot = nullptr;                       ///< of a record, not of an embryo
+  };
+  [[nodiscard]] Guess guess(const Packet& p);
+  [[nodiscard]] static bool belongs(const Guess& guess, const Packet& p);
+  Ref segment(Packet& p, const Guess& guess);
+  void other_kind(Packet& p, const Block& block);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
-  void prefetch(Ref ref) const;
-  void prefetch_side(Ref found) const;
-  void prefetch_story(Ref found) const;
+  void prefetch_side(const Guess& guess) const;
+  void prefetch_story(const Guess& guess) const;
   enum class As : std::uint8_t { kWhatFits, kRecord };
   Ref born(Packet& p, As as);                 ///< the new record, or 0 when it became an embryo
   Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
@@ -138,8 +144,8 @@ class Table {
   [[nodiscard]] std::uint32_t hash_of(Ref ref) const;
 
   // update.cpp: what does it change
-  void advance(Ref ref, Hot& h, Packet& p);
   bool advance_as_predicted(Hot& h, const Packet& p);
+  void advance(Ref ref, Hot& h, Packet& p);   ///< for what was not predicted
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
   void open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end);
   void close_missed(Side& d);

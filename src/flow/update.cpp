@@ -302,7 +302,6 @@ bool Table::advance_as_predicted(Hot& h, const Packet& p) {
 }
 
 void Table::advance(Ref ref, Hot& h, Packet& p) {
-  if (advance_as_predicted(h, p)) return;
   const facts::SegmentFact& f = p.fact;
   const End s = p.sender;
   Half& u = h.half(s);
