@@ -41,7 +41,7 @@ struct Ends {
   std::uint16_t source_port, destination_port;
 };
 
-void set_narrow_key(Packet& out, const Ends& ends) {
+inline void set_narrow_key(Packet& out, const Ends& ends) {
   const std::uint32_t source = big32(ends.source), destination = big32(ends.destination);
   const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | ends.source_port;
   const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | ends.destination_port;
@@ -152,6 +152,65 @@ void take_view(Packet& out, const Payload& payload) {
   out.speaker = app.speaker;
 }
 
+/// Each field of the packet written once, from where it lies in the frame.
+template <int version>
+void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& common) {
+  using wire::Anomaly;
+  const std::uint8_t* const ip = common.ip;
+  const std::uint8_t* const tcp = common.tcp;
+  const std::uint8_t* const options = tcp + wire::kTcpHeader;
+  const std::uint32_t header = common.header();
+  const std::uint32_t payload = common.length - header, kept = common.captured - header;
+  const std::uint8_t flags = tcp[13];
+  facts::SegmentFact& f = out.fact;
+  f.time = frame.time;
+  f.frame = frame.number;
+  f.link = 0;
+  f.seq = SeqNum{big32(tcp + 4)};
+  f.ack = SeqNum{big32(tcp + 8)};
+  f.payload_bytes = payload;
+  f.sack_left = f.sack_right = SeqNum{};
+  f.window = wire::be16(tcp + 14);
+  f.ip_id = version == 4 ? wire::be16(ip + 4) : std::uint16_t{0};
+  f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
+                                           (kept < payload ? Anomaly::kTruncatedPayload : 0));
+  f.flags = flags;
+  f.ttl = version == 4 ? ip[8] : ip[7];
+  f.window_scale = 0;
+  f.app = facts::App::kNone;
+  f.sack_blocks = 0;
+  f.dont_fragment = version == 4 && ip[6] & 0x40;
+  f.outbound = frame.direction == FrameDirection::kOutbound;
+  f.inbound = frame.direction == FrameDirection::kInbound;
+  f.dsack = 0;
+  f.app_flags = 0;
+  f.file = frame.file;
+  f.app_length = 0;
+  if (header == wire::kTcpHeader + 12) [[likely]] {
+    f.tsval = big32(options + 4);
+    f.tsecr = big32(options + 8);
+    f.options = wire::Opt::kTimestamps;
+  } else if (header == wire::kTcpHeader) {
+    f.tsval = f.tsecr = 0;
+    f.options = 0;
+  } else {
+    f.tsval = wire::UsualSyn::tsval(options);
+    f.tsecr = wire::UsualSyn::tsecr(options);
+    f.options = wire::UsualSyn::kOptions;
+    f.window_scale = wire::UsualSyn::window_scale(options) & 15;
+  }
+  f.mss = flags & wire::Flag::kSyn ? (header == wire::kTcpHeader + wire::UsualSyn::kOctets ? wire::UsualSyn::mss(options) : std::uint16_t{0})
+                                   : digest(tcp + header, kept);
+  out.speaker = Speaker::kUnknown;
+  out.kind = PacketKind::kSegment;
+  out.extra = -1;
+  if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
+  const Ends ends{ip + (version == 4 ? 12 : 8), ip + (version == 4 ? 16 : 24), wire::be16(tcp), wire::be16(tcp + 2)};
+  if constexpr (version == 4) set_narrow_key(out, ends);
+  else set_wide_key(out, ends, 6, 0);
+  f.from_server = out.sender == End::kHigh;
+}
+
 }  // namespace
 
 std::uint32_t hash_key(const NarrowKey& key) {
@@ -186,7 +245,6 @@ bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
 /// The common frame with the usual options, of which nobody wants the checksum: what decode() comes to, without a
 /// wire::Segment in between.
 bool Decoder::decode_common(const Frame& frame, Packet& out) const {
-  using wire::Anomaly;
   if (policy_ == Checksums::kAll || verified_bytes_ < kVerifiedFirst || frame.number % kSampleOneIn == 0) return false;
   const wire::CommonFrame common = wire::find_common(frame);
   if (common.ip == nullptr) return false;
@@ -197,44 +255,8 @@ bool Decoder::decode_common(const Frame& frame, Packet& out) const {
   const bool stamps = common.has_timestamps_alone(), usual_syn = syn && common.has_usual_syn_options();
   if ((header != wire::kTcpHeader && !stamps && !usual_syn) || (flags & wire::Flag::kRst)) return false;
 
-  const std::uint32_t payload = common.length - header, kept = common.captured - header;
-  facts::SegmentFact f;
-  f.time = frame.time;
-  f.frame = frame.number;
-  f.seq = SeqNum{big32(tcp + 4)};
-  f.ack = SeqNum{big32(tcp + 8)};
-  f.payload_bytes = payload;
-  if (stamps) {
-    f.tsval = big32(tcp + 24);
-    f.tsecr = big32(tcp + 28);
-    f.options = wire::Opt::kTimestamps;
-  } else if (usual_syn) {
-    const std::uint8_t* const options = tcp + wire::kTcpHeader;
-    f.tsval = wire::UsualSyn::tsval(options);
-    f.tsecr = wire::UsualSyn::tsecr(options);
-    f.options = wire::UsualSyn::kOptions;
-    f.mss = wire::UsualSyn::mss(options);
-    f.window_scale = wire::UsualSyn::window_scale(options) & 15;
-  }
-  f.window = wire::be16(tcp + 14);
-  f.ip_id = common.ip_id();
-  if (!syn) f.mss = digest(tcp + header, kept);
-  f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
-                                           (kept < payload ? Anomaly::kTruncatedPayload : 0));
-  f.flags = flags;
-  f.ttl = common.ttl();
-  f.dont_fragment = common.dont_fragment();
-  f.outbound = frame.direction == FrameDirection::kOutbound;
-  f.inbound = frame.direction == FrameDirection::kInbound;
-  f.file = frame.file;
-  out.fact = f;
-  out.speaker = Speaker::kUnknown;
-  if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
-  out.kind = PacketKind::kSegment;
-  out.extra = -1;
-  const Ends ends{common.source(), common.destination(), wire::be16(tcp), wire::be16(tcp + 2)};
-  if (common.is_ipv4()) set_narrow_key(out, ends);
-  else set_wide_key(out, ends, 6, 0);
+  if (common.is_ipv4) fill_common<4>(out, frame, common);
+  else fill_common<6>(out, frame, common);
   return true;
 }
 
@@ -264,6 +286,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
       out.kind = PacketKind::kSegment;
       out.extra = -1;
       set_key(out, s);
+      out.fact.from_server = out.sender == End::kHigh;
       if (s.anomalies & wire::Anomaly::kFirstFragment) {
         const wire::Fragment part = wire::decode_fragment(frame);
         Extra extra;

@@ -27,15 +27,6 @@ std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
   return h;
 }
 
-void set_key(Packet& p, const NarrowKey& k) {
-  p.is_wide = false;
-  p.narrow = k;
-}
-void set_key(Packet& p, const WideKey& k) {
-  p.is_wide = true;
-  p.wide = k;
-}
-
 bool is_bare_syn(const facts::SegmentFact& f) {
   using wire::Flag;
   return (f.flags & (Flag::kSyn | Flag::kAck | Flag::kRst | Flag::kFin)) == Flag::kSyn && f.payload_bytes == 0;
@@ -195,14 +186,15 @@ Ref Table::segment(Packet& p, const Guess& guess) {
     base_ns_ = p.fact.time.time_since_epoch().count();
   }
   end_ = std::max(end_, p.fact.time);
-  p.fact.from_server = p.sender == End::kHigh;
   Ref ref = belongs(guess, p) ? guess.ref : find(p);
   if (ref == 0) {
     ref = born(p, As::kWhatFits);
   } else if (is_embryo(ref)) {
-    ref = hatch(ref, p);
+    ref = hatch(ref, p.hash);
+    if (answer_as_predicted(ref, hot(ref), p)) return ref;
+    ref = incarnation(ref, p);
   } else {
-    if (advance_as_predicted(hot(ref), p)) return ref;
+    if (advance_as_predicted(ref, hot(ref), p)) return ref;
     ref = incarnation(ref, p);
   }
   if (ref == 0) return 0;
@@ -215,7 +207,7 @@ Ref Table::segment(Packet& p, const Guess& guess) {
 void Table::icmp(Packet& p, const Extra& extra) {
   Ref ref = find(p);
   if (ref == 0) return;
-  if (is_embryo(ref)) ref = hatch(ref, p);
+  if (is_embryo(ref)) ref = hatch(ref, p.hash);
   Hot& h = hot(ref);
   raise(h, facts::Signal::kIcmp);
   Side& s = side(h);
@@ -230,19 +222,18 @@ void Table::icmp(Packet& p, const Extra& extra) {
 }
 
 template <class K>
-Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
+Ref Table::new_record(Lane<K>& lane, const K& key, const facts::SegmentFact& first, End sender, Speaker speaker) {
   const std::uint32_t n = lane.records.take();
   Record<K>& r = lane.records[n];
   r = Record<K>{};
   r.key = key;
   Hot& h = r.hot;
-  h.start = p.fact.time.time_since_epoch().count();
-  h.first_frame = p.fact.frame;
-  h.first_file = p.fact.file;
+  h.start = first.time.time_since_epoch().count();
+  h.first_frame = first.frame;
+  h.first_file = first.file;
   h.set(Hold::kUsed | Hold::kIndexed);
-  const bool syn = p.fact.syn();
-  if (syn) {
-    h.set_client(p.fact.has_ack() ? other(p.sender) : p.sender);
+  if (first.syn()) {
+    h.set_client(first.has_ack() ? other(sender) : sender);
   } else {
     // Mid-stream: whoever speaks like a server, else the well-known port, else
     // the end that was a server before, else the lower port.
@@ -254,8 +245,8 @@ Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
     if (low_known != high_known) high_serves = high_known;
     else if (servers_seen_[low_place] != servers_seen_[high_place])
       high_serves = servers_seen_[high_place] > servers_seen_[low_place];
-    if (p.speaker == Speaker::kServer) high_serves = p.sender == End::kHigh;
-    if (p.speaker == Speaker::kClient) high_serves = p.sender == End::kLow;
+    if (speaker == Speaker::kServer) high_serves = sender == End::kHigh;
+    if (speaker == Speaker::kClient) high_serves = sender == End::kLow;
     h.set_client(high_serves ? End::kLow : End::kHigh);
   }
   const End server = other(h.client());
@@ -292,10 +283,10 @@ Ref Table::born(Packet& p, As as) {
   }
   Ref ref = 0;
   if (p.is_wide) {
-    ref = new_record(wide_, p.wide, p);
+    ref = new_record(wide_, p.wide, p.fact, p.sender, p.speaker);
     wide_.records[number(ref)].rank = next_rank_++;
   } else {
-    ref = new_record(narrow_, p.narrow, p);
+    ref = new_record(narrow_, p.narrow, p.fact, p.sender, p.speaker);
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
@@ -306,11 +297,8 @@ Ref Table::born(Packet& p, As as) {
 }
 
 template <class K>
-Packet Table::syn_of(const Embryo<K>& e) const {
-  Packet p;
-  set_key(p, e.key);
-  p.kind = PacketKind::kSegment;
-  facts::SegmentFact& f = p.fact;
+facts::SegmentFact Table::syn_of(const Embryo<K>& e) const {
+  facts::SegmentFact f;
   f.time = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
   f.frame = e.frame;
   f.seq = e.seq;
@@ -318,33 +306,34 @@ Packet Table::syn_of(const Embryo<K>& e) const {
   f.window = e.window;
   f.ip_id = e.ip_id;
   shapes_.restore(e.shape, f);
-  p.sender = shapes_.sender(e.shape);
-  f.from_server = p.sender == End::kHigh;
-  return p;
+  f.from_server = shapes_.sender(e.shape) == End::kHigh;
+  return f;
 }
-template Packet Table::syn_of(const Embryo<NarrowKey>& e) const;
-template Packet Table::syn_of(const Embryo<WideKey>& e) const;
+template facts::SegmentFact Table::syn_of(const Embryo<NarrowKey>& e) const;
+template facts::SegmentFact Table::syn_of(const Embryo<WideKey>& e) const;
 
-/// The lone SYN is lone no more: it becomes a record by going through advance()
-/// as it would have at the time.
-Ref Table::hatch(Ref embryo, const Packet& cause) {
-  const auto grow = [&](auto& lane, Ref kind) {
+/// The lone SYN is lone no more: it becomes a record as it would have at the time.
+Ref Table::hatch(Ref embryo, std::uint32_t hash) {
+  const auto grow = [&](auto& lane) {
     auto& e = lane.embryos[number(embryo)];
-    Packet syn = syn_of(e);
-    syn.hash = cause.hash;
-    const Ref ref = new_record(lane, e.key, syn) | kind;
-    lane.records[number(ref)].rank = e.rank;
-    e.shape = 0xffff;
+    const facts::SegmentFact syn = syn_of(e);
+    const End sender = shapes_.sender(e.shape);
+    const Ref ref = new_record(lane, e.key, syn, sender, Speaker::kUnknown);
+    auto& record = lane.records[number(ref)];
+    record.rank = e.rank;
+    e.shape = e.kGone;
     lane.embryos.give_back(number(embryo));
-    slots_.replace(cause.hash, embryo, ref);
-    survey_.syn(endpoint(ref, syn.sender), syn.fact);
-    advance(ref, lane.records[number(ref)].hot, syn);
+    slots_.replace(hash, embryo, ref);
+    survey_.syn(endpoint_of(record.key, sender), syn);
+    if (begin_as_predicted(record.hot, syn, sender)) return ref;
+    Packet p;
+    p.kind = PacketKind::kSegment;
+    p.fact = syn;
+    p.sender = sender;
+    advance(ref, record.hot, p);
     return ref;
   };
-  const Ref ref = is_wide(embryo) ? grow(wide_, RefBits::kWide) : grow(narrow_, 0);
-  if (cause.kind != PacketKind::kSegment) return ref;
-  Packet again = cause;
-  return incarnation(ref, again);
+  return is_wide(embryo) ? grow(wide_) : grow(narrow_);
 }
 
 /// Wireshark and Zeek begin a new connection at a SYN with new numbers, and so

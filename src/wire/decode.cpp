@@ -60,9 +60,9 @@ inline void fill(const CommonFrame& common, Segment& out) {
   out.source = common.source();
   out.destination = common.destination();
   out.ip_id = common.ip_id();
-  out.ip_version = common.is_ipv4() ? 4 : 6;
+  out.ip_version = common.is_ipv4 ? 4 : 6;
   out.ttl = common.ttl();
-  out.tos = common.is_ipv4() ? common.ip[1] : static_cast<std::uint8_t>(be16(common.ip) >> 4);
+  out.tos = common.is_ipv4 ? common.ip[1] : static_cast<std::uint8_t>(be16(common.ip) >> 4);
   out.dont_fragment = common.dont_fragment();
   out.kind = Kind::kTcp;
   clear_rare(out);
@@ -105,7 +105,7 @@ void decode(const Frame& frame, Checksums checksums, Segment& out) noexcept {
   }
   fill(common, out);
   if (checksums != Checksums::kVerify) return;
-  if (common.is_ipv4() && ip_checksum_is_bad(common.ip, kIpv4Head)) out.anomalies |= Anomaly::kBadIpChecksum;
+  if (common.is_ipv4 && ip_checksum_is_bad(common.ip, kIpv4Head)) out.anomalies |= Anomaly::kBadIpChecksum;
   check_tcp(out);
 }
 
