@@ -704,5 +704,19 @@ TEST(ClientClosedEarly, AHalfCloseRightBehindTheRequestIsNoCancel) {
   )"), "client-closed-early");
 }
 
+// Recorded at a server: the request's first transmission was lost before it, and its repeat met the closed socket.
+TEST(Reset, ARequestOfWhichOnlyTheRepeatCameThisFarLostTheRaceAllTheSame) {
+  const Answer a = answer_of(kAtServer + kAnswered + R"(
+    0.100 > PA 105:155 999501 http-req idem
+    0.101 < PA 999501:999601 155 http-resp length 100
+    0.102 < FA 999601 155
+    0.140 > A 205 999602
+    0.400 > PA 155:205 999602 http-req idem
+    0.401 < R 999602
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "data-after-close" || first_of(a) == "keepalive-race" || first_of(a) == "keepalive-request-limit") << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose
