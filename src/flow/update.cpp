@@ -244,9 +244,12 @@ std::uint64_t Table::on_conversation(Hot& h, const Packet& p, Ticks now) {
     h.clear(Hold::kOutstanding);
   }
   if (p.fact.app == facts::App::kHttpResponse) {
+    constexpr std::uint32_t kUnknownLength = 1u << 30;  // its last chunk ends it (RFC 9112 7.1)
     const bool announced = p.fact.app_flags & facts::AppFlag::kHasLength;
-    h.response_end = announced ? p.fact.seq + p.fact.app_length : SeqNum{};
+    const bool chunked = p.fact.app_flags & facts::AppFlag::kChunked;
+    h.response_end = announced || chunked ? p.fact.seq + (announced ? p.fact.app_length : kUnknownLength) : SeqNum{};
   }
+  if (p.fact.app_flags & facts::AppFlag::kChunkedEnd) h.response_end = SeqNum{};
   return signals;
 }
 
