@@ -143,7 +143,7 @@ template <class T, std::size_t kCapacity>
 class SampleInPlace {
  public:
   void add(const T& v) {
-    if (seen_++ % stride_ != 0) return;
+    if ((seen_++ & (stride_ - 1)) != 0) return;
     if (size_ == kCapacity) {
       size_ = 0;
       for (std::size_t i = 0; i < kCapacity; i += 2) values_[size_++] = values_[i];
@@ -156,7 +156,7 @@ class SampleInPlace {
   [[nodiscard]] std::uint64_t stride() const { return stride_; }
 
  private:
-  std::uint64_t seen_ = 0, stride_ = 1;
+  std::uint64_t seen_ = 0, stride_ = 1;  ///< the stride is a power of two
   std::uint32_t size_ = 0;
   std::array<T, kCapacity> values_{};
 };
