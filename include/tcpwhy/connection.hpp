@@ -264,7 +264,8 @@ struct StreamFacts {
 struct Exchange {
   std::int32_t request = -1;        ///< first segment of the request
   std::int32_t request_end = -1;    ///< last new segment of the request
-  std::int32_t response = -1;       ///< first segment of the response, -1 none
+  std::int32_t response = -1;       ///< first segment of the response that came, -1 none
+  SeqNum response_begins;           ///< its first octet, valid with response; the segment that holds it may have come later
   std::int32_t response_end = -1;
   bool response_complete = false;   ///< an announced length (or chunked end, TLS close) was reached, or the next request followed
   bool announced = false;           ///< the length of the response was announced

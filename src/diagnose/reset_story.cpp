@@ -294,6 +294,22 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
   return std::nullopt;
 }
 
+/// Segment `i` passed only after place `n`, and its sender's FIN, which passed before `n`, says that it was written
+/// before: the FIN overtook it, or it was lost and sent again.
+bool said_before(const Connection& c, std::int32_t i, std::int32_t n) {
+  const SegmentFact& s = c.segment(i);
+  const facts::StreamFacts& stream = c.stream(s.from());
+  if (!stream.fin_seen || stream.fin >= n || s.payload_bytes == 0 || s.rst() || !before(s.seq, stream.fin_seq)) return false;
+  return facts::new_payload(c, i);
+}
+
+/// The last segment that was said before place `n`.
+std::int32_t last_said_before(const Connection& c, std::int32_t n) {
+  for (std::int32_t i = count(c) - 1; i >= n; --i)
+    if (said_before(c, i, n)) return i;
+  return n - 1;
+}
+
 /// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
 std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
   for (std::int32_t k = from; k <= to; ++k)
@@ -311,15 +327,16 @@ std::optional<Reset> ending_reset(const Connection& c) {
 Talk talk_before(const Connection& c, std::int32_t end) {
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
+  const std::int32_t last = last_said_before(c, n);
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
   std::optional<SeqNum> answered;  // the highest ACK number that came with payload of the server
-  for (std::int32_t i = 0; i < n; ++i) {
+  for (std::int32_t i = 0; i <= last; ++i) {
     const SegmentFact& s = c.segment(i);
-    if (s.rst()) continue;
+    if (s.rst() || (i >= n && !said_before(c, i, n))) continue;
     const std::size_t me = index(s.from()), peer = 1 - me;
-    if (s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
+    if (i < n && s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
       acked[peer] = s.ack;
-    if (!facts::new_payload(c, i)) continue;
+    if (i < n && !facts::new_payload(c, i)) continue;
     const SeqNum end_of = s.seq + s.payload_bytes;
     if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
     t.bytes[me] += s.payload_bytes;
@@ -354,7 +371,7 @@ Talk talk_before(const Connection& c, std::int32_t end) {
   for (std::size_t p : {std::size_t{0}, std::size_t{1}})
     if (sent[p]) t.acked[p] = acked[p] && !after(*sent[p], *acked[p]);
   for (const facts::Exchange& x : c.exchanges) {
-    if (x.response < 0 || x.response >= n) continue;
+    if (x.response < 0 || (x.response >= n && !said_before(c, x.response, n))) continue;
     t.announced = x.announced_bytes;
     t.delivered = x.delivered_bytes;
     t.answer_short = x.announced && x.delivered_bytes < x.announced_bytes;

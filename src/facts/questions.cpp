@@ -211,11 +211,11 @@ bool new_payload(const Connection& c, Index i) {
     case Repeat::kOutOfOrder:
     case Repeat::kUnseenOriginal:
     case Repeat::kAmbiguous: return true;
-    case Repeat::kSyn:
-    case Repeat::kSynAck:
     case Repeat::kRto:
     case Repeat::kFast:
-    case Repeat::kTlp:
+    case Repeat::kTlp: return c.note(i).original < 0;  // what it repeats was never seen
+    case Repeat::kSyn:
+    case Repeat::kSynAck:
     case Repeat::kSpurious:
     case Repeat::kKeepalive:
     case Repeat::kZeroWindowProbe:

@@ -3,7 +3,9 @@
 // request head: pipelining); the response begins with the server's next new
 // payload. Only octets not seen before count, so repeats change nothing. An
 // announced length says when a response is whole; without one, the next request,
-// the server's FIN or the final chunk does.
+// the server's FIN or the final chunk does. Segments may come in any order: a head
+// that another segment overtook is still the head, and a FIN's number tells where
+// the answer ends whatever is still under way.
 
 #include <algorithm>
 
@@ -14,26 +16,13 @@ namespace tcpwhy::flow {
 using facts::App;
 using facts::AppFlag;
 using facts::Exchange;
-using facts::Repeat;
 
 namespace {
 
 constexpr std::size_t kMostExchanges = 512;
 
-bool is_new(const Note& n, const SegmentFact& s) {
-  if (s.payload_bytes == 0 || s.rst()) return false;
-  switch (n.repeat) {
-    case Repeat::kNone: case Repeat::kOutOfOrder: case Repeat::kUnseenOriginal: case Repeat::kAmbiguous: return true;
-    case Repeat::kRto: case Repeat::kFast: case Repeat::kTlp: return n.original < 0;  // fills a gap
-    case Repeat::kSyn: case Repeat::kSynAck: case Repeat::kSpurious: case Repeat::kKeepalive: case Repeat::kZeroWindowProbe:
-    case Repeat::kFin: case Repeat::kNetworkDuplicate: case Repeat::kCaptureDuplicate: return false;
-  }
-  return false;
-}
-
-/// `request` is null when the request was not seen.
-void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact* request) {
-  e.response = i;
+/// The segment with the first octet of the response says what is to follow.
+void read_head(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
   // The answer to HEAD announces a length and has no body (RFC 9112 6.3).
   const bool head = request != nullptr && request->app == App::kHttpRequest && (request->app_flags & AppFlag::kUntilClose);
   if (!head && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
@@ -42,19 +31,53 @@ void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFac
   }
 }
 
-/// `first` is the response's first segment: what lies between was delivered, whether it was captured or not.
-void add_to_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact& first) {
-  // 1xx and other short heads may precede the real response in the same turn.
-  if (e.response_complete && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
-    e.announced_bytes += s.app_length;
-    e.response_complete = false;
-  }
-  e.response_end = i;
-  const std::int32_t reached = offset(first.seq, s.seq + s.payload_bytes);
+/// `request` is null when the request was not seen.
+void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact* request) {
+  e.response = i;
+  e.response_begins = s.seq;
+  read_head(e, s, request);
+}
+
+/// Another segment of the answer overtook this one, which holds its first octets.
+void begin_earlier(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
+  e.delivered_bytes += distance(s.seq, e.response_begins);
+  e.response_begins = s.seq;
+  if (e.announced) return;
+  read_head(e, s, request);
+  e.response_complete = e.response_complete && (!e.announced || e.delivered_bytes >= e.announced_bytes);
+}
+
+/// What lies between the first octet of the response and `to` was delivered, whether it was captured or not.
+void reach(Exchange& e, SeqNum to) {
+  const std::int32_t reached = offset(e.response_begins, to);
   if (reached > 0) e.delivered_bytes = std::max<std::uint64_t>(e.delivered_bytes, static_cast<std::uint32_t>(reached));
+}
+
+/// 1xx and other short heads may precede the real response in the same turn.
+void continue_response(Exchange& e, const SegmentFact& s) {
+  if (!e.response_complete || s.app != App::kHttpResponse || !(s.app_flags & AppFlag::kHasLength)) return;
+  e.announced_bytes += s.app_length;
+  e.response_complete = false;
+}
+
+void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
+  e.response_end = i;
+  reach(e, s.seq + s.payload_bytes);
   if (e.announced && e.delivered_bytes >= e.announced_bytes) e.response_complete = true;
   if (s.app_flags & AppFlag::kChunkedEnd) e.response_complete = true;
   if (s.app == App::kTlsAlert) e.response_complete = true;
+}
+
+/// The server's FIN ends its last response.
+void end_last_response(Connection& c) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (!server.fin_seen) return;
+  for (auto e = c.exchanges.rbegin(); e != c.exchanges.rend(); ++e) {
+    if (e->response < 0) continue;
+    reach(*e, server.fin_seq);
+    if (!e->announced || e->delivered_bytes >= e->announced_bytes) e->response_complete = true;
+    return;
+  }
 }
 
 }  // namespace
@@ -67,13 +90,7 @@ void annotate_exchanges(Connection& c) {
   for (std::size_t k = 0; k < c.segments.size(); ++k) {
     const SegmentFact& s = c.segments[k];
     const Index i = static_cast<Index>(k);
-    if (s.fin() && s.from_server && now != nullptr && now->response >= 0) {
-      // The FIN's number tells what was sent before it, captured or not.
-      const std::int32_t reached = offset(c.segments[static_cast<std::size_t>(now->response)].seq, s.seq + s.payload_bytes);
-      if (reached > 0 && s.payload_bytes == 0) now->delivered_bytes = std::max<std::uint64_t>(now->delivered_bytes, static_cast<std::uint32_t>(reached));
-      if (!now->announced || now->delivered_bytes >= now->announced_bytes) now->response_complete = true;
-    }
-    if (!is_new(c.notes[k], s)) continue;
+    if (!facts::new_payload(c, i)) continue;
     if (!s.from_server) {
       const bool next_request = now == nullptr || now->response >= 0 || (s.app == App::kHttpRequest && clients_turn);
       if (next_request && !(s.app == App::kTlsAlert)) {
@@ -102,9 +119,13 @@ void annotate_exchanges(Connection& c) {
       target->response_complete = true;
       ++target;
     }
-    if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
-    add_to_response(*target, s, i, c.segments[static_cast<std::size_t>(target->response)]);
+    const SegmentFact* request = target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr;
+    if (target->response < 0) begin_response(*target, s, i, request);
+    else if (before(s.seq, target->response_begins)) begin_earlier(*target, s, request);
+    else continue_response(*target, s);
+    add_to_response(*target, s, i);
   }
+  end_last_response(c);
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
 }
 

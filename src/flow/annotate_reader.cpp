@@ -475,8 +475,7 @@ void Reader::take_new_ack(const SegmentFact& s, Note& n, Index i) {
 void Reader::take_window(const SegmentFact& s, Note& n) {
   StreamFacts& stream = c_.streams[s.from_server];
   Sender& other = peer(s);
-  // The snap length ended before the window field, or the window is shut: then nothing can be said.
-  if (s.window == 0 && (s.anomalies & Anomaly::kTruncatedHeader)) return;
+  if (s.anomalies & Anomaly::kWindowUnseen) return;
   n.window_known = s.syn() || stream.scaling_known || s.window == 0;
   n.scaled_window = n.window_known ? (s.syn() ? s.window : static_cast<std::uint32_t>(s.window) << stream.window_shift) : 0;
   if (!s.has_ack() || n.ack_place == AckPlace::kImpossible || n.ack_place == AckPlace::kOld) return;

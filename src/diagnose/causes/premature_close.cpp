@@ -4,19 +4,37 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
 
+/// The response acknowledges the request that was seen before it, and nothing beyond.
+bool answers_what_was_seen(const facts::Connection& c, const facts::Exchange& x) {
+  const facts::SegmentFact& asked = c.segment(x.request_end);
+  const facts::SegmentFact& answered = c.segment(x.response);
+  return answered.has_ack() && answered.ack == asked.seq + asked.payload_bytes;
+}
+
+/// The number of the server's FIN counts octets that never passed here.
+bool octets_missing_before(const facts::Connection& c, std::int32_t fin) {
+  SeqNum sent = c.segment(c.stream(Party::kServer).first).end();
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (const facts::SegmentFact& s = c.segment(i); i != fin && s.from() == Party::kServer && facts::new_payload(c, i) && after(s.end(), sent))
+      sent = s.end();
+  return before(sent, c.segment(fin).seq);
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t fin = c.stream(Party::kServer).fin;
-  if (fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return;
+  if (fin < 0 || c.quality.story_incomplete) return;
   if (const std::int32_t client = ending::stop_of(c, Party::kClient); client >= 0 && client < fin) return;
-  // Only what the server had sent by its FIN counts; the FIN's own payload included.
   for (const facts::Exchange& x : c.exchanges) {
-    if (x.response < 0 || x.response > fin || !x.announced || x.delivered_bytes >= x.announced_bytes) continue;
+    if (x.response < 0 || !x.announced || x.delivered_bytes >= x.announced_bytes) continue;
+    // Where the capture lost packets, the answer may belong to a request that is missing (HEAD announces, too).
+    if (c.quality.capture_gap && !answers_what_was_seen(c, x)) continue;
     out.demands({x.response, fin}, [&] {
       return fmt::format("the response announced {} in all (RFC 9112 6.3) and the FIN came after {}", ending::octets(x.announced_bytes),
                          ending::octets(x.delivered_bytes));
@@ -25,6 +43,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
 
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
+  if (c.quality.capture_gap || octets_missing_before(c, fin)) return;
   const ending::Talk t = ending::talk_before(c, fin + 1);
   if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
   // In other protocols the client's last words may be its goodbye (MQTT DISCONNECT, COM_QUIT): no answer is owed.
