@@ -32,6 +32,9 @@ struct Opening {
 
 Opening opening_of(const facts::Connection& c);
 
+/// The client's last segment of the handshake was answered at once with R and its ACK number: no socket took it up.
+bool third_ack_refused(const facts::Connection& c, const Opening& o);
+
 /// Was this captured where nothing lies between the vantage and the server, so
 /// that what passed here did arrive? From the connection, else from how the
 /// server's other connections look.

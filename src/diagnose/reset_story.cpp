@@ -388,6 +388,15 @@ std::int32_t stop_of(const Connection& c, Party p) {
   return fin;
 }
 
+bool counts_unseen(const Connection& c, std::int32_t i) {
+  const SegmentFact& stop = c.segment(i);
+  std::optional<SeqNum> sent;
+  for (std::int32_t k = 0; k < count(c); ++k)
+    if (const SegmentFact& s = c.segment(k); k != i && s.from() == stop.from() && !s.rst() && !s.fin() && (!sent || after(s.end(), *sent)))
+      sent = s.end();
+  return sent && before(*sent, stop.seq);
+}
+
 bool unread_when_answering(const Connection& c, const Reset& r) {
   // What is read gives its window back. The last segment with payload says what was still in the buffer when it was
   // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
@@ -432,7 +441,11 @@ bool farewell_refused(const Connection& c, const Reset& r) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.peer() || !facts::new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
     const bool reply = said_goodbye && i > own_last && s.payload_bytes <= kShortReply;
-    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply) return false;
+    // GOAWAY and close_notify of HTTP/2 in one segment, and the server's own FIN right behind them.
+    const facts::StreamFacts& peer = c.stream(r.peer());
+    const bool parting = r.by == Party::kClient && i > r.own_fin && peer.fin_seen && peer.fin_seq == s.seq + s.payload_bytes &&
+                         facts::is_farewell(s, facts::kPartingWords);
+    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply && !parting) return false;
     if (refused < 0) refused = i;
   }
   if (refused < 0) return false;
@@ -467,6 +480,12 @@ bool formality(const Connection& c, const Reset& r) {
   constexpr std::uint64_t kNoBody = 4096;
   if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
+}
+
+Duration pause_before(const Connection& c, std::int32_t i) {
+  for (std::int32_t k = i - 1; k >= 0; --k)
+    if (c.segment(k).from() == Party::kServer && facts::new_payload(c, k)) return ending::between(c, k, i);
+  return Duration{};
 }
 
 bool speaks_http(const Connection& c) {

@@ -365,6 +365,16 @@ void Reader::place_sequence(const SegmentFact& s, Note& n, Index i) {
   }
 }
 
+/// Does the side that segment `i` acknowledges use numbers from `ack` on itself, later? A RST without ACK flag only
+/// repeats the number it was given (RFC 9293 3.10.7.1).
+bool Reader::goes_on_at(SeqNum ack, Index i) const {
+  for (Index k = i + 1; k < static_cast<Index>(c_.segments.size()); ++k) {
+    const SegmentFact& s = at(k);
+    if (s.from_server != at(i).from_server && s.has_ack() && !s.syn() && !before(s.seq, ack) && is_near(s.seq, ack)) return true;
+  }
+  return false;
+}
+
 void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
   if (!s.has_ack()) {
     n.ack_place = AckPlace::kNoAck;
@@ -399,6 +409,8 @@ void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
       c_.quality.capture_gap = true;
       note(other.beyond).seq_place = SeqPlace::kAhead;
       other.beyond = -1;
+    } else if ((beyond_right > 0 || nothing_sent) && goes_on_at(s.ack, i)) {
+      c_.quality.capture_gap = true;
     } else if (beyond_right > 0 || nothing_sent) {
       n.ack_place = AckPlace::kImpossible;
       other.wrong_ack = i;

@@ -18,15 +18,6 @@ bool answers_what_was_seen(const facts::Connection& c, const facts::Exchange& x)
   return answered.has_ack() && answered.ack == asked.seq + asked.payload_bytes;
 }
 
-/// The number of the server's FIN counts octets that never passed here.
-bool octets_missing_before(const facts::Connection& c, std::int32_t fin) {
-  SeqNum sent = c.segment(c.stream(Party::kServer).first).end();
-  for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i)
-    if (const facts::SegmentFact& s = c.segment(i); i != fin && s.from() == Party::kServer && facts::new_payload(c, i) && after(s.end(), sent))
-      sent = s.end();
-  return before(sent, c.segment(fin).seq);
-}
-
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t fin = c.stream(Party::kServer).fin;
   if (fin < 0 || c.quality.story_incomplete) return;
@@ -43,7 +34,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
 
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
-  if (c.quality.capture_gap || octets_missing_before(c, fin)) return;
+  if (c.quality.capture_gap || ending::counts_unseen(c, fin)) return;
   const ending::Talk t = ending::talk_before(c, fin + 1);
   if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
   // In other protocols the client's last words may be its goodbye (MQTT DISCONNECT, COM_QUIT): no answer is owed.
