@@ -706,6 +706,15 @@ TEST(AckNumber, OfUploadThatTheCaptureLostWasNotRewrittenWhereTheClientGoesOnThe
   EXPECT_EQ(find(a, CauseId::kUnacceptableAck), nullptr);
 }
 
+TEST(ImmediateClose, IsNotSaidWhereTheFinCountsOctetsThatTheCaptureLacks) {
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + "0.0000 > S 100 win 2920 <mss 1460>\n0.0019 < SA 300 101 win 2896 <mss 1460>\n" + R"(
+    0.0057 > A 295 3197 win 2896
+    0.0103 < FA 4586 295 win 2896
+    0.0104 > FA 295 4587 win 2896
+    0.0142 < A 4587 296 win 2896
+  )")));
+}
+
 TEST(Reset, ThatNothingButHarmlessThingsSurroundStaysUnexplained) {
   // A split handshake: both sent SYN, and what opened it is known, but not why the client reset it.
   const Answer a = answer_of(R"(
