@@ -21,8 +21,9 @@ namespace {
 
 constexpr std::size_t kMostExchanges = 512;
 
-/// The segment with the first octet of the response says what is to follow.
+/// What the first octets of a response announce. `request` is null when the request was not seen.
 void read_head(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
+  e.response_seq = s.seq;
   // The answer to HEAD announces a length and has no body (RFC 9112 6.3).
   const bool head = request != nullptr && request->app == App::kHttpRequest && (request->app_flags & AppFlag::kUntilClose);
   if (!head && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
@@ -31,25 +32,18 @@ void read_head(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
   }
 }
 
-/// `request` is null when the request was not seen.
-void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact* request) {
-  e.response = i;
-  e.response_begins = s.seq;
-  read_head(e, s, request);
-}
-
-/// Another segment of the answer overtook this one, which holds its first octets.
-void begin_earlier(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
-  e.delivered_bytes += distance(s.seq, e.response_begins);
-  e.response_begins = s.seq;
-  if (e.announced) return;
-  read_head(e, s, request);
-  e.response_complete = e.response_complete && (!e.announced || e.delivered_bytes >= e.announced_bytes);
+/// The first octets of the response were lost or overtaken: others of it came before them. `earlier` is the exchange
+/// before, null when there is none; what it still lacks is not this response's.
+bool begins_earlier(const Exchange& e, const Exchange* earlier, const SegmentFact& s) {
+  if (offset(e.response_seq, s.seq) >= 0) return false;
+  if (earlier == nullptr || earlier->response < 0) return true;
+  const std::uint64_t whole = std::max(earlier->delivered_bytes, earlier->announced ? earlier->announced_bytes : std::uint64_t{0});
+  return !before(s.seq, earlier->response_seq + static_cast<std::uint32_t>(whole));
 }
 
 /// What lies between the first octet of the response and `to` was delivered, whether it was captured or not.
 void reach(Exchange& e, SeqNum to) {
-  const std::int32_t reached = offset(e.response_begins, to);
+  const std::int32_t reached = offset(e.response_seq, to);
   if (reached > 0) e.delivered_bytes = std::max<std::uint64_t>(e.delivered_bytes, static_cast<std::uint32_t>(reached));
 }
 
@@ -68,14 +62,34 @@ void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
   if (s.app == App::kTlsAlert) e.response_complete = true;
 }
 
-/// The server's FIN ends its last response.
+/// RFC 9112 7.1: a chunked body ends with a chunk of size 0, and these are its last octets. `end` is where the FIN stands.
+bool ends_without_last_chunk(const Connection& c, const Exchange& e, SeqNum end) {
+  const SegmentFact* head = nullptr;
+  const SegmentFact* last = nullptr;
+  for (std::size_t k = static_cast<std::size_t>(e.response); k < c.segments.size(); ++k) {
+    const SegmentFact& s = c.segments[k];
+    if (!s.from_server || s.payload_bytes == 0 || s.rst()) continue;
+    if (s.seq == e.response_seq && s.app == App::kHttpResponse) head = &s;
+    if (s.seq + s.payload_bytes == end) last = &s;
+  }
+  if (head == nullptr || last == nullptr || !(head->app_flags & AppFlag::kChunked)) return false;
+  if (e.request >= 0 && (c.segments[static_cast<std::size_t>(e.request)].app_flags & AppFlag::kUntilClose)) return false;  // HEAD
+  // Whether a segment ends with the last chunk was looked at only where it can be told.
+  const bool looked_at = last->app == App::kHttpResponse || (last->app == App::kOpaque && (last->flags & wire::Flag::kPsh));
+  constexpr std::uint32_t kLastChunk = 5;
+  return looked_at && last->payload_bytes >= kLastChunk && !(last->anomalies & wire::Anomaly::kTruncatedPayload) &&
+         !(last->app_flags & AppFlag::kChunkedEnd);
+}
+
+/// The number of the server's FIN tells where its last response ends, whatever was lost or overtaken.
 void end_last_response(Connection& c) {
   const facts::StreamFacts& server = c.stream(Party::kServer);
   if (!server.fin_seen) return;
   for (auto e = c.exchanges.rbegin(); e != c.exchanges.rend(); ++e) {
     if (e->response < 0) continue;
     reach(*e, server.fin_seq);
-    if (!e->announced || e->delivered_bytes >= e->announced_bytes) e->response_complete = true;
+    e->last_chunk_missing = !e->response_complete && ends_without_last_chunk(c, *e, server.fin_seq);
+    if (!e->last_chunk_missing && (!e->announced || e->delivered_bytes >= e->announced_bytes)) e->response_complete = true;
     return;
   }
 }
@@ -120,9 +134,16 @@ void annotate_exchanges(Connection& c) {
       ++target;
     }
     const SegmentFact* request = target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr;
-    if (target->response < 0) begin_response(*target, s, i, request);
-    else if (before(s.seq, target->response_begins)) begin_earlier(*target, s, request);
-    else continue_response(*target, s);
+    if (target->response < 0) {
+      target->response = i;
+      read_head(*target, s, request);
+    } else if (begins_earlier(*target, target == c.exchanges.data() ? nullptr : target - 1, s)) {
+      target->delivered_bytes += distance(s.seq, target->response_seq);
+      target->response_complete = false;  // so far nothing had said how long it is
+      read_head(*target, s, request);
+    } else {
+      continue_response(*target, s);
+    }
     add_to_response(*target, s, i);
   }
   end_last_response(c);

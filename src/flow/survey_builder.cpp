@@ -33,6 +33,12 @@ void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const Sy
     if (keep(s)) out.values.push_back(pick(s));
 }
 
+/// Will a sample keep the next value? Its stride is a power of two.
+template <class T>
+bool keeps_next(const facts::Sample<T>& sample) {
+  return (sample.seen & (sample.stride - 1)) == 0;
+}
+
 }  // namespace
 
 void Distinct::add(std::uint64_t hash) {
@@ -352,6 +358,24 @@ void SurveyBuilder::lone_syn(const Ended& e) {
   ++survey.one_direction_connections;
   count_attempt(*last_service_, e);
   last_service_->clients.add(survey_hash(e.client.address));
+}
+
+bool SurveyBuilder::lone_syn_of_flood(const facts::Endpoint& server, const facts::Address& client, CaptureTime when) {
+  if (beside_ != nullptr || own_.used != 0) return false;
+  ServiceEntry* const entry = services_.find(server, services_.hash(server));
+  if (entry == nullptr) return false;
+  facts::ServiceFacts& s = entry->facts;
+  if (s.lone_syns < kFlooded || keeps_next(s.attempts_sample) || keeps_next(s.failures_sample)) return false;
+  ++survey.one_direction_connections;
+  ++s.attempts;
+  s.first_attempt = std::min(s.first_attempt, when);
+  s.last_attempt = std::max(s.last_attempt, when);
+  ++s.unanswered;
+  ++s.lone_syns;
+  ++s.attempts_sample.seen;
+  ++s.failures_sample.seen;
+  entry->clients.add(survey_hash(client));
+  return true;
 }
 
 void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when) {

@@ -17,9 +17,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (const std::int32_t client = ending::stop_of(c, Party::kClient); client >= 0 && client < stop) return;
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->foreign()) return;
-  if (ending::counts_unseen(c, stop)) return;  // it had sent what this capture lacks
   const ending::Talk t = ending::talk_before(c, stop);
-  if (t.bytes[1] > 0 || c.segment(stop).payload_bytes > 0) {
+  if (ending::server_spoke_before(c, stop)) {
     out.contradicts({t.answer >= 0 ? t.answer : stop}, [&] { return std::string{"the server sent data before it closed"}; });
     return;
   }
