@@ -32,7 +32,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
     return;
   }
-  if (!c.exchanges.empty() && c.exchanges.back().last_chunk_missing && c.exchanges.back().response < fin) {
+  if (!c.quality.capture_gap && !c.exchanges.empty() && c.exchanges.back().last_chunk_missing) {
     const facts::Exchange& x = c.exchanges.back();
     out.supports({x.response, x.response_end, fin}, [&] {
       return fmt::format("the response was chunked, and the FIN came after {} of it, without the last chunk (RFC 9112 8)",
