@@ -71,7 +71,8 @@ class SurveyBuilder {
     Kind kind = Kind::kSyn;
     std::uint8_t ttl = 0;
     std::uint16_t window = 0, options = 0;
-    std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0;
+    std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0, server_hash = 0;
+    std::uint64_t client_hash = 0;
     std::uint32_t shape = 0;
     Duration span{};
     Ended end;                                 ///< of other kinds only the ends, `start` and `tsval`

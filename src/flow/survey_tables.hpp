@@ -109,9 +109,12 @@ inline std::uint64_t survey_hash(const facts::Address& a) {
 inline std::uint64_t survey_hash(const facts::Endpoint& e) { return survey_mix(survey_hash(e.address), e.port); }
 inline std::uint64_t survey_hash(const facts::PairKey& k) { return survey_mix(survey_hash(k.client), survey_hash(k.server)); }
 
+/// As much of a hash as a table keeps.
+inline std::uint32_t short_hash(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+
 template <class Key, class Entry>
 std::uint32_t SurveyTable<Key, Entry>::hash(const Key& key) {
-  return static_cast<std::uint32_t>(survey_hash(key) >> 32);
+  return short_hash(survey_hash(key));
 }
 
 /// How many different values were seen: exact for few, an estimate for many
