@@ -13,7 +13,7 @@ constexpr std::size_t kMostCases = 65536, kMostEvents = 24, kMostReported = 2621
 // Drops that mean something only when they go on: a healthy connection may meet one.
 std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
   if (reason == "TCP_LISTEN_OVERFLOW" || reason == "NEIGH_FAILED" || reason == "NEIGH_CREATEFAIL" || reason.starts_with("TCP_MD5") ||
-      reason.starts_with("TCP_AO") || reason == "TCP_AUTH_HDR" || reason == "TCP_INVALID_SYN" || reason == "TCP_MINTTL")
+      reason.starts_with("TCP_AO") || reason == "TCP_AUTH_HDR" || reason == "TCP_INVALID_SYN" || reason == "TCP_MINTTL" || reason == "TCP_ACK_UNSENT_DATA" || reason == "NOT_SPECIFIED")
     return 1;
   if ((e.tcp_flags & kSyn) != 0 && (reason == "NETFILTER_DROP" || reason == "IP_RPFILTER" || reason == "XFRM_POLICY" ||
                                     reason == "TC_INGRESS" || reason == "TC_EGRESS" || reason == "BPF_CGROUP_EGRESS" ||
@@ -25,8 +25,12 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
 
 }  // namespace
 
-Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at)
-    : names_{names}, is_local_{std::move(is_local)}, owner_of_{std::move(owner_of)}, look_at_{std::move(look_at)} {}
+Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at, HasSibling has_sibling)
+    : names_{names},
+      is_local_{std::move(is_local)},
+      owner_of_{std::move(owner_of)},
+      look_at_{std::move(look_at)},
+      has_sibling_{std::move(has_sibling)} {}
 
 std::string Judge::key(const tw_event& e) {
   // The same from both ends.
