@@ -49,6 +49,7 @@ struct rb_root { struct rb_node *rb_node; } CORE;
 struct sock {
   struct sock_common __sk_common;
   struct rb_root tcp_rtx_queue;
+  unsigned long sk_ino;  // since 6.18
   struct socket *sk_socket;
   int sk_err;
   __u16 sk_protocol;

@@ -178,6 +178,15 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
 }
 
 
+static __always_inline void put_inode(struct tw_event *e, const struct sock *sk) {
+  if (bpf_core_field_exists(sk->sk_ino)) {
+    e->inode = sk->sk_ino;
+    return;
+  }
+  struct socket *socket = sk->sk_socket;
+  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+}
+
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
   put_common(e, &sk->__sk_common);
@@ -212,8 +221,7 @@ static __always_inline void put_socket(struct tw_event *e, const struct sock *sk
     e->sent_ms = now - tp->lsndtime;
     e->got_ms = now - tp->inet_conn.icsk_ack.lrcvtime;
   }
-  struct socket *socket = sk->sk_socket;
-  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+  put_inode(e, sk);
 }
 
 // As TCP keeps them beside a segment it has looked at.
@@ -386,7 +394,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   }
   put_socket(e, sk);
   put_owner(e, owner);
-  note_end(e, sk, owner, e->time_ns, old);
+  // The table's memory is cold, and where a RST has refused the SYN nothing more comes.
+  if (error != 111) note_end(e, sk, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
@@ -546,8 +555,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   if (resting) e->state = TCP_TIME_WAIT;
   if (receiver && receiver->__sk_common.skc_state != TCP_TIME_WAIT && receiver->__sk_common.skc_state != TCP_NEW_SYN_RECV) {
     e->state = receiver->__sk_common.skc_state;
-    struct socket *socket = receiver->sk_socket;
-    if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+    put_inode(e, receiver);
     put_owner(e, owner_of(receiver));
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;
