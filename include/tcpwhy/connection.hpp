@@ -255,6 +255,7 @@ struct StreamFacts {
   std::uint32_t zero_windows = 0;    ///< segments that closed the window
   std::uint32_t keepalives = 0;
   std::uint32_t bad_checksums = 0;
+  bool checksum_offload = false;     ///< and they are not corruption: this side leaves its sums to its network card
   std::int32_t first = -1, last = -1;               ///< indices into Connection::segments
   std::int32_t first_data = -1, last_data = -1;
   std::int32_t fin = -1, rst = -1;                  ///< first FIN, first RST
@@ -266,7 +267,9 @@ struct Exchange {
   std::int32_t request_end = -1;    ///< last new segment of the request
   std::int32_t response = -1;       ///< first segment of the response, -1 none
   std::int32_t response_end = -1;
+  SeqNum response_seq;              ///< where the response begins, valid with response >= 0: its first octets may have come late
   bool response_complete = false;   ///< an announced length (or chunked end, TLS close) was reached, or the next request followed
+  bool last_chunk_missing = false;  ///< a chunked response, and the FIN follows octets that are not its last chunk
   bool announced = false;           ///< the length of the response was announced
   std::uint64_t announced_bytes = 0, delivered_bytes = 0;
 };

@@ -1,6 +1,8 @@
 // `tcpwhy lab`: the articles' experiments, by name.
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -131,6 +133,8 @@ bool write_file(const std::filesystem::path& path, const std::string& text) {
 }
 
 int fuzz(FuzzRequest& request) {
+  if (std::error_code failed; !request.out.empty() && (std::filesystem::create_directories(request.out, failed), failed))
+    return say({"lab.out", fmt::format("cannot make the directory {}: {}", request.out, failed.message())});
   bool written = true;
   const auto found = [&](const lab::Find& find) {
     std::printf("seed %llu: %s\n\n%s\n", static_cast<unsigned long long>(find.trial.seed), find.signature.c_str(), find.text.c_str());
@@ -143,9 +147,9 @@ int fuzz(FuzzRequest& request) {
   const auto tally = lab::fuzz(request.options, found);
   if (!tally) return say(tally.error());
   for (const auto& [kind, count] : tally->by_signature) std::printf("%6llu %s\n", static_cast<unsigned long long>(count), kind.c_str());
-  std::printf("%llu trials, %llu differ in %zu ways, %llu did not come back\n", static_cast<unsigned long long>(tally->trials),
-              static_cast<unsigned long long>(tally->differ), tally->by_signature.size(), static_cast<unsigned long long>(tally->unsteady));
-  if (!written) return say({"lab.out", "cannot write into " + request.out + "; make the directory first"});
+  fmt::print("{} trials, {} differ in {} ways, {} did not come back, {} by the tick a timer fell on\n", tally->trials,
+             tally->differ, tally->by_signature.size(), tally->unsteady, tally->by_tick);
+  if (!written) return say({"lab.out", "cannot write all finds into " + request.out + ": is the disk full, or are you not allowed to?"});
   return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }
 

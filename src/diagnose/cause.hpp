@@ -87,6 +87,13 @@ class EvidenceList {
   [[nodiscard]] const std::string& summary() const { return summary_; }
   [[nodiscard]] Detail detail() const { return detail_; }
 
+  /// What was noted without an observation; to be called when empty().
+  void forget() {
+    summary_.clear();
+    side_.reset();
+    harmless_ = passed_ = false;
+  }
+
  private:
   void count(Bearing bearing) {
     switch (bearing) {

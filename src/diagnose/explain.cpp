@@ -28,6 +28,16 @@ constexpr std::size_t index(CauseId id) { return static_cast<std::size_t>(id); }
 
 using CauseSet = std::bitset<kCauses>;
 
+/// The members of a set, in order: few of many.
+template <class Visit>
+void each_of(const CauseSet& set, Visit&& visit) {
+  constexpr std::size_t kWord = 64;
+  static const CauseSet low{~std::uint64_t{0}};
+  for (std::size_t base = 0; base < kCauses; base += kWord)
+    for (std::uint64_t word = (set >> base & low).to_ullong(); word != 0; word &= word - 1)
+      visit(base + static_cast<std::size_t>(std::countr_zero(word)));
+}
+
 /// The catalogue, turned over once so that a connection is only asked what its
 /// signals make worth asking.
 struct Index {
@@ -206,13 +216,15 @@ std::vector<Examined> examine_all(const facts::Connection& c, const facts::Surve
   const Index& turned_over = the_index();
   const CauseSet set = turned_over.worth_asking(c.signals);
   const ending::Once once{c};
-  for (std::size_t i = 0; i < kCauses; ++i) {
-    const Cause* cause = set.test(i) ? turned_over.by_id[i] : nullptr;
-    if (cause == nullptr) continue;
-    EvidenceList evidence{detail};
+  EvidenceList evidence{detail};  // most causes leave it empty, and the next one gets it
+  each_of(set, [&](std::size_t i) {
+    const Cause* const cause = turned_over.by_id[i];
+    if (cause == nullptr) return;
     cause->examine(c, survey, evidence);
-    if (!evidence.empty()) all.push_back({cause, std::move(evidence), std::nullopt});
-  }
+    if (evidence.empty()) return evidence.forget();
+    all.push_back({cause, std::move(evidence), std::nullopt});
+    evidence = EvidenceList{detail};
+  });
   for (Examined& e : all) e.verdict = judge(e.evidence.tally(), 0);
   std::vector<std::optional<Verdict>> verdicts;
   verdicts.reserve(all.size());

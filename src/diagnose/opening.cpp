@@ -17,6 +17,9 @@ constexpr bool is_initial_ttl(std::uint8_t ttl) { return ttl == 64 || ttl == 128
 // Linux answers a SYN in softirq, some tens of microseconds after it arrived.
 constexpr Duration kOwnAnswer = std::chrono::microseconds{400};
 
+// No system repeats a SYN earlier; Linux, Windows and the BSDs wait 0.5 to 3 s.
+constexpr Duration kSoonestRepeat = std::chrono::milliseconds{100};
+
 /// A SYN-ACK that passes within this time after the client's ACK may have left the
 /// server before the ACK arrived: the round trip between here and the server.
 Duration crossing(const Connection& c, const Opening& o) {
@@ -50,7 +53,9 @@ Opening opening_of(const Connection& c) {
         o.last_syn = i;
         ++o.syns;
         ++asked;
-        if (o.syn_ack >= 0 && o.syn_after_answer < 0) o.syn_after_answer = i;
+        // Sooner than the SYN-ACK can have been missed it was under way already: two SYNs that waited for the same
+        // neighbour's address, or a copy.
+        if (o.syn_ack >= 0 && o.syn_after_answer < 0 && s.time - c.segment(o.last_syn_ack).time > kSoonestRepeat) o.syn_after_answer = i;
       } else if (o.syn_ack >= 0 && s.has_ack() && s.ack == c.segment(o.syn_ack).seq + 1) {
         if (o.third < 0) o.third = i;
         o.last_try = i;
@@ -87,6 +92,13 @@ Opening opening_of(const Connection& c) {
     ++i;
   }
   return o;
+}
+
+bool settled(const Connection& c, const Opening& o) {
+  if (o.repeats != 1 || o.last_try < o.last_syn_ack || o.client_rst >= 0 || o.server_rst >= 0) return false;
+  // Linux tcp_reqsk_timeout(): each wait is twice the one before; a quarter more for the path.
+  const Duration gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
+  return c.capture_end - c.segment(o.last_syn_ack).time > 2 * gap + gap / 2;
 }
 
 bool at_server(const Connection& c, const facts::Survey& survey) {

@@ -32,6 +32,10 @@ struct Opening {
 
 Opening opening_of(const facts::Connection& c);
 
+/// The SYN-ACK was repeated once, an ACK of the client followed, and the next repeat did not come when it was due: the
+/// listener has its connection.
+bool settled(const facts::Connection& c, const Opening& o);
+
 /// Was this captured where nothing lies between the vantage and the server, so
 /// that what passed here did arrive? From the connection, else from how the
 /// server's other connections look.

@@ -89,12 +89,15 @@ bool is_bare_abort(const Connection& c, const Reset& r) {
 std::int32_t offender_of(const Connection& c, std::int32_t at, Party peer) {
   const SegmentFact& r = c.segment(at);
   std::int32_t found = -1;
+  std::optional<SeqNum> taken;  // what the RST's own side had acknowledged was no reason for it
   for (std::int32_t i = at - 1; i >= 0; --i) {
     const SegmentFact& s = c.segment(i);
+    if (s.from() != peer && s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible && (!taken || after(s.ack, *taken)))
+      taken = s.ack;
     if (s.from() != peer || s.rst() || !s.has_ack() || s.ack != r.seq) continue;
     if (found < 0) found = i;
     // What carries something is what met a closed door; a bare ACK of an open connection rarely does.
-    if (s.length() != 0) return i;
+    if (s.length() != 0 && !(taken && !after(s.end(), *taken))) return i;
     if (r.time - s.time > std::chrono::seconds{2}) break;
   }
   return found;
@@ -158,6 +161,16 @@ bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
          (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
+/// `by` acknowledged the payload of segment `i` before `until`.
+bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t until) {
+  if (c.segment(i).length() == 0) return false;
+  for (std::int32_t k = i + 1; k < until; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == by && s.has_ack() && !s.rst() && c.note(k).ack_place != AckPlace::kImpossible &&
+                                             !before(s.ack, c.segment(i).end()))
+      return true;
+  return false;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -173,15 +186,21 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   }
 
   if (r.answer && r.established) {
+    // What its own side has acknowledged was taken by a socket: no RST answers it any more.
+    const bool taken = r.offender >= 0 && r.own_fin < 0 && acknowledged_by(c, r.by, r.offender, r.at);
     if (r.offender < 0) doubts |= c.quality.capture_gap || c.quality.one_direction ? 0 : Doubt::kNumber;
-    else if (r.own_fin < 0 && rst.time - c.segment(r.offender).time >  // a closed socket answers late where the path holds back
+    else if (taken || (r.own_fin < 0 && rst.time - c.segment(r.offender).time >  // a closed socket answers late where the path holds back
              (c.segment(r.offender).length() > 0 ? std::max<Duration>(4 * r.rtt, std::chrono::milliseconds{700})
-                                                 : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100})))
+                                                 : std::max<Duration>(2 * r.rtt, std::chrono::milliseconds{100}))))
       doubts |= Doubt::kUnprovoked;
     else {
       const Duration took = rst.time - c.segment(r.offender_first >= 0 ? r.offender_first : r.offender).time;
       // Its own FIN explains its RST; and a round trip known from the handshake alone may hold a wait of the client's.
-      if (const auto least = quickest_answer(c, r.by); r.own_fin < 0 && least && took < *least) doubts |= Doubt::kTooFast;
+      // Busy hosts and delayed ACKs make the known round trips long; from the host's own distance only a RST that
+      // is far too early came from elsewhere.
+      const auto least = quickest_answer(c, r.by);
+      const bool own_distance = r.ttl_known && rst.ttl == r.usual_ttl;
+      if (r.own_fin < 0 && least && took < (own_distance ? *least / 4 : *least)) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -309,6 +328,7 @@ std::optional<Reset> ending_reset(const Connection& c) {
 }
 
 Talk talk_before(const Connection& c, std::int32_t end) {
+  constexpr Duration kLongSince = std::chrono::milliseconds{500};
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
@@ -327,6 +347,8 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     // A capture that stores frames out of order shows the answer before the request; its ACK number tells.
     if (s.from() == Party::kClient && answered && !after(end_of, *answered)) continue;
     if (s.from() == Party::kClient && t.request < 0 && facts::is_goodbye(c, i)) continue;
+    // Nor is it the end of a request that has waited long since.
+    if (s.from() == Party::kClient && t.request >= 0 && s.time - c.segment(t.request_end).time >= kLongSince && facts::is_goodbye(c, i)) continue;
     if (s.from() == Party::kClient) {
       if (t.request < 0) {
         t.request = i;
@@ -369,6 +391,20 @@ std::int32_t stop_of(const Connection& c, Party p) {
   const std::int32_t fin = c.stream(p).fin;
   if (r && r->by == p && (fin < 0 || r->at < fin)) return r->at;
   return fin;
+}
+
+bool server_spoke_before(const Connection& c, std::int32_t stop) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  return c.segment(stop).payload_bytes > 0 || talk_before(c, stop).bytes[index(Party::kServer)] > 0 ||
+         (server.syn_seen && after(c.segment(stop).seq, server.iss + 1));
+}
+
+bool closed_unasked(const Connection& c) {
+  const std::int32_t stop = stop_of(c, Party::kServer);
+  if (stop < 0 || c.handshake_ack < 0 || stop < c.handshake_ack || server_spoke_before(c, stop)) return false;
+  const Talk t = talk_before(c, stop);
+  if (t.bytes[0] + t.bytes[1] > 0) return false;
+  return ending::between(c, c.handshake_ack, stop) <= std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}));
 }
 
 bool unread_when_answering(const Connection& c, const Reset& r) {
@@ -429,6 +465,15 @@ bool farewell_refused(const Connection& c, const Reset& r) {
 
 }  // namespace
 
+/// A server that resets right behind its own answer has not waited for it to arrive; what of it lies unread may be lost
+/// with the connection (RFC 1122 4.2.2.13). Who lets an idle connection go takes longer.
+bool right_behind_its_answer(const Connection& c, const Reset& r) {
+  constexpr Duration kAtOnce = std::chrono::milliseconds{10};
+  for (std::int32_t i = r.at - 1; i >= 0 && c.segment(r.at).time - c.segment(i).time < kAtOnce; --i)
+    if (c.segment(i).from() == r.by && c.segment(i).payload_bytes > 0 && !copy_by_network(c.note(i).repeat)) return true;
+  return false;
+}
+
 bool formality(const Connection& c, const Reset& r) {
   if (!r.established || r.foreign()) return false;
   if (c.outcome == facts::Outcome::kCompleted) return true;
@@ -449,6 +494,7 @@ bool formality(const Connection& c, const Reset& r) {
   // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
   constexpr std::uint64_t kNoBody = 4096;
   if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
+  if (r.by == Party::kServer && right_behind_its_answer(c, r)) return false;
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
 }
 
@@ -456,6 +502,14 @@ bool speaks_http(const Connection& c) {
   for (const SegmentFact& s : c.segments)
     if (s.app == facts::App::kHttpRequest || s.app == facts::App::kHttpResponse) return true;
   return false;
+}
+
+bool owes_answer(const Connection& c, std::int32_t request) {
+  if (request < 0) return false;
+  const SegmentFact& s = c.segment(request);
+  // RFC 8446 4.1: the first thing a client says; what follows the server's flight needs no answer of its own.
+  const bool hello = s.app == facts::App::kTlsHandshake && !c.stream(Party::kServer).payload_bytes;
+  return s.app == facts::App::kHttpRequest || hello;
 }
 
 std::int32_t next_of(const Connection& c, Party from, std::int32_t i) {

@@ -74,6 +74,12 @@ Talk talk_before(const facts::Connection& c, std::int32_t i);
 /// The segment with which `p` stopped: its first FIN, or the RST that ended the connection; -1 none.
 std::int32_t stop_of(const facts::Connection& c, facts::Party p);
 
+/// The server had sent data before its FIN or RST at `stop`; numbers tell where it was lost or overtaken.
+bool server_spoke_before(const facts::Connection& c, std::int32_t stop);
+
+/// The server's FIN or RST came within a second of the handshake and before anybody had said anything.
+bool closed_unasked(const facts::Connection& c);
+
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
 
@@ -85,6 +91,9 @@ bool raced_another(const facts::Connection& c, const facts::Survey& survey);
 
 /// HTTP was spoken, or may have been (turns of request and answer).
 bool speaks_http(const facts::Connection& c);
+
+/// The client's segment at `request` is one that every server of its protocol answers: a request of HTTP, a TLS hello.
+bool owes_answer(const facts::Connection& c, std::int32_t request);
 
 /// First segment of `from` after `i` that is no RST; -1 none.
 std::int32_t next_of(const facts::Connection& c, facts::Party from, std::int32_t i);

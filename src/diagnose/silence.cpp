@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "diagnose/opening.hpp"
+
 namespace tcpwhy::diagnose {
 namespace {
 
@@ -285,7 +287,8 @@ bool server_still_in_handshake(const facts::Connection& c) {
     if (!s.syn()) return false;
     last_syn_ack = i;
   }
-  return c.handshake_ack >= 0 && last_syn_ack > c.handshake_ack;
+  // A second SYN, held up on its way, gets an answer of its own; only the listener's timer shows that it still waits.
+  return c.handshake_ack >= 0 && last_syn_ack > c.handshake_ack && opening_of(c).repeats > 0;
 }
 
 bool captured_at(const facts::Connection& c, Party host) {

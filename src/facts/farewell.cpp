@@ -1,5 +1,6 @@
 #include "facts/farewell.hpp"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -32,8 +33,39 @@ bool is_goodbye(const Connection& c, std::int32_t i) {
   return spoke >= 0;
 }
 
+namespace {
+
+/// The snap length ended inside the head of the last response: how long it is cannot be read.
+bool head_is_cut(const Connection& c) {
+  if (c.exchanges.empty() || c.exchanges.back().response < 0) return false;
+  const SegmentFact& s = c.segment(c.exchanges.back().response);
+  constexpr std::uint8_t kRead = AppFlag::kHasLength | AppFlag::kChunked | AppFlag::kUntilClose;
+  return s.app == App::kHttpResponse && !(s.app_flags & kRead) && (s.anomalies & wire::Anomaly::kTruncatedPayload);
+}
+
+/// The last window of the RST's sender was shut, or a small part of what it had been: its application was not reading.
+bool had_unread(const Connection& c, std::int32_t rst) {
+  constexpr std::uint32_t kMuch = 8192;
+  std::uint32_t widest = 0;
+  std::int32_t last = -1;
+  for (std::int32_t i = 0; i < rst; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != c.segment(rst).from() || s.rst() || s.syn() || !c.note(i).window_known) continue;
+    widest = std::max(widest, c.note(i).scaled_window);
+    last = i;
+  }
+  if (last < 0) return false;
+  const std::uint32_t left = c.note(last).scaled_window;
+  return left == 0 || (widest > 4 * std::uint64_t{left} && widest - left >= kMuch);
+}
+
+}  // namespace
+
 bool left_at_rest(const Connection& c, std::int32_t rst) {
-  if (rst < 0 || c.segment(rst).from() != Party::kClient) return false;
+  if (rst < 0) return false;
+  const Party leaver = c.segment(rst).from();
+  // A server that resets right after it has spoken throws away what it sent; one that had rested lets an idle client go.
+  if (leaver == Party::kServer && quiet_before(c, rst) < std::chrono::seconds{1}) return false;
   // Without ACK flag it is an abort only where it answers nothing (RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>).
   if (!c.segment(rst).has_ack() && c.note(rst).provoked_by >= 0) return false;
   std::array<std::int32_t, 2> last{-1, -1};
@@ -50,10 +82,11 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
     if (new_payload(c, i) && !(is_farewell(s) && last[me] >= 0)) last[me] = i;
   }
   // Who asked in vain whether the other is alive gave up: nothing is at rest.
-  for (std::int32_t i = rst - 1; i >= 0 && c.segment(i).from() == Party::kClient; --i)
+  for (std::int32_t i = rst - 1; i >= 0 && c.segment(i).from() == leaver; --i)
     if (c.note(i).repeat == Repeat::kKeepalive || c.note(i).repeat == Repeat::kZeroWindowProbe) return false;
   for (std::int32_t i = rst + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
-    if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
+    if (c.segment(i).from() != leaver && c.segment(i).payload_bytes > 0) return false;
+  if (had_unread(c, rst)) return false;
   // Both have spoken, the server last.
   if (last[0] < 0 || last[1] < last[0]) return false;
   for (std::size_t p : {0u, 1u})
@@ -61,7 +94,7 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
   const SegmentFact& answer = c.segment(last[1]);
   // A client that refuses the server's certificate leaves like that, too.
   if (answer.app == App::kTlsHandshake || !(answer.flags & wire::Flag::kPsh)) return false;
-  if (!http) return true;
+  if (!http || head_is_cut(c)) return true;
   const Exchange* x = c.exchanges.empty() ? nullptr : &c.exchanges.back();
   return x != nullptr && x->announced && x->response_complete;
 }

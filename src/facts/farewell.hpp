@@ -15,8 +15,8 @@ namespace tcpwhy::facts {
 /// other side had spoken (QUIT, LOGOUT, a closing frame). They ask nothing, and nobody misses what answers them.
 [[nodiscard]] bool is_goodbye(const Connection& c, std::int32_t i);
 
-/// The client sent the RST+ACK at `rst` when nothing was under way: all octets of both sides acknowledged, the
-/// server's last message whole as far as can be seen, no request waiting, and nothing more of the server after it.
+/// The RST+ACK at `rst` was sent when nothing was under way (by a server: for a second and more): all octets of both sides acknowledged, the
+/// server's last message whole as far as can be seen, no request waiting, and nothing more of the other side after it.
 [[nodiscard]] bool left_at_rest(const Connection& c, std::int32_t rst);
 
 }  // namespace tcpwhy::facts

@@ -31,9 +31,9 @@ bool is_new(const Note& n, const SegmentFact& s) {
   return false;
 }
 
-/// `request` is null when the request was not seen.
-void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact* request) {
-  e.response = i;
+/// What the first octets of a response announce. `request` is null when the request was not seen.
+void read_head(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
+  e.response_seq = s.seq;
   // The answer to HEAD announces a length and has no body (RFC 9112 6.3).
   const bool head = request != nullptr && request->app == App::kHttpRequest && (request->app_flags & AppFlag::kUntilClose);
   if (!head && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
@@ -42,19 +42,47 @@ void begin_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFac
   }
 }
 
-/// `first` is the response's first segment: what lies between was delivered, whether it was captured or not.
-void add_to_response(Exchange& e, const SegmentFact& s, Index i, const SegmentFact& first) {
+/// The first octets of the response were lost or overtaken: others of it came before them. `earlier` is the exchange
+/// before, null when there is none; what it still lacks is not this response's.
+bool begins_earlier(const Exchange& e, const Exchange* earlier, const SegmentFact& s) {
+  if (offset(e.response_seq, s.seq) >= 0) return false;
+  if (earlier == nullptr || earlier->response < 0) return true;
+  const std::uint64_t whole = std::max(earlier->delivered_bytes, earlier->announced ? earlier->announced_bytes : std::uint64_t{0});
+  return !before(s.seq, earlier->response_seq + static_cast<std::uint32_t>(whole));
+}
+
+/// What lies between the first octet and this segment was delivered, whether it was captured or not.
+void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
   // 1xx and other short heads may precede the real response in the same turn.
   if (e.response_complete && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
     e.announced_bytes += s.app_length;
     e.response_complete = false;
   }
   e.response_end = i;
-  const std::int32_t reached = offset(first.seq, s.seq + s.payload_bytes);
+  const std::int32_t reached = offset(e.response_seq, s.seq + s.payload_bytes);
   if (reached > 0) e.delivered_bytes = std::max<std::uint64_t>(e.delivered_bytes, static_cast<std::uint32_t>(reached));
   if (e.announced && e.delivered_bytes >= e.announced_bytes) e.response_complete = true;
   if (s.app_flags & AppFlag::kChunkedEnd) e.response_complete = true;
   if (s.app == App::kTlsAlert) e.response_complete = true;
+}
+
+/// RFC 9112 7.1: a chunked body ends with a chunk of size 0, and these are its last octets. `end` is where the FIN stands.
+bool ends_without_last_chunk(const Connection& c, const Exchange& e, SeqNum end) {
+  const SegmentFact* head = nullptr;
+  const SegmentFact* last = nullptr;
+  for (std::size_t k = static_cast<std::size_t>(e.response); k < c.segments.size(); ++k) {
+    const SegmentFact& s = c.segments[k];
+    if (!s.from_server || s.payload_bytes == 0 || s.rst()) continue;
+    if (s.seq == e.response_seq && s.app == App::kHttpResponse) head = &s;
+    if (s.seq + s.payload_bytes == end) last = &s;
+  }
+  if (head == nullptr || last == nullptr || !(head->app_flags & AppFlag::kChunked)) return false;
+  if (e.request >= 0 && (c.segments[static_cast<std::size_t>(e.request)].app_flags & AppFlag::kUntilClose)) return false;  // HEAD
+  // Whether a segment ends with the last chunk was looked at only where it can be told.
+  const bool looked_at = last->app == App::kHttpResponse || (last->app == App::kOpaque && (last->flags & wire::Flag::kPsh));
+  constexpr std::uint32_t kLastChunk = 5;
+  return looked_at && last->payload_bytes >= kLastChunk && !(last->anomalies & wire::Anomaly::kTruncatedPayload) &&
+         !(last->app_flags & AppFlag::kChunkedEnd);
 }
 
 }  // namespace
@@ -69,9 +97,10 @@ void annotate_exchanges(Connection& c) {
     const Index i = static_cast<Index>(k);
     if (s.fin() && s.from_server && now != nullptr && now->response >= 0) {
       // The FIN's number tells what was sent before it, captured or not.
-      const std::int32_t reached = offset(c.segments[static_cast<std::size_t>(now->response)].seq, s.seq + s.payload_bytes);
+      const std::int32_t reached = offset(now->response_seq, s.seq + s.payload_bytes);
       if (reached > 0 && s.payload_bytes == 0) now->delivered_bytes = std::max<std::uint64_t>(now->delivered_bytes, static_cast<std::uint32_t>(reached));
-      if (!now->announced || now->delivered_bytes >= now->announced_bytes) now->response_complete = true;
+      now->last_chunk_missing = !now->response_complete && ends_without_last_chunk(c, *now, s.seq + s.payload_bytes);
+      if (!now->last_chunk_missing && (!now->announced || now->delivered_bytes >= now->announced_bytes)) now->response_complete = true;
     }
     if (!is_new(c.notes[k], s)) continue;
     if (!s.from_server) {
@@ -102,8 +131,16 @@ void annotate_exchanges(Connection& c) {
       target->response_complete = true;
       ++target;
     }
-    if (target->response < 0) begin_response(*target, s, i, target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr);
-    add_to_response(*target, s, i, c.segments[static_cast<std::size_t>(target->response)]);
+    const SegmentFact* request = target->request >= 0 ? &c.segments[static_cast<std::size_t>(target->request)] : nullptr;
+    if (target->response < 0) {
+      target->response = i;
+      read_head(*target, s, request);
+    } else if (begins_earlier(*target, target == c.exchanges.data() ? nullptr : target - 1, s)) {
+      target->delivered_bytes += distance(s.seq, target->response_seq);
+      target->response_complete = false;  // so far nothing had said how long it is
+      read_head(*target, s, request);
+    }
+    add_to_response(*target, s, i);
   }
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
 }

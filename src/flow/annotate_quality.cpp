@@ -95,7 +95,7 @@ void annotate_quality(Connection& c, const Reader& reader) {
   for (const facts::StreamFacts& s : c.streams)
     if (s.mss != 0 && (mss == 0 || s.mss < mss)) mss = s.mss;
   std::int64_t last = 0;
-  bool partial_sums = false, truncated = false;
+  bool truncated = false;
   // A wrong sum that is acknowledged before a right copy came was right on the wire.
   std::array<std::optional<SegmentFact>, 2> doubtful;
   std::array<bool, 2> acknowledged{};
@@ -108,7 +108,7 @@ void annotate_quality(Connection& c, const Reader& reader) {
     }
     if (peers && s.has_ack() && !before(s.ack, peers->end())) acknowledged[index(other(s.from()))] = true;
     if (s.payload_bytes > kLargestSegment || (mss >= 500 && s.payload_bytes > mss)) q.super_frames = true;
-    partial_sums |= (s.anomalies & Anomaly::kPartialChecksum) != 0;
+    if (s.anomalies & Anomaly::kPartialChecksum) c.streams[index(s.from())].checksum_offload = true;
     truncated |= (s.anomalies & Anomaly::kTruncatedPayload) != 0;
     const std::int64_t t = s.time.time_since_epoch().count();
     if (last - t > 100 * kMs) q.clock_stepped = true;
@@ -116,10 +116,10 @@ void annotate_quality(Connection& c, const Reader& reader) {
     last = std::max(last, t);
   }
   q.truncated = q.truncated || truncated;
-  q.checksum_offload = q.checksum_offload || partial_sums;
   for (Party p : {Party::kClient, Party::kServer}) {
-    const facts::StreamFacts& s = c.stream(p);
-    if (s.bad_checksums > 0 && s.bad_checksums * 2 >= s.packets && acknowledged[index(p)]) q.checksum_offload = true;
+    facts::StreamFacts& s = c.streams[index(p)];
+    if (s.bad_checksums > 0 && s.bad_checksums * 2 >= s.packets && acknowledged[index(p)]) s.checksum_offload = true;
+    q.checksum_offload = q.checksum_offload || s.checksum_offload;
   }
 
   c.vantage = place(c, reader);

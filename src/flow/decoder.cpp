@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "flow/classify.hpp"
+#include "wire/common.hpp"
 
 namespace tcpwhy::flow {
 namespace {
@@ -33,27 +34,34 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 constexpr std::uint64_t kSaltA = 0x9e37'79b9'7f4a'7c15ull, kSaltB = 0xd1b5'4a32'd192'ed03ull,
                         kSaltC = 0xa076'1d64'78bd'642full;
 
-void set_narrow_key(Packet& out, const wire::Segment& s) {
-  const std::uint32_t source = big32(s.source), destination = big32(s.destination);
-  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | s.source_port;
-  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | s.destination_port;
+/// Whose segment it is: addresses in network order, ports in the host's.
+struct Ends {
+  const std::uint8_t* source;
+  const std::uint8_t* destination;
+  std::uint16_t source_port, destination_port;
+};
+
+inline void set_narrow_key(Packet& out, const Ends& ends) {
+  const std::uint32_t source = big32(ends.source), destination = big32(ends.destination);
+  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | ends.source_port;
+  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | ends.destination_port;
   const bool high = a > b;
   out.is_wide = false;
   out.sender = high ? End::kHigh : End::kLow;
-  out.narrow = high ? NarrowKey{destination, source, s.destination_port, s.source_port}
-                    : NarrowKey{source, destination, s.source_port, s.destination_port};
+  out.narrow = high ? NarrowKey{destination, source, ends.destination_port, ends.source_port}
+                    : NarrowKey{source, destination, ends.source_port, ends.destination_port};
   out.hash = hash_key(out.narrow);
 }
 
-void set_wide_key(Packet& out, const wire::Segment& s) {
-  const std::size_t size = s.ip_version == 4 ? 4 : 16;
+void set_wide_key(Packet& out, const Ends& ends, std::uint8_t ip_version, std::uint32_t tunnel) {
+  const std::size_t size = ip_version == 4 ? 4 : 16;
   WideKey key;
-  std::copy_n(s.source, size, key.low.begin());
-  std::copy_n(s.destination, size, key.high.begin());
-  key.low_port = s.source_port;
-  key.high_port = s.destination_port;
-  key.tunnel = s.tunnel;
-  key.version = s.ip_version;
+  std::copy_n(ends.source, size, key.low.begin());
+  std::copy_n(ends.destination, size, key.high.begin());
+  key.low_port = ends.source_port;
+  key.high_port = ends.destination_port;
+  key.tunnel = tunnel;
+  key.version = ip_version;
   // The order of the octets, eight at a time.
   std::uint64_t low = big64(key.low.data()), high_one = big64(key.high.data());
   if (low == high_one) {
@@ -72,8 +80,9 @@ void set_wide_key(Packet& out, const wire::Segment& s) {
 }
 
 void set_key(Packet& out, const wire::Segment& s) {
-  if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, s);
-  else set_wide_key(out, s);
+  const Ends ends{s.source, s.destination, s.source_port, s.destination_port};
+  if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, ends);
+  else set_wide_key(out, ends, s.ip_version, s.tunnel);
 }
 
 facts::Address address_of(const std::uint8_t* bytes, std::uint8_t version) {
@@ -126,12 +135,80 @@ void fill_fact(facts::SegmentFact& f, const wire::Segment& s, const Frame& frame
 }
 
 /// facts::SegmentFact::payload_digest(): never 0 when there is something to digest.
-std::uint16_t digest(const wire::Segment& s) {
-  if (s.captured_payload < 16) return 0;
+std::uint16_t digest(const std::uint8_t* payload, std::uint32_t captured) {
+  if (captured < 16) return 0;
   std::uint64_t a, b;
-  std::memcpy(&a, s.payload, 8);
-  std::memcpy(&b, s.payload + 8, 8);
+  std::memcpy(&a, payload, 8);
+  std::memcpy(&b, payload + 8, 8);
   return static_cast<std::uint16_t>(mix(a ^ kSaltA, b ^ kSaltB) >> 48 | 1);
+}
+
+/// What a payload says goes with the packet.
+void take_view(Packet& out, const Payload& payload) {
+  const AppView app = classify(payload);
+  out.fact.app = app.app;
+  out.fact.app_flags = app.flags;
+  out.fact.app_length = app.length;
+  out.speaker = app.speaker;
+}
+
+/// Each field of the packet written once, from where it lies in the frame.
+template <int version>
+void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& common) {
+  using wire::Anomaly;
+  const std::uint8_t* const ip = common.ip;
+  const std::uint8_t* const tcp = common.tcp;
+  const std::uint8_t* const options = tcp + wire::kTcpHeader;
+  const std::uint32_t header = common.header();
+  const std::uint32_t payload = common.length - header, kept = common.captured - header;
+  const std::uint8_t flags = tcp[13];
+  facts::SegmentFact& f = out.fact;
+  f.time = frame.time;
+  f.frame = frame.number;
+  f.link = 0;
+  f.seq = SeqNum{big32(tcp + 4)};
+  f.ack = SeqNum{big32(tcp + 8)};
+  f.payload_bytes = payload;
+  f.sack_left = f.sack_right = SeqNum{};
+  f.window = wire::be16(tcp + 14);
+  f.ip_id = version == 4 ? wire::be16(ip + 4) : std::uint16_t{0};
+  f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
+                                           (kept < payload ? Anomaly::kTruncatedPayload : 0));
+  f.flags = flags;
+  f.ttl = version == 4 ? ip[8] : ip[7];
+  f.window_scale = 0;
+  f.app = facts::App::kNone;
+  f.sack_blocks = 0;
+  f.dont_fragment = version == 4 && ip[6] & 0x40;
+  f.outbound = frame.direction == FrameDirection::kOutbound;
+  f.inbound = frame.direction == FrameDirection::kInbound;
+  f.dsack = 0;
+  f.app_flags = 0;
+  f.file = frame.file;
+  f.app_length = 0;
+  if (header == wire::kTcpHeader + 12) [[likely]] {
+    f.tsval = big32(options + 4);
+    f.tsecr = big32(options + 8);
+    f.options = wire::Opt::kTimestamps;
+  } else if (header == wire::kTcpHeader) {
+    f.tsval = f.tsecr = 0;
+    f.options = 0;
+  } else {
+    f.tsval = wire::UsualSyn::tsval(options);
+    f.tsecr = wire::UsualSyn::tsecr(options);
+    f.options = wire::UsualSyn::kOptions;
+    f.window_scale = wire::UsualSyn::window_scale(options) & 15;
+  }
+  f.mss = flags & wire::Flag::kSyn ? (header == wire::kTcpHeader + wire::UsualSyn::kOctets ? wire::UsualSyn::mss(options) : std::uint16_t{0})
+                                   : digest(tcp + header, kept);
+  out.speaker = Speaker::kUnknown;
+  out.kind = PacketKind::kSegment;
+  out.extra = -1;
+  if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
+  const Ends ends{ip + (version == 4 ? 12 : 8), ip + (version == 4 ? 16 : 24), wire::be16(tcp), wire::be16(tcp + 2)};
+  if constexpr (version == 4) set_narrow_key(out, ends);
+  else set_wide_key(out, ends, 6, 0);
+  f.from_server = out.sender == End::kHigh;
 }
 
 }  // namespace
@@ -165,6 +242,24 @@ bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
   return s.rst() && s.captured_payload == 0;
 }
 
+/// The common frame with the usual options, of which nobody wants the checksum: what decode() comes to, without a
+/// wire::Segment in between.
+bool Decoder::decode_common(const Frame& frame, Packet& out) const {
+  if (policy_ == Checksums::kAll || verified_bytes_ < kVerifiedFirst || frame.number % kSampleOneIn == 0) return false;
+  const wire::CommonFrame common = wire::find_common(frame);
+  if (common.ip == nullptr) return false;
+  const std::uint8_t* const tcp = common.tcp;
+  const std::uint32_t header = common.header();
+  const std::uint8_t flags = tcp[13];
+  const bool syn = flags & wire::Flag::kSyn;
+  const bool stamps = common.has_timestamps_alone(), usual_syn = syn && common.has_usual_syn_options();
+  if ((header != wire::kTcpHeader && !stamps && !usual_syn) || (flags & wire::Flag::kRst)) return false;
+
+  if (common.is_ipv4) fill_common<4>(out, frame, common);
+  else fill_common<6>(out, frame, common);
+  return true;
+}
+
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
@@ -173,23 +268,25 @@ void Decoder::decode(const Frame& frame, Block& block) {
     latest_ = frame.time;
   }
   block.latest = latest_;
+  Packet& out = block.packets[block.used];
+  if (decode_common(frame, out)) {
+    ++counts_.tcp;
+    ++block.used;
+    return;
+  }
   wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
-  Packet& out = block.packets[block.used];
   switch (s.kind) {
     case wire::Kind::kTcp: {
       ++counts_.tcp;
       if (wants_checksum(s, frame)) wire::verify_checksum(s, frame);
       fill_fact(out.fact, s, frame);
-      const AppView app = classify({s.payload, s.captured_payload, s.payload_bytes, s.flags});
-      if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s);
-      out.fact.app = app.app;
-      out.fact.app_flags = app.flags;
-      out.fact.app_length = app.length;
-      out.speaker = app.speaker;
+      if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s.payload, s.captured_payload);
+      take_view(out, {s.payload, s.captured_payload, s.payload_bytes, s.flags});
       out.kind = PacketKind::kSegment;
       out.extra = -1;
       set_key(out, s);
+      out.fact.from_server = out.sender == End::kHigh;
       if (s.anomalies & wire::Anomaly::kFirstFragment) {
         const wire::Fragment part = wire::decode_fragment(frame);
         Extra extra;

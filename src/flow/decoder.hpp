@@ -2,7 +2,6 @@
 // Frames to packets: decoding, payload classification and the choice which
 // checksums to verify. No memory of connections.
 
-
 #include "flow/blanks.hpp"
 #include "flow/packet.hpp"
 #include "tcpwhy/decode.hpp"
@@ -29,6 +28,7 @@ class Decoder {
   [[nodiscard]] const Blanks& pauses() const { return pauses_; }
 
  private:
+  bool decode_common(const Frame& frame, Packet& out) const;
   [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
 
   Checksums policy_;

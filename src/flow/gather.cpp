@@ -70,23 +70,23 @@ void fill_stream(facts::StreamFacts& out, const Hot& h, End e, const Side* s) {
 
 template <class K>
 void Table::gather_embryo(const Embryo<K>& e, facts::Connection& out) const {
-  const Packet syn = syn_of(e);
-  out.segments.push_back(syn.fact);
-  out.segments.back().from_server = 0;
-  out.tunnel = syn.is_wide ? syn.wide.tunnel : 0;
-  out.start = out.end = syn.fact.time;
-  out.first_frame = out.last_frame = syn.fact.frame;
+  facts::SegmentFact syn = syn_of(e);
+  syn.from_server = 0;
+  out.segments.push_back(syn);
+  if constexpr (requires { e.key.tunnel; }) out.tunnel = e.key.tunnel;
+  out.start = out.end = syn.time;
+  out.first_frame = out.last_frame = syn.frame;
   out.frames = 1;
-  out.files.push_back(syn.fact.file);
+  out.files.push_back(syn.file);
   out.signals = facts::Signal::kSynUnanswered;
   facts::StreamFacts& c = out.streams[index(Party::kClient)];
   c.seen = c.syn_seen = true;
-  c.iss = syn.fact.seq;
-  c.max_end = syn.fact.end();
-  c.mss = syn.fact.mss;
-  c.syn_options = syn.fact.options;
-  c.ttl = syn.fact.ttl;
-  c.syn_window = syn.fact.window;
+  c.iss = syn.seq;
+  c.max_end = syn.end();
+  c.mss = syn.mss;
+  c.syn_options = syn.options;
+  c.ttl = syn.ttl;
+  c.syn_window = syn.window;
   c.packets = 1;
   c.syn_count = 1;
 }

@@ -24,10 +24,8 @@ class History {
     // 0 means "none", so the number after 2^32 - 1 is 1.
     if (++newest_ == 0) ++newest_;
     const std::uint32_t place = newest_ & mask_;
-    if (place / kPerChunk >= chunks_.size()) chunks_.resize(place / kPerChunk + 1);
-    memory::Chunk& chunk = chunks_[place / kPerChunk];
-    if (!chunk) chunk = fresh(place);
-    facts::SegmentFact& kept = at(place);
+    if (place / kPerChunk != writing_) enter(place / kPerChunk);
+    facts::SegmentFact& kept = chunk_[place % kPerChunk];
     kept = fact;
     kept.link = before;
     return newest_;
@@ -52,15 +50,24 @@ class History {
     return reinterpret_cast<facts::SegmentFact*>(chunks_[place / kPerChunk].get())[place % kPerChunk];
   }
 
+  /// From here on chunk `n` is written.
+  void enter(std::uint32_t n) {
+    if (n >= chunks_.size()) chunks_.resize(n + 1);
+    if (!chunks_[n]) chunks_[n] = fresh(n);
+    writing_ = n;
+    chunk_ = reinterpret_cast<facts::SegmentFact*>(chunks_[n].get());
+  }
   /// A small capture never leaves the first chunk; a large one will fill the others.
-  memory::Chunk fresh(std::uint32_t place) {
-    const memory::Pages pages = place < kPerChunk ? first_ : memory::Pages::kHuge;
+  memory::Chunk fresh(std::uint32_t n) {
+    const memory::Pages pages = n == 0 ? first_ : memory::Pages::kHuge;
     return ahead_ != nullptr && pages == memory::Pages::kHuge ? ahead_->chunk() : memory::allocate(memory::kChunk, pages);
   }
 
   std::vector<memory::Chunk> chunks_;
   std::uint32_t mask_;
   std::uint32_t newest_ = 0;
+  std::uint32_t writing_ = ~0u;          ///< the chunk that is written, and where it lies
+  facts::SegmentFact* chunk_ = nullptr;
   memory::Pages first_ = memory::Pages::kOrdinary;
   Ahead* ahead_ = nullptr;
 };

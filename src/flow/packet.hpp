@@ -76,7 +76,6 @@ struct alignas(64) Packet {
     WideKey wide;
   };
   std::uint32_t hash = 0;           ///< of the key
-  std::uint32_t found = 0;          ///< the tracker's guess at the record, set while it looks ahead
   std::int32_t extra = -1;          ///< index into the block's extras
   PacketKind kind = PacketKind::kNothing;
   bool is_wide = false;

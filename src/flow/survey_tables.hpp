@@ -20,7 +20,7 @@ namespace tcpwhy::flow {
 template <class Key, class Entry>
 class SurveyTable {
  public:
-  explicit SurveyTable(std::size_t most) : most_{most}, slots_(1024) {}
+  explicit SurveyTable(std::size_t most) : most_{most}, slots_(kSmallest) {}
   ~SurveyTable() {
     for (std::size_t i = 0; i < size_; ++i) (*this)[i].~Entry();
   }
@@ -29,22 +29,23 @@ class SurveyTable {
 
   static std::uint32_t hash(const Key& key);
 
-  void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & (slots_.size() - 1)]); }
+  void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & mask_]); }
   /// Fetches the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h) const {
-    std::size_t i = h & (slots_.size() - 1);
-    while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & (slots_.size() - 1);
+    std::size_t i = h & mask_;
+    while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & mask_;
     if (slots_[i] == 0) return;
     const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
     for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) memory::fetch(at + line);
   }
   Entry* find(const Key& key, std::uint32_t h) {
-    for (std::size_t i = h & (slots_.size() - 1); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
-      if (static_cast<std::uint32_t>(slots_[i] >> 32) != h) continue;
-      Entry& e = (*this)[static_cast<std::uint32_t>(slots_[i]) - 1];
+    for (std::size_t i = h & mask_;; i = (i + 1) & mask_) {
+      const std::uint64_t slot = slots_[i];
+      if (slot == 0) return nullptr;
+      if (static_cast<std::uint32_t>(slot >> 32) != h) continue;
+      Entry& e = (*this)[static_cast<std::uint32_t>(slot) - 1];
       if (e.key == key) return &e;
     }
-    return nullptr;
   }
   Entry* find_or_add(const Key& key, std::uint32_t h) {
     if (Entry* e = find(key, h)) return e;
@@ -73,18 +74,20 @@ class SurveyTable {
     return reinterpret_cast<const Entry*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
   }
   void place(std::uint64_t slot) {
-    std::size_t i = (slot >> 32) & (slots_.size() - 1);
-    while (slots_[i] != 0) i = (i + 1) & (slots_.size() - 1);
+    std::size_t i = (slot >> 32) & mask_;
+    while (slots_[i] != 0) i = (i + 1) & mask_;
     slots_[i] = slot;
   }
   void grow() {
     std::vector<std::uint64_t> before(slots_.size() * 2);
     before.swap(slots_);
+    mask_ = slots_.size() - 1;
     for (std::uint64_t slot : before)
       if (slot != 0) place(slot);
   }
 
-  std::size_t most_;
+  static constexpr std::size_t kSmallest = 1024;
+  std::size_t most_, mask_ = kSmallest - 1;
   std::vector<std::uint64_t> slots_;
   /// Chunks that never move: an entry owns memory, and moving it is dear.
   static constexpr std::size_t kPerChunk = memory::kChunk / sizeof(Entry);

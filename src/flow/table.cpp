@@ -3,6 +3,8 @@
 #include "flow/table.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 namespace tcpwhy::flow {
@@ -23,15 +25,6 @@ std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
   std::uint32_t h = 0;
   for (std::uint8_t b : address) h = h * 31 + b;
   return h;
-}
-
-void set_key(Packet& p, const NarrowKey& k) {
-  p.is_wide = false;
-  p.narrow = k;
-}
-void set_key(Packet& p, const WideKey& k) {
-  p.is_wide = true;
-  p.wide = k;
 }
 
 bool is_bare_syn(const facts::SegmentFact& f) {
@@ -107,63 +100,56 @@ Ref Table::find(const Packet& p) const {
   return slots_.find(p.hash, [&](Ref ref) { return matches(ref, p); });
 }
 
-void Table::prefetch(Ref ref) const {
-  const std::uint32_t n = number(ref);
+/// The record that a packet most likely belongs to; it is fetched.
+Table::Guess Table::guess(const Packet& p) {
+  Guess out;
+  out.ref = slots_.guess(p.hash);
+  if (out.ref == 0) return out;
+  const std::uint32_t n = number(out.ref);
   const char* at = nullptr;
-  switch (ref & (RefBits::kWide | RefBits::kEmbryo)) {
-    case 0: at = reinterpret_cast<const char*>(&narrow_.records[n]); break;
-    case RefBits::kEmbryo: at = reinterpret_cast<const char*>(&narrow_.embryos[n]); break;
-    case RefBits::kWide: at = reinterpret_cast<const char*>(&wide_.records[n]); break;
-    case RefBits::kWide | RefBits::kEmbryo: at = reinterpret_cast<const char*>(&wide_.embryos[n]); break;
+  if (is_embryo(out.ref)) {
+    at = is_wide(out.ref) ? reinterpret_cast<const char*>(&wide_.embryos[n]) : reinterpret_cast<const char*>(&narrow_.embryos[n]);
+  } else {
+    out.hot = is_wide(out.ref) ? &wide_.records[n].hot : &narrow_.records[n].hot;
+    at = reinterpret_cast<const char*>(out.hot);
   }
   memory::fetch(at);
   memory::fetch(at + 64);
+  return out;
 }
 
 /// The record has been fetched; what an unusual connection has beside it follows.
-void Table::prefetch_side(Ref found) const {
-  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
-  const char* at = reinterpret_cast<const char*>(&sides_[hot(found).side - 1]);
+void Table::prefetch_side(const Guess& guess) const {
+  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  const char* at = reinterpret_cast<const char*>(&sides_[guess.hot->side - 1]);
   memory::fetch(at);
   memory::fetch(at + 64);
   memory::fetch(at + 128);
 }
 
-void Table::prefetch_story(Ref found) const {
-  if (found == 0 || is_embryo(found) || hot(found).side == 0) return;
-  stories_.prefetch(sides_[hot(found).side - 1].story);
+void Table::prefetch_story(const Guess& guess) const {
+  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  stories_.prefetch(sides_[guess.hot->side - 1].story);
 }
 
 void Table::observe(Block& block) {
   if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
   constexpr std::size_t kTogether = 64, kSideAhead = 4;
+  std::array<Guess, kTogether + 2 * kSideAhead> guesses{};  // the last few stay empty
   for (std::size_t base = 0; base < block.used; base += kTogether) {
-    const std::size_t end = std::min(base + kTogether, block.used);
-    for (std::size_t i = base; i < end; ++i)
-      if (block.packets[i].kind == PacketKind::kSegment) slots_.prefetch(block.packets[i].hash);
-    for (std::size_t i = base; i < end; ++i) {
-      Packet& p = block.packets[i];
-      p.found = p.kind == PacketKind::kSegment ? slots_.guess(p.hash) : 0;
-      if (p.found != 0) prefetch(p.found);
-    }
-    for (std::size_t i = base; i < end; ++i) {
-      if (i + 2 * kSideAhead < end) prefetch_side(block.packets[i + 2 * kSideAhead].found);
-      if (i + kSideAhead < end) prefetch_story(block.packets[i + kSideAhead].found);
-      Packet& p = block.packets[i];
-      switch (p.kind) {
-        case PacketKind::kSegment: {
-          const Ref ref = segment(p);
-          if (p.extra >= 0 && ref != 0) join_fragments(ref, p, block.extras[static_cast<std::size_t>(p.extra)].fragment);
-          break;
-        }
-        case PacketKind::kIcmp: icmp(p, block.extras[static_cast<std::size_t>(p.extra)]); break;
-        case PacketKind::kNeighbour: {
-          const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
-          survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact);
-          break;
-        }
-        case PacketKind::kFragment: fragment(p, block.extras[static_cast<std::size_t>(p.extra)].fragment); break;
-        case PacketKind::kNothing: break;
+    const std::span<Packet> packets{block.packets.data() + base, std::min(kTogether, block.used - base)};
+    for (const Packet& p : packets)
+      if (p.kind == PacketKind::kSegment) slots_.prefetch(p.hash);
+    for (std::size_t i = 0; i < packets.size(); ++i) guesses[i] = packets[i].kind == PacketKind::kSegment ? guess(packets[i]) : Guess{};
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      prefetch_side(guesses[i + 2 * kSideAhead]);
+      prefetch_story(guesses[i + kSideAhead]);
+      if (packets[i].kind == PacketKind::kSegment) {
+        const Ref ref = segment(packets[i], guesses[i]);
+        if (packets[i].extra >= 0 && ref != 0)
+          join_fragments(ref, packets[i], block.extras[static_cast<std::size_t>(packets[i].extra)].fragment);
+      } else {
+        other_kind(packets[i], block);
       }
     }
   }
@@ -172,19 +158,45 @@ void Table::observe(Block& block) {
   retire_quiet(end_);
 }
 
-Ref Table::segment(Packet& p) {
+/// What is no segment of TCP but concerns one.
+void Table::other_kind(Packet& p, const Block& block) {
+  if (p.extra < 0) return;
+  const Extra& extra = block.extras[static_cast<std::size_t>(p.extra)];
+  switch (p.kind) {
+    case PacketKind::kIcmp: icmp(p, extra); break;
+    case PacketKind::kNeighbour: survey_.neighbour(extra.neighbour.target, extra.neighbour.answer, p.fact); break;
+    case PacketKind::kFragment: fragment(p, extra.fragment); break;
+    case PacketKind::kSegment:
+    case PacketKind::kNothing: break;
+  }
+}
+
+/// Is it the record of the packet's connection? What was guessed may have changed hands since.
+bool Table::belongs(const Guess& guess, const Packet& p) {
+  if (guess.hot == nullptr || !guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
+  // A record begins with its hot part.
+  return p.is_wide ? reinterpret_cast<const Record<WideKey>*>(guess.hot)->key == p.wide
+                   : reinterpret_cast<const Record<NarrowKey>*>(guess.hot)->key == p.narrow;
+}
+
+Ref Table::segment(Packet& p, const Guess& guess) {
   if (!started_) {
     started_ = true;
     begin_ = end_ = p.fact.time;
     base_ns_ = p.fact.time.time_since_epoch().count();
   }
   end_ = std::max(end_, p.fact.time);
-  p.fact.from_server = p.sender == End::kHigh;
-  Ref ref = p.found;
-  if (ref == 0 || !matches(ref, p)) ref = find(p);
-  if (ref == 0) ref = born(p, As::kWhatFits);
-  else if (is_embryo(ref)) ref = hatch(ref, p);
-  else ref = incarnation(ref, p);
+  Ref ref = belongs(guess, p) ? guess.ref : find(p);
+  if (ref == 0) {
+    ref = born(p, As::kWhatFits);
+  } else if (is_embryo(ref)) {
+    ref = hatch(ref, p.hash);
+    if (answer_as_predicted(ref, hot(ref), p)) return ref;
+    ref = incarnation(ref, p);
+  } else {
+    if (advance_as_predicted(ref, hot(ref), p)) return ref;
+    ref = incarnation(ref, p);
+  }
   if (ref == 0) return 0;
   if (hot(ref).side != 0 && sides_[hot(ref).side - 1].previous != 0) ref = revive(ref, p);
   advance(ref, hot(ref), p);
@@ -195,7 +207,7 @@ Ref Table::segment(Packet& p) {
 void Table::icmp(Packet& p, const Extra& extra) {
   Ref ref = find(p);
   if (ref == 0) return;
-  if (is_embryo(ref)) ref = hatch(ref, p);
+  if (is_embryo(ref)) ref = hatch(ref, p.hash);
   Hot& h = hot(ref);
   raise(h, facts::Signal::kIcmp);
   Side& s = side(h);
@@ -210,19 +222,18 @@ void Table::icmp(Packet& p, const Extra& extra) {
 }
 
 template <class K>
-Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
+Ref Table::new_record(Lane<K>& lane, const K& key, const facts::SegmentFact& first, End sender, Speaker speaker) {
   const std::uint32_t n = lane.records.take();
   Record<K>& r = lane.records[n];
   r = Record<K>{};
   r.key = key;
   Hot& h = r.hot;
-  h.start = p.fact.time.time_since_epoch().count();
-  h.first_frame = p.fact.frame;
-  h.first_file = p.fact.file;
+  h.start = first.time.time_since_epoch().count();
+  h.first_frame = first.frame;
+  h.first_file = first.file;
   h.set(Hold::kUsed | Hold::kIndexed);
-  const bool syn = p.fact.syn();
-  if (syn) {
-    h.set_client(p.fact.has_ack() ? other(p.sender) : p.sender);
+  if (first.syn()) {
+    h.set_client(first.has_ack() ? other(sender) : sender);
   } else {
     // Mid-stream: whoever speaks like a server, else the well-known port, else
     // the end that was a server before, else the lower port.
@@ -234,8 +245,8 @@ Ref Table::new_record(Lane<K>& lane, const K& key, Packet& p) {
     if (low_known != high_known) high_serves = high_known;
     else if (servers_seen_[low_place] != servers_seen_[high_place])
       high_serves = servers_seen_[high_place] > servers_seen_[low_place];
-    if (p.speaker == Speaker::kServer) high_serves = p.sender == End::kHigh;
-    if (p.speaker == Speaker::kClient) high_serves = p.sender == End::kLow;
+    if (speaker == Speaker::kServer) high_serves = sender == End::kHigh;
+    if (speaker == Speaker::kClient) high_serves = sender == End::kLow;
     h.set_client(high_serves ? End::kLow : End::kHigh);
   }
   const End server = other(h.client());
@@ -272,10 +283,10 @@ Ref Table::born(Packet& p, As as) {
   }
   Ref ref = 0;
   if (p.is_wide) {
-    ref = new_record(wide_, p.wide, p);
+    ref = new_record(wide_, p.wide, p.fact, p.sender, p.speaker);
     wide_.records[number(ref)].rank = next_rank_++;
   } else {
-    ref = new_record(narrow_, p.narrow, p);
+    ref = new_record(narrow_, p.narrow, p.fact, p.sender, p.speaker);
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
@@ -286,11 +297,8 @@ Ref Table::born(Packet& p, As as) {
 }
 
 template <class K>
-Packet Table::syn_of(const Embryo<K>& e) const {
-  Packet p;
-  set_key(p, e.key);
-  p.kind = PacketKind::kSegment;
-  facts::SegmentFact& f = p.fact;
+facts::SegmentFact Table::syn_of(const Embryo<K>& e) const {
+  facts::SegmentFact f;
   f.time = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
   f.frame = e.frame;
   f.seq = e.seq;
@@ -298,33 +306,34 @@ Packet Table::syn_of(const Embryo<K>& e) const {
   f.window = e.window;
   f.ip_id = e.ip_id;
   shapes_.restore(e.shape, f);
-  p.sender = shapes_.sender(e.shape);
-  f.from_server = p.sender == End::kHigh;
-  return p;
+  f.from_server = shapes_.sender(e.shape) == End::kHigh;
+  return f;
 }
-template Packet Table::syn_of(const Embryo<NarrowKey>& e) const;
-template Packet Table::syn_of(const Embryo<WideKey>& e) const;
+template facts::SegmentFact Table::syn_of(const Embryo<NarrowKey>& e) const;
+template facts::SegmentFact Table::syn_of(const Embryo<WideKey>& e) const;
 
-/// The lone SYN is lone no more: it becomes a record by going through advance()
-/// as it would have at the time.
-Ref Table::hatch(Ref embryo, const Packet& cause) {
-  const auto grow = [&](auto& lane, Ref kind) {
+/// The lone SYN is lone no more: it becomes a record as it would have at the time.
+Ref Table::hatch(Ref embryo, std::uint32_t hash) {
+  const auto grow = [&](auto& lane) {
     auto& e = lane.embryos[number(embryo)];
-    Packet syn = syn_of(e);
-    syn.hash = cause.hash;
-    const Ref ref = new_record(lane, e.key, syn) | kind;
-    lane.records[number(ref)].rank = e.rank;
-    e.shape = 0xffff;
+    const facts::SegmentFact syn = syn_of(e);
+    const End sender = shapes_.sender(e.shape);
+    const Ref ref = new_record(lane, e.key, syn, sender, Speaker::kUnknown);
+    auto& record = lane.records[number(ref)];
+    record.rank = e.rank;
+    e.shape = e.kGone;
     lane.embryos.give_back(number(embryo));
-    slots_.replace(cause.hash, embryo, ref);
-    survey_.syn(endpoint(ref, syn.sender), syn.fact);
-    advance(ref, lane.records[number(ref)].hot, syn);
+    slots_.replace(hash, embryo, ref);
+    survey_.syn(endpoint_of(record.key, sender), syn);
+    if (begin_as_predicted(record.hot, syn, sender)) return ref;
+    Packet p;
+    p.kind = PacketKind::kSegment;
+    p.fact = syn;
+    p.sender = sender;
+    advance(ref, record.hot, p);
     return ref;
   };
-  const Ref ref = is_wide(embryo) ? grow(wide_, RefBits::kWide) : grow(narrow_, 0);
-  if (cause.kind != PacketKind::kSegment) return ref;
-  Packet again = cause;
-  return incarnation(ref, again);
+  return is_wide(embryo) ? grow(wide_) : grow(narrow_);
 }
 
 /// Wireshark and Zeek begin a new connection at a SYN with new numbers, and so

@@ -97,16 +97,22 @@ class Table {
                                          facts::Signal::kCaptureGap | facts::Signal::kImpossibleAck;
 
   // table.cpp: whose packet is it
-  Ref segment(Packet& p);
+  struct Guess {
+    Ref ref = 0;
+    Hot* hot = nullptr;                       ///< of a record, not of an embryo
+  };
+  [[nodiscard]] Guess guess(const Packet& p);
+  [[nodiscard]] static bool belongs(const Guess& guess, const Packet& p);
+  Ref segment(Packet& p, const Guess& guess);
+  void other_kind(Packet& p, const Block& block);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
   [[nodiscard]] Ref find(const Packet& p) const;
-  void prefetch(Ref ref) const;
-  void prefetch_side(Ref found) const;
-  void prefetch_story(Ref found) const;
+  void prefetch_side(const Guess& guess) const;
+  void prefetch_story(const Guess& guess) const;
   enum class As : std::uint8_t { kWhatFits, kRecord };
   Ref born(Packet& p, As as);                 ///< the new record, or 0 when it became an embryo
-  Ref hatch(Ref embryo, const Packet& cause); ///< the record that replaces an embryo
+  Ref hatch(Ref embryo, std::uint32_t hash);  ///< the record that replaces an embryo
   Ref incarnation(Ref ref, Packet& p);        ///< the record `p` belongs to, perhaps a new one
   Ref reborn(Ref before, Packet& p);
   [[nodiscard]] std::uint16_t syn_window(const Hot& h) const;
@@ -121,11 +127,11 @@ class Table {
   void retire(Ref ref);
   void retire_quiet(CaptureTime now);
   template <class K>
-  Ref new_record(Lane<K>& lane, const K& key, Packet& p);
+  Ref new_record(Lane<K>& lane, const K& key, const facts::SegmentFact& first, End sender, Speaker speaker);
   template <class K>
   Ended lone_end(const Embryo<K>& e) const;
   template <class K>
-  Packet syn_of(const Embryo<K>& e) const;
+  facts::SegmentFact syn_of(const Embryo<K>& e) const;
 
   [[nodiscard]] Hot& hot(Ref ref) {
     return is_wide(ref) ? wide_.records[number(ref)].hot : narrow_.records[number(ref)].hot;
@@ -138,8 +144,10 @@ class Table {
   [[nodiscard]] std::uint32_t hash_of(Ref ref) const;
 
   // update.cpp: what does it change
-  void advance(Ref ref, Hot& h, Packet& p);
-  bool advance_as_predicted(Hot& h, const Packet& p);
+  bool begin_as_predicted(Hot& h, const facts::SegmentFact& syn, End sender);
+  bool answer_as_predicted(Ref ref, Hot& h, const Packet& p);
+  bool advance_as_predicted(Ref ref, Hot& h, const Packet& p);
+  void advance(Ref ref, Hot& h, Packet& p);   ///< for what was not predicted
   std::uint64_t on_syn(Ref ref, Hot& h, const Packet& p);
   void open_missed(Side& d, const Hot& h, const Packet& p, End by, SeqNum begin, SeqNum end);
   void close_missed(Side& d);

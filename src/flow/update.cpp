@@ -244,9 +244,12 @@ std::uint64_t Table::on_conversation(Hot& h, const Packet& p, Ticks now) {
     h.clear(Hold::kOutstanding);
   }
   if (p.fact.app == facts::App::kHttpResponse) {
+    constexpr std::uint32_t kUnknownLength = 1u << 30;  // its last chunk ends it (RFC 9112 7.1)
     const bool announced = p.fact.app_flags & facts::AppFlag::kHasLength;
-    h.response_end = announced ? p.fact.seq + p.fact.app_length : SeqNum{};
+    const bool chunked = p.fact.app_flags & facts::AppFlag::kChunked;
+    h.response_end = announced || chunked ? p.fact.seq + (announced ? p.fact.app_length : kUnknownLength) : SeqNum{};
   }
+  if (p.fact.app_flags & facts::AppFlag::kChunkedEnd) h.response_end = SeqNum{};
   return signals;
 }
 
@@ -256,21 +259,80 @@ void Table::on_close(Ref ref, Hot& h) {
   closed_.push_back({ref, rank(ref), h.last_ns() + kLateFor});
 }
 
-/// Header prediction: on an open connection of which nothing unusual is known, the next segment in sequence, with an
-/// ACK that fits and time that goes on, changes a few numbers and raises no signal. Everything else, and everything
-/// that might raise one, is left to advance(), which comes to the same for what is done here.
-bool Table::advance_as_predicted(Hot& h, const Packet& p) {
-  constexpr std::uint16_t kBoth = Hold::kSeen | Hold::kSeen << 1 | Hold::kSyn | Hold::kSyn << 1 | Hold::kEstablished;
-  constexpr std::uint16_t kOver = Hold::kFin | Hold::kFin << 1 | Hold::kClosed | Hold::kInferred;
+/// A fresh record's lone SYN, when nothing about it raises a signal: what advance() comes to.
+bool Table::begin_as_predicted(Hot& h, const facts::SegmentFact& syn, End sender) {
+  if (syn.window == 0 || (syn.anomalies & wire::Anomaly::kBadTcpChecksum)) return false;
+  Half& u = h.half(sender);
+  u.packets = 1;
+  u.ttl = syn.ttl;
+  u.iss = syn.seq;
+  u.mss = syn.mss;
+  u.set_syn_shape(syn.options, syn.window_scale);
+  u.max_end = syn.seq + 1;
+  u.tsval = syn.tsval;
+  u.window = syn.window;
+  h.head = history_.push(syn, 0);
+  h.set(static_cast<std::uint16_t>(of(Hold::kSyn, sender) | of(Hold::kSeen, sender)));
+  h.last_frame = syn.frame;
+  h.last_file = syn.file;
+  return true;
+}
+
+/// The SYN-ACK that a server's stack sends to a SYN that nothing is unusual about: the same.
+bool Table::answer_as_predicted(Ref ref, Hot& h, const Packet& p) {
+  using wire::Anomaly;
+  const facts::SegmentFact& f = p.fact;
+  const End s = p.sender, t = other(s);
+  Half& u = h.half(s);
+  const Half& v = h.half(t);
+  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kFin | Flag::kRst | Flag::kAck;
+  constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
+  constexpr std::uint16_t kRare = Opt::kFastOpen | Opt::kSack | Opt::kMd5 | Opt::kAo;
+  constexpr std::uint16_t kOurs = Hold::kUsed | Hold::kIndexed | Hold::kClientHigh;
+  const std::uint16_t syn_alone = static_cast<std::uint16_t>(of(Hold::kSyn, t) | of(Hold::kSeen, t));
+  if (h.side != 0 || t != h.client() || (h.flags & ~kOurs) != syn_alone || v.packets != 1) return false;
+  if ((f.flags & kFlags) != (Flag::kSyn | Flag::kAck) || f.payload_bytes != 0 || f.ack != v.max_end || f.window == 0) return false;
+  if ((v.syn_options() & ~f.options & kNegotiated) || (f.options & kRare) || (f.anomalies & Anomaly::kBadTcpChecksum)) return false;
+  const std::int64_t ns = f.time.time_since_epoch().count() - h.start;
+  const Ticks now = ns <= 0 ? 0 : static_cast<Ticks>(ns >> 20);
+  if (now < h.last || now - h.last > kLongGap) return false;
+
+  u.packets = 1;
+  u.ttl = f.ttl;
+  u.iss = f.seq;
+  u.mss = f.mss;
+  u.set_syn_shape(f.options, f.window_scale);
+  u.max_end = f.end();
+  u.max_ack = f.ack;
+  u.tsval = f.tsval;
+  u.window = f.window;
+  survey_.syn_ack(endpoint(ref, t), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+  h.head = history_.push(f, h.head);
+  h.set(static_cast<std::uint16_t>(of(Hold::kSyn, s) | of(Hold::kSeen, s)));
+  h.last = now;
+  h.last_frame = f.frame;
+  h.last_file = f.file;
+  return true;
+}
+
+/// Header prediction: on a connection of which both SYNs were seen and nothing unusual is known, the next segment in
+/// sequence, with an ACK that fits and time that goes on, changes a few numbers and raises no signal, from the
+/// handshake's third segment to the last ACK. Everything else, and everything that might raise a signal, is left to
+/// advance(), which comes to the same for what is done here.
+bool Table::advance_as_predicted(Ref ref, Hot& h, const Packet& p) {
+  constexpr std::uint16_t kBoth = Hold::kSeen | Hold::kSeen << 1 | Hold::kSyn | Hold::kSyn << 1;
+  constexpr std::uint16_t kOver = Hold::kClosed | Hold::kInferred;
   const facts::SegmentFact& f = p.fact;
   if (h.side != 0 || (h.flags & (kBoth | kOver)) != kBoth) return false;
-  const End s = p.sender;
+  const End s = p.sender, t = other(s);
   Half& u = h.half(s);
-  const Half& v = h.half(other(s));
-  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kFin | Flag::kRst | Flag::kAck;
+  const Half& v = h.half(t);
+  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kRst | Flag::kAck;
   const bool next = (f.flags & kFlags) == Flag::kAck && f.seq == u.max_end && f.ttl == u.ttl && f.window != 0 &&
-                    u.max_ack.raw() != 0 && !before(f.ack, u.max_ack) && !after(f.ack, v.max_end);
+                    (u.max_ack.raw() == 0 || !before(f.ack, u.max_ack)) && !after(f.ack, v.max_end);
   if (!next) return false;
+  const bool opens = !h.is(Hold::kEstablished);
+  if (opens && (s != h.client() || before(f.ack, v.iss + 1))) return false;
 
   constexpr std::uint16_t kRare = Opt::kSack | Opt::kMd5 | Opt::kAo;
   const bool stamps = f.has(Opt::kTimestamps);
@@ -281,28 +343,47 @@ bool Table::advance_as_predicted(Hot& h, const Packet& p) {
   const std::int64_t ns = f.time.time_since_epoch().count() - h.start;
   const Ticks now = ns <= 0 ? 0 : static_cast<Ticks>(ns >> 20);
   if (now < h.last || now - h.last > kLongGap) return false;
-  const SeqNum end = f.seq + f.payload_bytes;
-  if (f.payload_bytes != 0) {
+  const bool fin = f.fin();
+  const SeqNum end = f.seq + f.payload_bytes + (fin ? 1u : 0u);
+  if (end != f.seq) {
     const std::uint32_t window = static_cast<std::uint32_t>(v.window) << (has_scaling(h) ? v.syn_scale() : 0);
     if (v.packets > 1 && offset(v.max_ack + window + 1, end) > 0) return false;
-    if (s != h.client() && h.is(Hold::kOutstanding) && now - h.request > kSlow) return false;
-    u.add_payload(f.payload_bytes);
-    u.max_end = end;
-    on_conversation(h, p, now);
   }
+  if (fin) {
+    const bool short_of_announced = s != h.client() && h.response_end.raw() != 0 && before(f.seq + f.payload_bytes, h.response_end);
+    if (h.is(of(Hold::kFin, s)) || h.is(Hold::kOutstanding) || short_of_announced) return false;
+  }
+  if (f.payload_bytes != 0 && s != h.client() && h.is(Hold::kOutstanding) && now - h.request > kSlow) return false;
+
   ++u.packets;
+  u.max_end = end;
   u.max_ack = f.ack;
   if (stamps) u.tsval = f.tsval;
   u.window = f.window;
+  if (opens) {
+    h.set(Hold::kEstablished);
+    survey_.opened(endpoint(ref, s), endpoint(ref, t), f.time);
+  }
+  if (f.payload_bytes != 0) {
+    u.add_payload(f.payload_bytes);
+    on_conversation(h, p, now);
+  }
   h.head = history_.push(f, h.head);
+  if (fin) {
+    h.set(of(Hold::kFin, s));
+    if (!h.is_closing()) h.set_closing(s, now - h.last);
+  }
   h.last = now;
   h.last_frame = f.frame;
   h.last_file = f.file;
+  if (h.is(of(Hold::kFin, t)) && f.ack == v.max_end) {
+    h.set(of(Hold::kFinAcked, t));
+    if (h.is(of(Hold::kFinAcked, s))) on_close(ref, h);
+  }
   return true;
 }
 
 void Table::advance(Ref ref, Hot& h, Packet& p) {
-  if (advance_as_predicted(h, p)) return;
   const facts::SegmentFact& f = p.fact;
   const End s = p.sender;
   Half& u = h.half(s);

@@ -35,14 +35,17 @@ class Numbers {
   [[nodiscard]] const SeqNum* of(std::size_t generation) const {
     return !bases_.empty() && bases_.back().generation == generation ? &bases_.back().isn : nullptr;
   }
-  /// Old numbers may still come when a new connection has begun: the nearest base is meant.
+  /// Old numbers may still come when a new connection has begun: the nearest base is meant, or if none is near, the last.
+  /// How far two bases are from each other is a matter of the host's clock.
   [[nodiscard]] Place place(SeqNum n, std::size_t generation) {
     if (bases_.empty()) begin(generation, n);
+    constexpr std::int64_t kNear = 1 << 22;
     const auto distance = [n](const Base& b) {
       return std::abs(std::int64_t{static_cast<std::int32_t>(n.raw() - b.isn.raw())});
     };
-    const auto nearest = std::min_element(bases_.rbegin(), bases_.rend(),
-                                          [&](const Base& a, const Base& b) { return distance(a) < distance(b); });
+    auto nearest = std::min_element(bases_.rbegin(), bases_.rend(),
+                                    [&](const Base& a, const Base& b) { return distance(a) < distance(b); });
+    if (distance(*nearest) > kNear) nearest = bases_.rbegin();
     return {SeqNum{n.raw() - nearest->isn.raw()}, nearest->generation == generation};
   }
 

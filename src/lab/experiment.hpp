@@ -18,7 +18,6 @@ namespace tcpwhy::lab {
 
 using namespace std::chrono_literals;
 
-/// What the user may change.
 /// What a model has to know of a machine to be compared with it: with its clocks timers expire on the same ticks.
 struct Machine {
   Duration monotonic{};      ///< CLOCK_MONOTONIC when the world began
@@ -26,6 +25,7 @@ struct Machine {
   std::uint32_t small_head;  ///< model::HostConfig::small_head
 };
 
+/// What the user may change.
 struct Options {
   std::string kernel;                         ///< of the server; empty: the article's
   std::string client_kernel;                  ///< empty: the article's

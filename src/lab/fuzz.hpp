@@ -29,7 +29,9 @@ struct Find {
 };
 
 struct FuzzTally {
-  std::uint64_t trials = 0, differ = 0, unsteady = 0;
+  std::uint64_t trials = 0, differ = 0;
+  std::uint64_t unsteady = 0;  ///< differed once and not again
+  std::uint64_t by_tick = 0;   ///< differed until the model's ticks were moved by less than one: an act beside a timer
   std::map<std::string, std::uint64_t> by_signature;
 };
 

@@ -90,7 +90,7 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path
     because(Rule::kAckOld);
     if (p.sack_blocks != 0 && e.neg.sack) {
       take_sack(e, p, w);
-      e.delivered += w.sack_delivered;
+      if (config.kernel.old_ack_sack == OldAckSack::kDelivers) e.delivered += w.sack_delivered;
       const Resend what = recover(e, w, 0);
       newly_delivered();
       resend_now(what);
@@ -219,12 +219,14 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
       w.data_acked = true;
     }
   };
+  bool in_buffer = false;  // the buffer at the front was of more segments when this ACK came
   while (e.packets_out() != 0) {
     const Piece piece = e.sent[e.sent_head];
+    const std::size_t segments = buffer_end(e, e.sent_head) - e.sent_head;
+    in_buffer = in_buffer || segments > 1;
     if (after(piece.end, e.snd_una)) {
       // Of a buffer of several segments the front is cut off, and what is left may be one segment less: tcp_tso_acked().
-      const std::size_t segments = buffer_end(e, e.sent_head) - e.sent_head;
-      if (segments == 1 || !after(e.snd_una, piece.seq)) break;
+      if (!in_buffer || !after(e.snd_una, piece.seq)) break;
       e.sent[e.sent_head].seq = e.snd_una;
       free_write_memory(e, distance(piece.seq, e.snd_una));
       recut(e, e.sent_head, UINT32_MAX, piece.length());
@@ -235,6 +237,7 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
     if (piece.retransmitted) --e.retrans_out;
     if (piece.sacked) --e.sacked_out;
     if (piece.lost) --e.lost_out;
+    in_buffer = segments > 1;
     free_front(e);
     if (++e.sent_head == e.sent.size()) {
       e.sent.clear();

@@ -304,8 +304,10 @@ class Kernel {
 
   // output.cpp
   /// Header, options and window of a segment; it is in step->sent. emit() counts it as new.
+  /// A packet has options and a window of its own, or those of the burst it is cut from.
+  enum class Header : std::uint8_t { kOwn, kOfBurst };
   Packet& emit(Endpoint& e, std::uint8_t flags, SeqNum seq);
-  Packet& build(Endpoint& e, std::uint8_t flags, SeqNum seq);
+  Packet& build(Endpoint& e, std::uint8_t flags, SeqNum seq, Header header);
   void fill_options(const Endpoint& e, Packet& p) const;
   /// tcp_connect(): the SYN of write_seq (which it moves on) is queued in `sent`, leaves, and its timer starts.
   void send_syn(Endpoint& e);
@@ -320,7 +322,7 @@ class Kernel {
   /// True: something waits and nothing is in flight.
   bool write_out(Endpoint& e, int nonagle, PushOne one);
   void grow_head(Endpoint& e, std::uint32_t to);
-  void transmit(Endpoint& e, Piece& piece);
+  void transmit(Endpoint& e, Piece& piece, Header header);
   /// The pieces from `first` to before `end` leave as one burst, with one header.
   void transmit_burst(Endpoint& e, std::size_t first, std::size_t end);
   /// The buffer that begins at `at` of e.sent again, up to `segments` of it. How many segments left; 0: none.

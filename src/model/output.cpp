@@ -102,10 +102,10 @@ void Kernel::fill_options(const Endpoint& e, Packet& p) const {
 
 Packet& Kernel::emit(Endpoint& e, std::uint8_t flags, SeqNum seq) {
   count(Mib::kOutSegs);
-  return build(e, flags, seq);
+  return build(e, flags, seq, Header::kOwn);
 }
 
-Packet& Kernel::build(Endpoint& e, std::uint8_t flags, SeqNum seq) {
+Packet& Kernel::build(Endpoint& e, std::uint8_t flags, SeqNum seq, Header header) {
   Packet& p = step->sent.emplace_back();
   p.source = e.tuple.local;
   p.destination = e.tuple.remote;
@@ -135,7 +135,7 @@ Packet& Kernel::build(Endpoint& e, std::uint8_t flags, SeqNum seq) {
       p.window_scale = e.neg.rcv_wscale;
     }
     if (config.sysctls.tcp_sack) p.options |= Opt::kSackPermitted;
-  } else {
+  } else if (header == Header::kOwn) {
     fill_options(e, p);
     if (p.sack_blocks != 0) e.dsack = false;  // a D-SACK is said once (RFC 2883 4)
     p.window = select_window(e);
@@ -173,7 +173,7 @@ std::uint32_t Kernel::current_mss(const Endpoint& e) const {
 // Segments
 
 /// Sends a piece that is in the sent queue, for the first time or again. Linux __tcp_transmit_skb().
-void Kernel::transmit(Endpoint& e, Piece& piece) {
+void Kernel::transmit(Endpoint& e, Piece& piece, Header header) {
   const bool first_time = after(piece.end, e.snd_nxt);
   std::uint32_t payload = piece.length();
   if (piece.flags & Flag::kSyn) --payload;
@@ -184,7 +184,7 @@ void Kernel::transmit(Endpoint& e, Piece& piece) {
   std::uint8_t flags = piece.flags;
   if (!(flags & Flag::kSyn) || e.state != State::kSynSent) flags |= Flag::kAck;
   if (first_time) count(Mib::kOutSegs);
-  Packet& p = build(e, flags, piece.seq);
+  Packet& p = build(e, flags, piece.seq, header);
   p.payload_bytes = payload;
   if (payload == 0) return;
 
@@ -209,14 +209,17 @@ void Kernel::transmit_burst(Endpoint& e, std::size_t first, std::size_t end) {
   const std::uint64_t bytes_before = e.bytes_sent;
   std::size_t header = 0;
   for (std::size_t i = first; i < end; ++i) {
-    transmit(e, e.sent[i]);
+    transmit(e, e.sent[i], i == first ? Header::kOwn : Header::kOfBurst);
     Packet& p = step->sent.back();
     if (i == first) {
       header = step->sent.size() - 1;
       continue;
     }
     const Packet& model = step->sent[header];
+    p.window = model.window;
     p.options = model.options;
+    p.tsval = model.tsval;
+    p.tsecr = model.tsecr;
     p.sack_blocks = model.sack_blocks;
     p.sack = model.sack;
     if (i + 1 == end) p.flags |= Flag::kPsh;
@@ -337,7 +340,7 @@ void Kernel::send_crossed_synack(Endpoint& e) {
   // The answer to an ECN-setup SYN carries ECE alone (RFC 3168 6.1.1).
   syn.flags = static_cast<std::uint8_t>(syn.flags & ~(Flag::kEce | Flag::kCwr));
   if (e.neg.ecn) syn.flags |= Flag::kEce;
-  transmit(e, syn);
+  transmit(e, syn, Header::kOwn);
 }
 
 void Kernel::queue_fin(Endpoint& e) {

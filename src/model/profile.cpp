@@ -18,6 +18,7 @@ KernelProfile v6_1() {
   KernelProfile k = v6_18();
   k.name = "6.1";
   k.syn_linear_timeouts = 0;
+  k.third_ack_stamp = StampOfThirdAck::kIfAgreed;
   k.syn_queue_full = SynQueueFull::kAtBacklog;
   k.timestamp_offset = TimestampOffset::kPerAddressPair;
   k.reuse_age = ReuseAge::kSecondChanged;
@@ -50,6 +51,7 @@ KernelProfile v4_19() {
   KernelProfile k = v5_15();
   k.name = "4.19";
   k.probes_give_up = ProbesGiveUp::kOneLater;
+  k.old_ack_sack = OldAckSack::kDelivers;
   k.pingpong_threshold = 1;
   k.syn_give_up = SynGiveUp::kCount;
   k.syn_repeat_at_once = SynRepeatAtOnce::kNo;

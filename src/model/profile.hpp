@@ -51,6 +51,12 @@ enum class TimeoutsCounted : std::uint8_t { kFirstOfSeries, kEvery };
 enum class ZeroWindowLimit : std::uint8_t { kOnce, kTwice };
 enum class ProbesGiveUp : std::uint8_t { kAtRetries, kOneLater };
 enum class OldAckWindow : std::uint8_t { kLargestSeen, kNotMoreThanAcked };  ///< how old an ACK may be
+/// Does a SACK block in an ACK older than SND.UNA count as delivery (TCPDelivered), or only mark? Since Linux 5.9 ("tcp:
+/// count sacked packets in tcp_sacktag_state") tcp_ack() leaves before it would.
+enum class OldAckSack : std::uint8_t { kDelivers, kMarks };
+/// Does a child remember the timestamp of the ACK that made it although none was agreed on? It does since 6.14 ("tcp: Defer
+/// ts_recent changes until req is owned"), and says it again in TIME_WAIT.
+enum class StampOfThirdAck : std::uint8_t { kIfAgreed, kAlways };
 enum class AckCompression : std::uint8_t { kNo, kYes };     ///< SACKs are thinned while a hole stays
 enum class ScalingMeasured : std::uint8_t { kNo, kYes };    ///< the window's share of the buffer follows segments
 enum class FinAndCwnd : std::uint8_t { kExempt, kCounted };  ///< may a FIN pass a full congestion window
@@ -127,6 +133,8 @@ struct KernelProfile {
   ZeroWindowLimit zero_window_limit = ZeroWindowLimit::kTwice;
   ProbesGiveUp probes_give_up = ProbesGiveUp::kAtRetries;
   OldAckWindow old_ack_window = OldAckWindow::kNotMoreThanAcked;
+  StampOfThirdAck third_ack_stamp = StampOfThirdAck::kAlways;
+  OldAckSack old_ack_sack = OldAckSack::kMarks;
   AckCompression ack_compression = AckCompression::kYes;
   ScalingMeasured window_scaling_measured = ScalingMeasured::kYes;
   FinAndCwnd fin_and_cwnd = FinAndCwnd::kCounted;

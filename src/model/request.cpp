@@ -279,7 +279,9 @@ void Kernel::take_third_ack(std::uint32_t index, const Packet& p) {
   because(Rule::kRequestBecomesChild);
   const std::uint32_t child = make_child(r, p);
   Endpoint& e = endpoints[child];
-  if (e.neg.timestamps && p.has(Opt::kTimestamps) && !after(p.seq, r.irs + 1)) e.ts_recent = p.tsval;
+  const bool remembers = e.neg.timestamps || config.kernel.third_ack_stamp == StampOfThirdAck::kAlways;
+  if (remembers && config.sysctls.tcp_timestamps != 0 && p.has(Opt::kTimestamps) && !after(p.seq, r.irs + 1))
+    e.ts_recent = p.tsval;
   // tcp_synack_rtt_meas(): RFC 6298 3, no sample from what was repeated, unless the echoed timestamp tells
   // which of them was meant (RFC 7323 4).
   AckWork work;

@@ -1,10 +1,10 @@
-// decode(): the common path first, the walk through the layers for everything
-// else. Nine packets of ten are Ethernet, IPv4 or IPv6 without options, TCP;
-// they take one branch per layer and touch nothing twice.
+// decode(): the common path (common.hpp) first, the walk through the layers for
+// everything else.
 
 #include "tcpwhy/decode.hpp"
 
 #include "wire/bytes.hpp"
+#include "wire/common.hpp"
 #include "wire/numbers.hpp"
 #include "wire/tcp.hpp"
 #include "wire/walk.hpp"
@@ -38,8 +38,6 @@ Walk walk_frame(const Frame& frame, Checksums checksums, Segment& out) {
   return walk;
 }
 
-constexpr std::uint32_t kEthernet = 14, kIpv4 = 20, kIpv6 = 40;
-
 /// What only a few segments carry.
 inline void clear_rare(Segment& out) {
   out.window_scale = 0;
@@ -55,24 +53,30 @@ inline void clear_rare(Segment& out) {
   out.icmp_ttl = 0;
 }
 
-/// Every field of a segment whose IP header is behind us, each written once:
-/// clearing the whole and filling it in costs as much again. The fixed header
-/// is captured; `length` is what IP leaves to TCP.
-inline void fill(const std::uint8_t* tcp, std::uint32_t captured, std::uint32_t length, Segment& out) {
-  const std::uint32_t header = (tcp[12] >> 4) * 4u;
-  const bool timestamps =
-      header == kTcpHeader + 12 && captured >= header && be32(tcp + kTcpHeader) == kAlignedTimestamps;
+/// Every field of a segment, each written once: clearing the whole and filling
+/// it in costs as much again.
+inline void fill(const CommonFrame& common, Segment& out) {
+  const std::uint8_t* const tcp = common.tcp;
+  out.source = common.source();
+  out.destination = common.destination();
+  out.ip_id = common.ip_id();
+  out.ip_version = common.is_ipv4 ? 4 : 6;
+  out.ttl = common.ttl();
+  out.tos = common.is_ipv4 ? common.ip[1] : static_cast<std::uint8_t>(be16(common.ip) >> 4);
+  out.dont_fragment = common.dont_fragment();
   out.kind = Kind::kTcp;
   clear_rare(out);
+  const std::uint32_t header = common.header();
+  const bool timestamps = common.has_timestamps_alone();
   if (!timestamps && header != kTcpHeader) [[unlikely]] {
     out.payload = nullptr;
     out.payload_bytes = out.captured_payload = out.tsval = out.tsecr = 0;
     out.options = out.anomalies = 0;
-    read_tcp(tcp, captured, length, out);
+    read_tcp(tcp, common.captured, common.length, out);
     return;
   }
-  const std::uint32_t payload = length - header;
-  const std::uint32_t kept = captured - header;
+  const std::uint32_t payload = common.length - header;
+  const std::uint32_t kept = common.captured - header;
   out.tcp = tcp;
   out.payload = kept != 0 ? tcp + header : nullptr;
   out.seq = SeqNum{be32(tcp + 4)};
@@ -90,66 +94,19 @@ inline void fill(const std::uint8_t* tcp, std::uint32_t captured, std::uint32_t 
   out.flags = tcp[13];
 }
 
-/// IPv4 without options, whole, with TCP in it and its fixed header captured;
-/// anything else is left to the walk. `captured` is at least 40.
-inline bool read_plain_ipv4(const std::uint8_t* ip, std::uint32_t captured, Segment& out) {
-  const std::uint32_t total = be16(ip + 2);
-  const bool plain = ip[0] == 0x45 && ip[9] == IpProtocol::kTcp && (be16(ip + 6) & 0x3fff) == 0 &&
-                     total >= kIpv4 + kTcpHeader;
-  if (!plain) [[unlikely]]
-    return false;
-  out.source = ip + 12;
-  out.destination = ip + 16;
-  out.ip_id = be16(ip + 4);
-  out.ip_version = 4;
-  out.ttl = ip[8];
-  out.tos = ip[1];
-  out.dont_fragment = ip[6] & 0x40;
-  fill(ip + kIpv4, std::min(captured, total) - kIpv4, total - kIpv4, out);
-  return true;
-}
-
-/// IPv6 without extension headers, the same.
-inline bool read_plain_ipv6(const std::uint8_t* ip, std::uint32_t captured, Segment& out) {
-  const std::uint32_t payload = be16(ip + 4);
-  const bool plain =
-      ip[0] >> 4 == 6 && ip[6] == IpProtocol::kTcp && captured >= kIpv6 + kTcpHeader && payload >= kTcpHeader;
-  if (!plain) [[unlikely]]
-    return false;
-  out.source = ip + 8;
-  out.destination = ip + 24;
-  out.ip_id = 0;
-  out.ip_version = 6;
-  out.ttl = ip[7];
-  out.tos = static_cast<std::uint8_t>(be16(ip) >> 4);
-  out.dont_fragment = false;
-  fill(ip + kIpv6, std::min(captured - kIpv6, payload), payload, out);
-  return true;
-}
-
-void verify_plain(const std::uint8_t* ip, Segment& out) {
-  if (out.ip_version == 4 && ip_checksum_is_bad(ip, kIpv4)) out.anomalies |= Anomaly::kBadIpChecksum;
-  check_tcp(out);
-}
-
 }  // namespace
 
 void decode(const Frame& frame, Checksums checksums, Segment& out) noexcept {
-  const bool common = frame.link == LinkType::kEthernet && frame.captured >= kEthernet + kIpv4 + kTcpHeader;
-  if (common) [[likely]] {
-    const std::uint8_t* ip = frame.data + kEthernet;
-    const std::uint16_t type = be16(frame.data + 12);
-    const std::uint32_t captured = frame.captured - kEthernet;
-    const bool done = type == EtherType::kIpv4   ? read_plain_ipv4(ip, captured, out)
-                      : type == EtherType::kIpv6 ? read_plain_ipv6(ip, captured, out)
-                                                 : false;
-    if (done) [[likely]] {
-      if (checksums == Checksums::kVerify) verify_plain(ip, out);
-      return;
-    }
+  const CommonFrame common = find_common(frame);
+  if (common.ip == nullptr) [[unlikely]] {
+    walk_frame(frame, checksums, out);
+    if (checksums == Checksums::kVerify && out.kind == Kind::kTcp) check_tcp(out);
+    return;
   }
-  walk_frame(frame, checksums, out);
-  if (checksums == Checksums::kVerify && out.kind == Kind::kTcp) check_tcp(out);
+  fill(common, out);
+  if (checksums != Checksums::kVerify) return;
+  if (common.is_ipv4 && ip_checksum_is_bad(common.ip, kIpv4Head)) out.anomalies |= Anomaly::kBadIpChecksum;
+  check_tcp(out);
 }
 
 Fragment decode_fragment(const Frame& frame) noexcept {

@@ -13,8 +13,6 @@ struct OptionKind {
 };
 /// RFC 7413 4.1.1: the experimental form of Fast Open, by its RFC 6994 magic number.
 constexpr std::uint16_t kFastOpenMagic = 0xF989;
-/// RFC 7323 2.3: a larger shift count counts as 14.
-constexpr std::uint8_t kMaxWindowShift = 14;
 /// Four blocks fill the 40 octets of options, RFC 2018 3.
 constexpr std::uint32_t kMaxSackBlocks = 4;
 

@@ -19,6 +19,23 @@ inline constexpr std::uint32_t kTcpHeader = 20;
 /// NOP NOP TS: what nearly every segment of a connection carries, RFC 7323 appendix A.
 inline constexpr std::uint32_t kAlignedTimestamps = 0x0101080a;
 
+/// RFC 7323 2.3: a larger shift count counts as 14.
+inline constexpr std::uint8_t kMaxWindowShift = 14;
+
+/// The options of a SYN as Linux and many others write them: MSS, SACK permitted, timestamps, NOP, window scale
+/// (Linux net/ipv4/tcp_output.c tcp_options_write()).
+struct UsualSyn {
+  static constexpr std::uint32_t kOctets = 20;
+  static constexpr std::uint16_t kOptions = Opt::kMss | Opt::kSackPermitted | Opt::kTimestamps | Opt::kWindowScale;
+  [[nodiscard]] static bool is_at(const std::uint8_t* options) {
+    return be16(options) == 0x0204 && be32(options + 4) == 0x0402080a && be32(options + 16) >> 8 == 0x010303;
+  }
+  [[nodiscard]] static std::uint16_t mss(const std::uint8_t* options) { return be16(options + 2); }
+  [[nodiscard]] static std::uint32_t tsval(const std::uint8_t* options) { return be32(options + 8); }
+  [[nodiscard]] static std::uint32_t tsecr(const std::uint8_t* options) { return be32(options + 12); }
+  [[nodiscard]] static std::uint8_t window_scale(const std::uint8_t* options) { return std::min(options[19], kMaxWindowShift); }
+};
+
 /// Any options. Sets `options`, their values, and kOptionLength.
 void read_tcp_options(const std::uint8_t* at, std::uint32_t octets, Segment& out);
 

@@ -61,6 +61,7 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   }
   if (!data_ignored && (!ignored_again || lost_as_well)) {
     out.fits({o.third, o.repeat}, ignored);
+    if (settled(c, o)) out.passed();
     return;
   }
   out.supports({o.third, o.repeat, o.last_syn_ack}, ignored);

@@ -32,6 +32,7 @@ std::int32_t accepted_by(const facts::Connection& c, std::int32_t i) {
 }
 
 void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
+  if (c.stream(sender).checksum_offload) return;
   std::vector<std::int32_t> dropped;
   std::size_t accepted = 0, good = 0;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
@@ -70,7 +71,7 @@ void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
 }
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
-  if (c.quality.checksum_offload || c.quality.one_direction) return;
+  if (c.quality.one_direction) return;
   examine_from(c, Party::kClient, out);
   if (out.empty()) examine_from(c, Party::kServer, out);
 }

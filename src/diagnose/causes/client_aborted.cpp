@@ -46,7 +46,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
   // No FIN passed here, and no silence in which its host could have restarted: its socket ended without a packet that reached this point.
   else if (r->answer && r->established && r->own_fin < 0 && !c.quality.capture_gap && r->offender >= 0 && r->silence < std::chrono::seconds{1} &&
-           facts::new_payload(c, r->offender_first) && c.note(r->offender).ack_place != facts::AckPlace::kImpossible)
+           (facts::new_payload(c, r->offender_first) || c.note(r->offender).repeat == facts::Repeat::kZeroWindowProbe) &&
+           c.note(r->offender).ack_place != facts::AckPlace::kImpossible)
     out.supports({r->offender, r->at}, [&] {
       return std::string{"the client's host answered valid data with RST: its socket had gone, and neither FIN nor RST of it passed here"};
     });

@@ -12,6 +12,24 @@ namespace {
 
 using facts::Party;
 
+/// What the head of the request announces, head included; 0 when it is none or does not say.
+std::uint64_t announced_by_request(const facts::Connection& c, const ending::Talk& t) {
+  const facts::SegmentFact& head = c.segment(t.request);
+  const bool known = head.app == facts::App::kHttpRequest && (head.app_flags & facts::AppFlag::kHasLength) && !c.quality.capture_gap;
+  return known ? head.app_length : 0;
+}
+
+/// The client closed a moment after its request, and the server ended it as well without a word. Who closes his half
+/// right behind the request waits for the answer (RFC 9293 3.6); then the silence is the server's.
+bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int32_t stop) {
+  constexpr Duration kMoment = std::chrono::milliseconds{50};
+  const std::int32_t server = ending::stop_of(c, Party::kServer);
+  if (server < stop || ending::between(c, t.request_end, stop) < kMoment || !ending::owes_answer(c, t.request)) return false;
+  for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
+  return true;
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
@@ -52,10 +70,13 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
   // No octet of an answer yet, and no wait to speak of: a cancelled request.
   if (t.request >= 0 && ending::between(c, t.request_end, stop) < std::chrono::milliseconds{900}) {
-    if (!by_rst && refused < 0) return;
+    const std::uint64_t announced = announced_by_request(c, t);
+    const bool cut = t.request_bytes < announced;
+    if (!by_rst && refused < 0 && !cut && !left_unanswered(c, t, stop)) return;
     out.supports({t.request, stop, refused}, [&] {
-      return fmt::format("the client closed {} after its request, before any octet of an answer",
-                         ending::span(ending::between(c, t.request_end, stop)));
+      return cut ? fmt::format("the client closed after {} of the {} its request announced", ending::octets(t.request_bytes), ending::octets(announced))
+                 : fmt::format("the client closed {} after its request, before any octet of an answer",
+                               ending::span(ending::between(c, t.request_end, stop)));
     });
     if (refused >= 0)
       out.supports({late, refused}, [&] {

@@ -44,7 +44,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const bool timer = off < 0.03;
   // One-way senders write and close, too, and last words may be a goodbye. An answer was owed where one is the custom,
   // or came after all; elsewhere an orderly close after a pause is how conversations end, whole seconds or not.
-  const bool owed = ending::speaks_http(c) || refused >= 0;
+  const bool owed = ending::speaks_http(c) || ending::owes_answer(c, t.request) || refused >= 0;
   if (!by_rst && !owed) return;
   if (!by_rst && late >= 0 && refused < 0) return;  // a half-close: the answer was taken
   out.note(owed || timer ? Bearing::kSupports : Bearing::kFits, {t.request_end, acked, stop}, {}, [&] {

@@ -33,12 +33,14 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
   // What is sent again bears the ACK number of the moment and was written before.
   const bool knew = after(d.ack, c.stream(r->by).fin_seq) && facts::new_payload(c, last);
-  out.supports({r->own_fin, last, r->at}, [&] {
+  // A server that closes before anything was asked has failed its client whenever the request comes.
+  const bool follows = r->by == facts::Party::kServer && ending::closed_unasked(c);
+  out.note(follows ? Bearing::kFits : Bearing::kSupports, {r->own_fin, last, r->at}, {}, [&] {
     return fmt::format("the {} had sent FIN; {} of the {} {} {} {} (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
                        ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here",
                        d.ack == c.segment(r->at).seq ? "met RST with exactly their ACK number" : "were not acknowledged any more, and what followed met RST");
   });
-  if (knew)
+  if (knew && !follows)
     out.supports({last}, [&] {
       return fmt::format("that data acknowledged the FIN: the {}'s kernel knew of the close when it sent it", ending::who(r->peer()));
     });

@@ -18,7 +18,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->foreign()) return;
   const ending::Talk t = ending::talk_before(c, stop);
-  if (t.bytes[1] > 0 || c.segment(stop).payload_bytes > 0) {
+  if (ending::server_spoke_before(c, stop)) {
     out.contradicts({t.answer >= 0 ? t.answer : stop}, [&] { return std::string{"the server sent data before it closed"}; });
     return;
   }

@@ -12,6 +12,13 @@ using facts::Party;
 
 constexpr std::uint64_t kNoBody = 4096;  ///< requests of this size are heads; a body may be left unread
 
+/// The last request was of a kind that brings a body (RFC 9110 9.3): its answer does not show that this was read.
+bool body_was_sent(const facts::Connection& c) {
+  if (c.exchanges.empty() || c.exchanges.back().request < 0) return false;
+  const facts::SegmentFact& head = c.segment(c.exchanges.back().request);
+  return head.app == facts::App::kHttpRequest && !(head.app_flags & facts::AppFlag::kIdempotent);
+}
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !r->established || ending::formality(c, *r)) return;
@@ -40,7 +47,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (ending::unread_when_answering(c, *r)) return;
   // A server that speaks unasked (a banner) has not read what came meanwhile; a whole HTTP answer shows that it had.
   const bool all_answered = r->by == Party::kServer && theirs >= 0 && mine > theirs && ending::speaks_http(c) &&
-                            c.stream(r->peer()).payload_bytes < kNoBody;
+                            c.stream(r->peer()).payload_bytes < kNoBody && !body_was_sent(c);
   if (!c.quality.capture_gap && (nothing_came || all_answered))
     out.supports({theirs, mine, r->at}, [&] {
       return nothing_came

@@ -23,12 +23,21 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     });
     return;
   }
+  if (!c.exchanges.empty() && c.exchanges.back().last_chunk_missing && c.exchanges.back().response < fin) {
+    const facts::Exchange& x = c.exchanges.back();
+    out.supports({x.response, x.response_end, fin}, [&] {
+      return fmt::format("the response was chunked, and the FIN came after {} of it, without the last chunk (RFC 9112 8)",
+                         ending::octets(x.delivered_bytes));
+    });
+    out.says([] { return std::string{"The server closed in the middle of a chunked response."}; });
+    return;
+  }
 
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
   const ending::Talk t = ending::talk_before(c, fin + 1);
   if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
   // In other protocols the client's last words may be its goodbye (MQTT DISCONNECT, COM_QUIT): no answer is owed.
-  if (c.segment(t.request).app != facts::App::kHttpRequest) return;
+  if (!ending::owes_answer(c, t.request)) return;
   const std::int32_t acked =
       ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > fin) return;  // the request may have come after close(): keepalive-race, data-after-close

@@ -21,6 +21,23 @@ struct Regression {
   std::int32_t before = -1;           ///< the segment with the newer TSval
 };
 
+/// Segments that took several ways, or were held back one by one, carry TSvals of a moment ago (RFC 7323 5.3 calls them
+/// old duplicates, and PAWS drops them too): the clock did not go back, and what follows shows its present time again.
+bool held_back(const facts::Connection& c, std::int32_t i, std::uint32_t newest) {
+  constexpr Duration kMoment = std::chrono::seconds{1};
+  const facts::SegmentFact& s = c.segment(i);
+  bool of_the_moment = false;
+  for (std::int32_t k = i - 1; k >= 0 && !of_the_moment && s.time - c.segment(k).time <= kMoment; --k)
+    of_the_moment = c.segment(k).from() == s.from() && c.segment(k).has(wire::Opt::kTimestamps) &&
+                    static_cast<std::int32_t>(s.tsval - c.segment(k).tsval) >= 0;
+  if (!of_the_moment) return false;
+  for (std::size_t k = static_cast<std::size_t>(i) + 1; k < c.segments.size() && c.segments[k].time - s.time <= kMoment; ++k)
+    if (const facts::SegmentFact& later = c.segments[k]; later.from() == s.from() && later.has(wire::Opt::kTimestamps) && !later.rst() &&
+                                                         static_cast<std::int32_t>(later.tsval - newest) >= 0)
+      return true;
+  return false;
+}
+
 Regression find(const facts::Connection& c, Party sender) {
   Regression r;
   std::int32_t newest = -1;
@@ -46,7 +63,7 @@ Regression find(const facts::Connection& c, Party sender) {
              c.note(i).repeat == Repeat::kNetworkDuplicate;
     };
     if (newest >= 0 && static_cast<std::int32_t>(s.tsval - c.segment(newest).tsval) < -1) {
-      if (!late() && s.length() > 0 && !(ack_seen && !after(s.end(), acked))) {
+      if (!late() && s.length() > 0 && !(ack_seen && !after(s.end(), acked)) && !held_back(c, i, c.segment(newest).tsval)) {
         if (r.before < 0) r.before = newest;
         r.refused.push_back(i);
       }

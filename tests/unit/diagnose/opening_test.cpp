@@ -430,5 +430,24 @@ TEST(Challenge, AnAckJustBeyondTheSynBelongsToItsOwnConnectionWhoseSynAckWasNotC
   EXPECT_EQ(verdict_of(a, CauseId::kTimeWaitSynChallenged), "") << first_of(a);
 }
 
+// The next repeat would have been due two seconds after the first (linux-tcp 3.3); the listener has its connection.
+TEST(HandshakeAckLost, IsMendedByTheNextAckWhereTheSynAckIsNotRepeatedAgain) {
+  const std::string once = "@vantage client\n0.00 > S 100\n0.01 < SA 300 101\n0.01 > A 101 301\n1.02 < SA 300 101\n1.02 > A 101 301\n";
+  EXPECT_TRUE(no_fault(answer_of("@end 6\n" + once)));
+  EXPECT_FALSE(answer_of("@end 2\n" + once).healthy);
+}
+
+// Two SYNs that waited for the same neighbour's address arrive together.
+TEST(SynAckLost, IsNotShownByASynThatWasUnderWayWithTheFirst) {
+  EXPECT_EQ(first_of("@vantage server\n0.000 > S 100\n0.0001 < SA 300 101\n0.0004 > S 100\n0.0005 < SA 300 101\n"
+                     "1.03 < SA 300 101\n3.05 < SA 300 101\n7.08 < SA 300 101\n"), "handshake-ack-lost");
+}
+
+TEST(PeerUnresponsive, ASynAckForASecondSynIsNoSignOfAnOpenHandshake) {
+  EXPECT_EQ(first_of("@vantage client\n@end 60\n0.00 > S 100\n1.00 > S 100\n1.36 < SA 300 101\n1.36 > A 101 301\n1.37 < SA 300 101\n"
+                     "1.37 > A 101 301\n1.42 > PA 101(50) 301 http-req idem\n4.5 > PA 101(50) 301 http-req idem\n"
+                     "8.9 > PA 101(50) 301 http-req idem\n17.3 > PA 101(50) 301 http-req idem\n"), "peer-unresponsive");
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

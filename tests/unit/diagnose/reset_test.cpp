@@ -564,5 +564,145 @@ TEST(AckNumber, AnAckBesideALossOfTheCaptureWasNotRewritten) {
   EXPECT_NE(verdict_of(a, CauseId::kAckNumberRewritten), "likely") << first_of(a);
 }
 
+// RFC 1122 4.2.2.13: a close with data unread, or an abort, discards what was sent last.
+TEST(Reset, AServerThatResetsRightBehindItsAnswerHasNotWaitedForItToArrive) {
+  const std::string behind = kAtClient + kAsked + "0.045 < PA 999001:999501 105 http-resp length 500\n0.046 > A 105 999501\n";
+  EXPECT_EQ(first_of(behind + "0.0465 < RA 999501 105 win 509\n"), "linger-zero-abort");
+  EXPECT_TRUE(no_fault(answer_of(behind + "2.500 < RA 999501 105 win 509\n")));
+}
+
+TEST(Reset, TheAnswerToARequestWithABodyDoesNotShowThatTheBodyWasRead) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:405 999001 http-req length 410
+    0.041 < A 999001 405
+    0.045 < PA 999001:999101 405 http-resp length 100
+    0.046 > A 405 999101
+    0.0465 < RA 999101 405 win 509
+  )");
+  EXPECT_EQ(first_of(a), "server-aborted");
+  EXPECT_EQ(verdict_of(a, CauseId::kLingerZeroAbort), "possible");
+}
+
+TEST(Reset, AServerThatRestedForASecondLetsAnIdleClientGo) {
+  const std::string idle = kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001
+    0.041 < PA 999001:999101 105
+    0.042 > A 105 999101
+  )";
+  EXPECT_TRUE(no_fault(answer_of(idle + "3.000 < RA 999101 105 win 509\n")));
+  EXPECT_FALSE(answer_of(idle + "0.100 < RA 999101 105 win 509\n").healthy);
+}
+
+TEST(Reset, AClientWhoseWindowWasShutDidNotLeaveAtRest) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001
+    0.041 < A 999001:1000461 105
+    0.042 > A 105 1000461 win 251
+    0.043 < PA 1000461:1001921 105
+    0.044 > A 105 1001921 win 0
+    0.300 > RA 105 1001921 win 500
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "close-with-unread-data");
+}
+
+// linux-tcp 7.1: a host without a socket answers what arrives; what its socket had acknowledged had arrived.
+TEST(Reset, ARstAnswersNothingThatItsOwnSideHadAcknowledged) {
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:999501 105 http-resp length 9000
+    0.066 > A 105 999501
+    0.500 > R 105 ttl 40
+  )");
+  EXPECT_EQ(first_of(a), "forged-reset");
+  EXPECT_NE(verdict_of(a, CauseId::kNatStateLostReset), "likely");
+}
+
+TEST(Reset, AProbeOfAClosedWindowThatMeetsRstFindsTheClientsSocketGone) {
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:999501 105 http-resp length 9000
+    0.066 > A 105 999501 win 0
+    0.270 < A 999500 105
+    0.291 > R 105
+  )");
+  EXPECT_EQ(first_of(a), "client-aborted");
+}
+
+TEST(Reset, AServerThatClosesBeforeAnythingWasAskedFailsTheRequestThatComesLater) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.022 < FA 999001 4294967291
+    0.023 > A 4294967291 999002
+    0.300 > PA 4294967291:105 999002 http-req idem
+    0.320 < R 999002
+  )");
+  EXPECT_EQ(first_of(a), "immediate-close");
+}
+
+// The daytime of RFC 867: 26 octets and the end, and the path changes their order.
+TEST(ImmediateClose, AFinThatOvertookTheServersDataDidNotComeFirst) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.060 < FA 999027 4294967291
+    0.061 > A 4294967291 999001
+    0.062 < PA 999001:999027 4294967291
+    0.062 > A 4294967291 999028
+    0.063 > FA 4294967291 999028
+    0.083 < A 999028 4294967292
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+// RFC 8446 4.1: a ClientHello is answered by a ServerHello or an alert.
+TEST(PrematureClose, AServerThatClosesAfterAClientHelloOwedItAnAnswer) {
+  EXPECT_EQ(first_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:505 999001 tls-hs
+    0.041 < A 999001 505
+    0.090 < FA 999001 505
+    0.091 > FA 505 999002
+    0.111 < A 999002 506
+  )"), "premature-close");
+}
+
+TEST(ClientTimeout, AClientThatWaitsInVainForTheServerHelloGivesUp) {
+  EXPECT_EQ(first_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:505 999001 tls-hs
+    0.041 < A 999001 505
+    3.021 > FA 505 999001
+    3.041 < FA 999001 506
+    3.042 > A 506 999002
+  )"), "client-timeout");
+}
+
+TEST(ClientTimeout, AGoodbyeAfterTheWaitIsNoPartOfTheRequest) {
+  EXPECT_EQ(first_of(kAtClient + kTalked + R"(
+    0.100 > PA 905:1305 1000701 tls
+    0.120 < A 1000701 1305
+    5.100 > PA 1305:1329 1000701 tls-alert
+    5.101 > FA 1329 1000701
+    5.121 < A 1000701 1330
+    6.000 < PA 1000701:1003701 1330 tls
+    6.001 > R 1330
+  )"), "client-timeout");
+}
+
+TEST(ClientClosedEarly, ARequestThatEndsBeforeItsAnnouncedBodyWasGivenUp) {
+  EXPECT_EQ(first_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:505 999001 http-req length 5000
+    0.041 < A 999001 505
+    0.300 > FA 505 999001
+    0.320 < FA 999001 506
+    0.321 > A 506 999002
+  )"), "client-closed-early");
+}
+
+// RFC 9293 3.6: who closes his half right behind the request waits for the answer.
+TEST(ClientClosedEarly, AHalfCloseRightBehindTheRequestIsNoCancel) {
+  EXPECT_NE(first_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001 http-req idem
+    0.022 > FA 105 999001
+    0.042 < A 999001 106
+    0.050 < FA 999001 106
+    0.051 > A 106 999002
+  )"), "client-closed-early");
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

@@ -493,5 +493,38 @@ TEST(Timestamps, SegmentsThatOvertookOneAnotherAreNotRefusedForTheirAge) {
   EXPECT_EQ(verdict_of(a, CauseId::kTimestampRegression), "") << first_of(a);
 }
 
+// The client leaves its own sums to its card; those of the server came over the wire.
+TEST(ChecksumCorruption, OneSidesOffloadDoesNotExcuseTheOthers) {
+  const Answer a = answer_of("@vantage client\n" + kOnce + R"(
+    1.000 > PA 105:205 999501 http-req idem partial
+    1.020 < PA 999501:999801 205 bad
+    1.235 < PA 999501:999801 205 bad
+    1.660 < PA 999501:999801 205 bad
+    2.510 < PA 999501:999801 205 bad
+  )");
+  EXPECT_EQ(first_of(a), "checksum-corruption");
+}
+
+// Held back one by one on the way, as where several ways differ by some milliseconds: the clock goes on all the time.
+TEST(TimestampRegression, IsNotToldWhereTheClockIsAheadAgainAtOnce) {
+  const Answer a = answer_of(R"(
+    @vantage server
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 7>
+    0.000 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 7>
+    0.020 > A 101 301 <ts 5020 9000>
+    0.021 > A 101:201 301 <ts 5030 9000>
+    0.021 < A 301 201 <ts 9021 5030>
+    0.022 > A 201:301 301 <ts 5022 9000>
+    0.022 < A 301 201 <ts 9022 5030>
+    0.024 > A 301:401 301 <ts 5034 9021>
+    0.024 < A 301 201 <ts 9024 5030,sack 301:401>
+    0.026 > A 201:301 301 <ts 5026 9021>
+    0.026 < A 301 201 <ts 9026 5030,sack 301:401>
+    0.040 > A 201:301 301 <ts 5040 9026>
+    0.040 < A 301 401 <ts 9040 5040>
+  )");
+  EXPECT_EQ(find(a, CauseId::kTimestampRegression), nullptr);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

@@ -272,5 +272,37 @@ TEST(AnnotateVantage, TtlsAndTimingAgreeOrNothingIsSaid) {
   EXPECT_EQ(ladder::connection("@vantage server\n" + kAnswered).vantage, Vantage::kBetween);
 }
 
+// The first segment of the answer was lost; the length stands in its head, which is sent again last.
+TEST(AnnotateExchanges, TheHeadOfAResponseMayComeAfterTheRestOfIt) {
+  const auto c = ladder::connection(kAsked + R"(
+    0.060 < A 401(100) 191
+    0.060 > A 191 301
+    0.061 < FPA 501(100) 191
+    0.061 > A 191 301
+    0.090 < PA 301(100) 191 http-resp length 300
+    0.090 > A 191 602
+    0.091 > FA 191 602
+    0.110 < A 602 192)");
+  ASSERT_EQ(c.exchanges.size(), 1u);
+  EXPECT_TRUE(c.exchanges[0].announced);
+  EXPECT_EQ(c.exchanges[0].announced_bytes, 300u);
+  EXPECT_EQ(c.exchanges[0].delivered_bytes, 300u);
+  EXPECT_TRUE(c.exchanges[0].response_complete);
+  EXPECT_FALSE(c.has(Signal::kAnnouncedShort));
+}
+
+// RFC 9112 7.1: the last chunk has size 0.
+TEST(AnnotateExchanges, AChunkedResponseEndsWithItsLastChunkOnly) {
+  const auto ended = [](std::string_view last) {
+    return ladder::connection(kAsked + "0.06 < PA 301(500) 191 http-resp chunked\n0.07 < PA 801(100) 191 opaque " + std::string{last} +
+                              "\n0.07 > A 191 901\n0.08 < FA 901 191\n0.08 > FA 191 902\n0.10 < A 902 192");
+  };
+  EXPECT_TRUE(ended("chunked-end").exchanges.at(0).response_complete);
+  EXPECT_FALSE(ended("chunked-end").has(Signal::kAnnouncedShort));
+  EXPECT_TRUE(ended("").exchanges.at(0).last_chunk_missing);
+  EXPECT_TRUE(ended("").has(Signal::kAnnouncedShort));
+  EXPECT_FALSE(ended("cut").exchanges.at(0).last_chunk_missing);  // the snap length took its end away
+}
+
 }  // namespace
 }  // namespace tcpwhy

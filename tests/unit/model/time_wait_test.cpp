@@ -58,6 +58,28 @@ void expect_old_ack(const Closed& c, const std::vector<Packet>& answers) {
   EXPECT_EQ(answers[0].ack, c.theirs);
 }
 
+TEST(TimeWait, EchoesTheTimestampOfTheHandshakesAckAlthoughNoneWasAgreedOn) {
+  // `lab fuzz` on 6.18.44, seed 801185; tcp_check_req() of 6.14 and later.
+  for (const auto& [kernel, echoes] : {std::pair{"6.18", true}, std::pair{"6.1", false}}) {
+    Peer peer{kernel};
+    const int listener = peer.listen(5);
+    const SeqNum isn = peer.arrives(Peer::segment(kFrom, kS, Peer::kIsn)).at(0).seq;
+    Packet third = Peer::segment(kFrom, kA, Peer::kIsn + 1, isn + 1);
+    third.options = Opt::kTimestamps;
+    third.tsval = 1000;
+    peer.arrives(third);
+    const int fd = static_cast<int>(peer.host.accept(peer.now, listener, nullptr, peer.step).value);
+    peer.host.close(peer.now, fd, peer.step);
+    peer.arrives(kFrom, kFA, Peer::kIsn + 1, isn + 2);
+    const auto answers = peer.arrives(kFrom, kPA, Peer::kIsn + 2, isn + 2, 100);
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].has(Opt::kTimestamps), echoes) << kernel;
+    if (echoes) {
+      EXPECT_EQ(answers[0].tsecr, 1000u);
+    }
+  }
+}
+
 TEST(TimeWait, LastsAMinuteWhateverFinTimeoutSays) {
   Closed c = in_time_wait("6.18", [](HostConfig& h) { h.sysctls.tcp_fin_timeout = 5; });
   EXPECT_EQ(c.state(), State::kTimeWait);

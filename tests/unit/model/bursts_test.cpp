@@ -1,0 +1,77 @@
+// A burst is one buffer and one header until the device cuts it: what is counted once for it, and what an ACK that ends
+// inside it does. Found by `lab fuzz` on 6.18.44. Linux __tcp_transmit_skb(), tcp_tso_acked(), tcp_ack().
+
+#include <gtest/gtest.h>
+
+#include "peer.hpp"
+
+namespace tcpwhy::model {
+namespace {
+
+struct Bursts : testing::Test {
+  Peer peer;
+  int fd = -1;
+  SeqNum isn;
+
+  /// A connection of 100 octets a segment, with SACK.
+  void connect(std::uint32_t rcvbuf = 0) {
+    const int listener = peer.listen(10);
+    if (rcvbuf != 0) peer.host.setsockopt(peer.now, listener, SocketOption::kRcvBuf, rcvbuf, peer.step);
+    Packet syn = Peer::segment(kFrom, kS, Peer::kIsn);
+    syn.options = Opt::kMss | Opt::kSackPermitted;
+    syn.mss = 100;
+    isn = peer.arrives(syn).at(0).seq;
+    ack(1);
+    fd = static_cast<int>(peer.host.accept(peer.now, listener, nullptr, peer.step).value);
+    peer.host.set_blocking(fd, Blocking::kNo);
+  }
+  std::vector<Packet> ack(std::uint32_t upto, std::optional<std::pair<std::uint32_t, std::uint32_t>> sack = {}) {
+    Packet p = Peer::segment(kFrom, kA, Peer::kIsn + 1, isn + upto);
+    p.window = 64'000;
+    if (sack) {
+      p.options = Opt::kSack;
+      p.sack_blocks = 1;
+      p.sack[0] = isn + sack->first;
+      p.sack[1] = isn + sack->second;
+    }
+    return peer.arrives(p);
+  }
+  std::size_t send(std::uint32_t bytes) {
+    peer.step.clear();
+    peer.host.send(peer.now, fd, bytes, 0, {}, peer.step);
+    return peer.step.sent.size();
+  }
+  static constexpr std::uint16_t kFrom = 40'000;
+};
+
+TEST_F(Bursts, AnAckThatEndsInsideABurstIsNoReorderingWhenTheRestComes) {
+  connect();
+  ASSERT_EQ(send(1000), 10u);  // the initial window, two segments a burst
+  ack(950);
+  ack(1001);
+  EXPECT_EQ(peer.count(Mib::kTCPSACKReorder), 0u);
+}
+
+TEST_F(Bursts, AZeroWindowThatIsWantedCountsOnceForABurst) {
+  connect(1152);
+  Packet data = Peer::segment(kFrom, kPA, Peer::kIsn + 1, isn + 1, 1000);
+  peer.arrives(data);  // fills the buffer; nobody reads
+  const std::uint64_t before = peer.count(Mib::kTCPWantZeroWindowAdv);
+  ASSERT_EQ(send(1000), 10u);
+  const auto bursts = std::count_if(peer.step.sent.begin(), peer.step.sent.end(), [](const Packet& p) { return p.flags & Flag::kPsh; });
+  ASSERT_LT(bursts, 10);
+  EXPECT_EQ(peer.count(Mib::kTCPWantZeroWindowAdv) - before, static_cast<std::uint64_t>(bursts));
+}
+
+TEST_F(Bursts, ASackInAnAckOlderThanTheLastMarksButDoesNotDeliver) {
+  connect();
+  ASSERT_EQ(send(1000), 10u);
+  ack(201);
+  const std::uint64_t before = peer.count(Mib::kTCPDelivered);
+  ack(101, std::pair{401u, 601u});
+  EXPECT_EQ(peer.count(Mib::kTCPDelivered), before);
+  EXPECT_EQ(peer.host.tcp_info(peer.now, fd)->sacked, 2u);
+}
+
+}  // namespace
+}  // namespace tcpwhy::model
