@@ -74,7 +74,6 @@ class Capture:
 
     def stop(self):
         if self._running:
-            self.ended = time.time()
             self._mark_the_end()
         try:
             for name, process in self._running.items():
@@ -84,6 +83,7 @@ class Capture:
                 process.send_signal(signal.SIGINT)
             for process in self._running.values():
                 process.wait(10)
+            self.ended = self.ended or time.time()
             self._running = {}
 
     def kill(self):

@@ -109,7 +109,9 @@ void find_waiting(const View& view, Findings& out) {
   for (const Socket& s : view.ns.sockets) {
     const SocketInfo* i = view.ns.info(s);
     if (s.state != State::kEstablished || s.inode == 0 || i == nullptr || s.receive_queue > 0 || s.send_queue > 0) continue;
-    if (view.listening(s.local) != nullptr || i->last_data_sent_ms < view.patience_ms() || i->last_data_sent_ms >= i->last_data_received_ms) continue;
+    if (view.listening(s.local) != nullptr || i->last_data_sent_ms < view.patience_ms()) continue;
+    // Where nothing came the handshake counts, and the request may have been sent in the same tick.
+    if (i->last_data_sent_ms > i->last_data_received_ms || (i->last_data_sent_ms == i->last_data_received_ms && i->bytes_received > 0)) continue;
     // Who has never been answered and has sent more than one request speaks a protocol of one direction.
     if (i->bytes_received == 0 && (i->data_segments_out == 0 || i->data_segments_out > kRequest)) continue;
     piles.try_emplace(view.host.process(s), view).first->second.add(s, i->last_data_sent_ms * 1e-3);

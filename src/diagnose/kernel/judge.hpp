@@ -39,6 +39,7 @@ class Judge {
     std::uint64_t first_ns = 0, last_ns = 0;
     std::vector<tw_event> events;
     std::uint32_t drops = 0, synacks = 0;
+    bool requested = false;  // there was a request when a wrong ACK was answered
   };
   struct Reported {
     std::uint64_t until_ns = 0;
@@ -70,6 +71,7 @@ class Judge {
   void find_process(const Case& c, const tw_event& e, Failure& out) const;
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
   [[nodiscard]] bool means_something(const tw_event& e) const;
+  bool is_pending(const tw_event& e);
   bool told_before(const std::string& key, const tw_event& e);
   void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);
   void gather_scans(std::vector<Failure>& out, std::uint64_t now_ns);
@@ -80,6 +82,7 @@ class Judge {
   LookAt look_at_;
   HasSibling has_sibling_;
   std::uint64_t now_ns_ = 0;  // of this round of judging
+  std::uint32_t looks_ = 0;   // at what the kernel holds, in this round
   std::unordered_map<std::string, Case> cases_;
   std::unordered_map<std::string, Reported> reported_;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Owner> listeners_;

@@ -256,7 +256,7 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     out.healthy = true;
     return false;
   }
-  bool request = false;
+  bool request = c.requested;
   for (const tw_event& other : c.events) request |= other.kind == TW_SYNACK_REPEATED;
   if (!request && ack && is(e.state, State::kListen) && look_at_)
     if (const auto now = look_at_(e))  // the request may have become a connection since
@@ -357,6 +357,7 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
   d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
   if (peer == Side::kServer && e.unacked > 0 && e.bytes_in > 0)
     possible(out, {CauseId::kKeepaliveRace}, peer, "the server may have closed the idle connection while the request was on its way");
+  if (e.unacked > 0) possible(out, {CauseId::kHalfOpen}, Side::kUnknown, "the other end may have lost the connection: a restart, or a device that forgot it");
   if (idle || (has(e, TW_HAS_SOCKET) && e.got_ms >= kLongIdle * 1e3)) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
   if (peer == Side::kServer && e.bytes_in == 0)
     possible(out, {CauseId::kAcceptQueueOverflowReset}, peer, "with tcp_abort_on_overflow a full accept queue answers so");

@@ -196,6 +196,10 @@ TEST(HostFindings, WhoHasNeverBeenAnsweredAndSendsAgainAndAgainDoesNotWait) {
   info.data_segments_out = 1;
   ASSERT_EQ(h.findings().size(), 1u);
   EXPECT_EQ(h.findings()[0].cause, "slow-response");
+  info.last_data_received_ms = info.last_data_sent_ms;  // sent in the tick of the handshake
+  EXPECT_EQ(h.findings().size(), 1u);
+  info.bytes_received = 10;
+  EXPECT_TRUE(h.findings().empty());
 }
 
 TEST(HostFindings, AKeepaliveIntervalOfHoursIsAbsurdAndTheDefaultIsNot) {

@@ -281,6 +281,13 @@ TEST(Judge, AWrongAckToAPendingRequestIsToldAfterTheRequestIsOver) {
   Bench b;
   b.now.ended = true;
   EXPECT_EQ(b.cause_after(e), CauseId::kUnacceptableAck);
+  Bench gone;  // the client has reset it before the case is judged
+  gone.now.state = State::kSynRecv;
+  gone.judge.observe(e);
+  gone.now = {};
+  const auto said = gone.judge.rest(e.time_ns + 1'000'000'000);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].diagnoses.front().cause, CauseId::kUnacceptableAck);
 }
 
 TEST(Judge, ADeferredConnectionThatEndsWithoutAnOctetNeverSent) {
