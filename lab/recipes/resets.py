@@ -550,6 +550,69 @@ def empty_reply(run):
     run.connection(name, truth="premature-close", accept=["premature-close", "immediate-close"], healthy=False)
 
 
+@recipe("premature-close/chunked", wire=0.004)
+def premature_chunked(run):
+    """A chunked response ends in the middle of a chunk.
+    Rule: RFC 9112 7.1, 8: without the last chunk the response is incomplete.
+    premature-close at every vantage."""
+    client, server = run.pair()
+    client.sendall(request("/list"))
+    recv_until(server)
+    server.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n" + filler(500) + b"\r\n")
+    time.sleep(0.1)
+    server.sendall(b"1f4\r\n" + filler(200))
+    server.close()
+    drain(client)
+    name = client.getsockname()
+    client.close()
+    run.connection(name, truth="premature-close", accept=["premature-close"], healthy=False)
+
+
+@recipe("premature-close/client-hello", offload=False)
+def premature_hello(run):
+    """The server closes without an answer to a ClientHello, as proxies do that know no such name.
+    Rule: RFC 8446 4.1: a ClientHello is answered by a ServerHello or an alert.
+    premature-close at every vantage."""
+    client, server = run.pair(443)
+    client.sendall(tls_record(22, 517)[:5] + b"\x01" + filler(516))
+    recv_exact(server, 522)
+    time.sleep(0.2)
+    server.close()
+    drain(client)
+    name = client.getsockname()
+    client.close()
+    run.connection(name, (SERVER, 443), "premature-close", ["premature-close", "immediate-close"], healthy=False)
+
+
+@recipe("client-closed-early/upload-cut", wire=0.004)
+def upload_cut(run):
+    """The client closes in the middle of its own upload.
+    Rule: the announced Content-Length of the request against what came before the FIN.
+    client-closed-early at every vantage."""
+    client, server = run.pair()
+    client.sendall(request("/put", size=9000)[:900])
+    recv_exact(server, 900)
+    name = client.getsockname()
+    client.close()
+    drain(server)
+    server.close()
+    run.connection(name, truth="client-closed-early", accept=["client-closed-early", CLIENT_ABORT], healthy=False)
+
+
+@recipe("immediate-close/request-comes-later", offload=False)
+def immediate_then_request(run):
+    """The server closes an accepted connection at once; the client writes its request half a second later.
+    Rule: linux-tcp.md 7.2 N8/N10.
+    immediate-close; data-after-close is true as well."""
+    client, server = run.pair()
+    server.close()
+    time.sleep(0.5)
+    client.sendall(request())
+    reset_seen(client)
+    run.connection(client, truth="immediate-close", accept=["immediate-close", "data-after-close"], outcome="reset")
+    run.hold(client)
+
+
 @recipe("peer-restarted/data-meets-listener", wire=0.010)
 def restarted_listener(run):
     """The server restarts without a packet; the client's next request meets the new listener.

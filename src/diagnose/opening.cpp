@@ -111,8 +111,8 @@ bool at_server(const Connection& c, const facts::Survey& survey) {
   const SegmentFact* syn = c.syn >= 0 ? &c.segment(c.syn) : nullptr;
   if (syn != nullptr && syn->inbound) return true;
   const facts::HostFacts* host = survey.host(c.ends[index(Party::kServer)].address);
-  return host != nullptr && host->syn_acks > 0 && is_initial_ttl(host->usual_ttl()) &&
-         host->fastest_syn_ack <= kOwnAnswer;
+  return host != nullptr && host->syn_acks > 0 && host->fastest_syn_ack <= kOwnAnswer &&
+         is_initial_ttl(host->usual_ttl());
 }
 
 bool at_client(const Connection& c, const facts::Survey&) {

@@ -161,6 +161,12 @@ bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
          (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
+/// Segment `k` passed after the abort at `rst` and is a bare ACK of less than that acknowledges: it was sent before it.
+bool older_ack(const Connection& c, std::int32_t k, std::int32_t rst) {
+  const SegmentFact &s = c.segment(k), &r = c.segment(rst);
+  return r.has_ack() && s.has_ack() && s.length() == 0 && s.seq == r.seq && before(s.ack, r.ack);
+}
+
 /// `by` acknowledged the payload of segment `i` before `until`.
 bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t until) {
   if (c.segment(i).length() == 0) return false;
@@ -209,7 +215,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at)) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;

@@ -211,12 +211,13 @@ bool new_payload(const Connection& c, Index i) {
     case Repeat::kOutOfOrder:
     case Repeat::kUnseenOriginal:
     case Repeat::kAmbiguous: return true;
-    case Repeat::kSyn:
-    case Repeat::kSynAck:
+    // Sent again because the first one was lost before it came here, or was not captured: nobody here has seen these octets.
     case Repeat::kRto:
     case Repeat::kFast:
     case Repeat::kTlp:
-    case Repeat::kSpurious:
+    case Repeat::kSpurious: return c.note(i).original < 0;
+    case Repeat::kSyn:
+    case Repeat::kSynAck:
     case Repeat::kKeepalive:
     case Repeat::kZeroWindowProbe:
     case Repeat::kFin:

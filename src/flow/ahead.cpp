@@ -29,6 +29,7 @@ memory::Chunk Ahead::chunk() {
   memory::Chunk out;
   {
     const std::lock_guard lock{mutex_};
+    ++asked_;
     if (!ready_.empty()) {
       out = std::move(ready_.back());
       ready_.pop_back();
@@ -63,9 +64,9 @@ void Ahead::work() {
   std::unique_lock lock{mutex_};
   while (true) {
     const auto array_waits = [this] { return array_ && array_touched_ < array_.get_deleter().bytes; };
-    wanted_.wait(lock, [&] { return stopped_ || ready_.size() < kReady || array_waits(); });
+    wanted_.wait(lock, [&] { return stopped_ || ready_.size() < ready_most() || array_waits(); });
     if (stopped_) return;
-    if (ready_.size() < kReady) {
+    if (ready_.size() < ready_most()) {
       lock.unlock();
       memory::Chunk chunk = memory::allocate(memory::kChunk, memory::Pages::kHuge);
       touch(chunk.get(), memory::kChunk);

@@ -29,8 +29,10 @@ class Ahead {
   memory::Chunk array(std::size_t bytes);
 
  private:
-  /// More would be cleared in vain at the end of the input.
-  static constexpr std::size_t kReady = 3;
+  /// More would be cleared in vain at the end of the input: one while little has been asked for, and what asks for
+  /// little can clear it itself.
+  [[nodiscard]] std::size_t ready_most() const { return asked_ < kMany ? 1 : 3; }
+  static constexpr std::size_t kMany = 32;
 
   void work();
 
@@ -38,7 +40,7 @@ class Ahead {
   std::condition_variable wanted_, touched_;
   std::vector<memory::Chunk> ready_;
   memory::Chunk array_;
-  std::size_t array_touched_ = 0;
+  std::size_t array_touched_ = 0, asked_ = 0;
   bool touching_array_ = false, stopped_ = false;
   std::thread thread_;
 };

@@ -14,22 +14,10 @@ namespace tcpwhy::flow {
 using facts::App;
 using facts::AppFlag;
 using facts::Exchange;
-using facts::Repeat;
 
 namespace {
 
 constexpr std::size_t kMostExchanges = 512;
-
-bool is_new(const Note& n, const SegmentFact& s) {
-  if (s.payload_bytes == 0 || s.rst()) return false;
-  switch (n.repeat) {
-    case Repeat::kNone: case Repeat::kOutOfOrder: case Repeat::kUnseenOriginal: case Repeat::kAmbiguous: return true;
-    case Repeat::kRto: case Repeat::kFast: case Repeat::kTlp: return n.original < 0;  // fills a gap
-    case Repeat::kSyn: case Repeat::kSynAck: case Repeat::kSpurious: case Repeat::kKeepalive: case Repeat::kZeroWindowProbe:
-    case Repeat::kFin: case Repeat::kNetworkDuplicate: case Repeat::kCaptureDuplicate: return false;
-  }
-  return false;
-}
 
 /// What the first octets of a response announce. `request` is null when the request was not seen.
 void read_head(Exchange& e, const SegmentFact& s, const SegmentFact* request) {
@@ -102,7 +90,7 @@ void annotate_exchanges(Connection& c) {
       now->last_chunk_missing = !now->response_complete && ends_without_last_chunk(c, *now, s.seq + s.payload_bytes);
       if (!now->last_chunk_missing && (!now->announced || now->delivered_bytes >= now->announced_bytes)) now->response_complete = true;
     }
-    if (!is_new(c.notes[k], s)) continue;
+    if (!facts::new_payload(c, i)) continue;
     if (!s.from_server) {
       const bool next_request = now == nullptr || now->response >= 0 || (s.app == App::kHttpRequest && clients_turn);
       if (next_request && !(s.app == App::kTlsAlert)) {

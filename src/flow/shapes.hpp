@@ -2,6 +2,7 @@
 // SYNs come in few shapes: options, MSS, scale, TTL, flags, file. Each distinct
 // one is kept once and an embryo holds its number.
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -26,7 +27,9 @@ class SynShapes {
   std::optional<std::uint16_t> number_of(const facts::SegmentFact& f, End sender) {
     const SynShape s{f.mss, f.options, f.anomalies, f.flags, f.ttl, f.window_scale,
                      static_cast<std::uint8_t>(f.dont_fragment | f.outbound << 1 | f.inbound << 2 | static_cast<int>(index(sender)) << 3), f.file, 0};
-    if (last_ < shapes_.size() && shapes_[last_] == s) return last_;
+    // One SYN in sixty-four has had its checksum verified: two shapes take turns.
+    for (const std::uint16_t recent : recent_)
+      if (recent < shapes_.size() && shapes_[recent] == s) return recent;
     std::uint64_t a = 0;
     std::uint32_t b = 0;
     std::memcpy(&a, &s, 8);
@@ -39,8 +42,8 @@ class SynShapes {
       }
       shapes_.push_back(s);
     }
-    last_ = it->second;
-    return last_;
+    recent_ = {it->second, recent_[0]};
+    return it->second;
   }
   [[nodiscard]] End sender(std::uint16_t number) const {
     return shapes_[number].bits >> 3 & 1 ? End::kHigh : End::kLow;
@@ -64,7 +67,7 @@ class SynShapes {
   static constexpr std::size_t kMost = 0xfffe;
   std::vector<SynShape> shapes_;
   std::unordered_map<std::uint32_t, std::unordered_map<std::uint64_t, std::uint16_t>> numbers_;
-  std::uint16_t last_ = 0;
+  std::array<std::uint16_t, 2> recent_{};
 };
 
 }  // namespace tcpwhy::flow

@@ -33,6 +33,34 @@ void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const Sy
     if (keep(s)) out.values.push_back(pick(s));
 }
 
+/// Will a sample keep the next value? Its stride is a power of two.
+template <class T>
+bool keeps_next(const facts::Sample<T>& sample) {
+  return (sample.seen & (sample.stride - 1)) == 0;
+}
+/// Adds a value that is made only when it is kept: of a long capture's next to none is.
+template <class T, class Make>
+void add(facts::Sample<T>& sample, Make&& make) {
+  if (keeps_next(sample)) sample.add(make());
+  else ++sample.seen;
+}
+
+facts::Attempt attempt_of(const Ended& e) {
+  facts::Attempt a;
+  a.syn = e.start;
+  a.fate = e.fate;
+  a.syn_acks = static_cast<std::uint8_t>(std::min(e.syn_acks, 255u));
+  a.client_port = e.client.port;
+  a.client = e.client.address;
+  // The last one of the client is known. A clock of 1 kHz, the fastest in use, cannot have been lower at the SYN.
+  a.tsval = e.tsval - static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(e.end - e.start).count());
+  a.has_timestamps = e.has_timestamps;
+  a.connection = e.rank;
+  a.server_spoke = e.server_spoke;
+  a.probe = e.probe;
+  return a;
+}
+
 }  // namespace
 
 void Distinct::add(std::uint64_t hash) {
@@ -185,14 +213,19 @@ void SurveyBuilder::fetch_ahead(Event& e) {
       e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
       pairs_.prefetch(e.pair_hash);
       break;
-    case Kind::kEnded:
-      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
-      e.host_hash = hosts_.hash(e.end.client.address);
-      e.service_hash = services_.hash(e.end.server);
+    case Kind::kEnded: {
+      // What survey_hash() says of the pair and of its parts, each worked out once.
+      const std::uint64_t server = survey_hash(e.end.server.address), service = survey_mix(server, e.end.server.port);
+      e.client_hash = survey_hash(e.end.client.address);
+      e.pair_hash = short_hash(survey_mix(e.client_hash, service));
+      e.host_hash = short_hash(e.client_hash);
+      e.server_hash = short_hash(server);
+      e.service_hash = short_hash(service);
       pairs_.prefetch(e.pair_hash);
       hosts_.prefetch(e.host_hash);
       services_.prefetch(e.service_hash);
       break;
+    }
   }
 }
 
@@ -298,10 +331,10 @@ void SurveyBuilder::apply_end(const Event& event) {
     if (e.stray_syn_ack) ++h->stray_syn_acks;
     if (e.stray_rst) ++h->stray_rsts;
   }
-  if (HostEntry* h = hosts_.find_or_add(e.server.address, hosts_.hash(e.server.address))) ++h->as_server;
+  if (HostEntry* h = hosts_.find_or_add(e.server.address, event.server_hash)) ++h->as_server;
   if (ServiceEntry* s = services_.find_or_add(e.server, event.service_hash)) {
     count_attempt(*s, e);
-    s->clients.add(survey_hash(e.client.address));
+    s->clients.add(event.client_hash);
   }
 }
 
@@ -320,24 +353,12 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   }
   if (e.lone_syn) ++s.lone_syns;
   if (e.syn_acks > 1) s.syn_ack_repeats += e.syn_acks - 1;
-  facts::Attempt a;
-  a.syn = e.start;
-  a.fate = e.fate;
-  a.syn_acks = static_cast<std::uint8_t>(std::min(e.syn_acks, 255u));
-  a.client_port = e.client.port;
-  a.client = e.client.address;
-  // The last one of the client is known. A clock of 1 kHz, the fastest in use, cannot have been lower at the SYN.
-  a.tsval = e.tsval - static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(e.end - e.start).count());
-  a.has_timestamps = e.has_timestamps;
-  a.connection = e.rank;
-  a.server_spoke = e.server_spoke;
-  a.probe = e.probe;
-  s.attempts_sample.add(a);
-  if (e.fate != Fate::kAccepted) s.failures_sample.add(a);
-  if (e.closed) {
-    s.idle_ends.add({e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank});
-    if (e.closer == facts::Party::kServer && !e.by_reset) s.requests_at_server_close.add(e.requests);
-  }
+  const auto attempt = [&] { return attempt_of(e); };
+  flow::add(s.attempts_sample, attempt);
+  if (e.fate != Fate::kAccepted) flow::add(s.failures_sample, attempt);
+  if (!e.closed) return;
+  flow::add(s.idle_ends, [&] { return facts::IdleEnd{e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank}; });
+  if (e.closer == facts::Party::kServer && !e.by_reset) flow::add(s.requests_at_server_close, [&] { return e.requests; });
 }
 
 void SurveyBuilder::lone_syn(const Ended& e) {
@@ -352,6 +373,24 @@ void SurveyBuilder::lone_syn(const Ended& e) {
   ++survey.one_direction_connections;
   count_attempt(*last_service_, e);
   last_service_->clients.add(survey_hash(e.client.address));
+}
+
+bool SurveyBuilder::lone_syn_of_flood(const facts::Endpoint& server, const facts::Address& client, CaptureTime when) {
+  if (beside_ != nullptr || own_.used != 0) return false;
+  ServiceEntry* const entry = services_.find(server, services_.hash(server));
+  if (entry == nullptr) return false;
+  facts::ServiceFacts& s = entry->facts;
+  if (s.lone_syns < kFlooded || keeps_next(s.attempts_sample) || keeps_next(s.failures_sample)) return false;
+  ++survey.one_direction_connections;
+  ++s.attempts;
+  s.first_attempt = std::min(s.first_attempt, when);
+  s.last_attempt = std::max(s.last_attempt, when);
+  ++s.unanswered;
+  ++s.lone_syns;
+  ++s.attempts_sample.seen;
+  ++s.failures_sample.seen;
+  entry->clients.add(survey_hash(client));
+  return true;
 }
 
 void SurveyBuilder::neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when) {

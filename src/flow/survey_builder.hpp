@@ -57,6 +57,8 @@ class SurveyBuilder {
   void ended(const Ended& e);
   /// A lone SYN still waiting at the end of the input.
   void lone_syn(const Ended& e);
+  /// The same for one more of a flood of which no sample is due: nothing else of it is needed. False: lone_syn() is.
+  bool lone_syn_of_flood(const facts::Endpoint& server, const facts::Address& client, CaptureTime when);
   void neighbour(const facts::Address& target, bool answer, const facts::SegmentFact& when);
   /// Turns the tables into the survey.
   void finish();
@@ -69,7 +71,8 @@ class SurveyBuilder {
     Kind kind = Kind::kSyn;
     std::uint8_t ttl = 0;
     std::uint16_t window = 0, options = 0;
-    std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0;
+    std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0, server_hash = 0;
+    std::uint64_t client_hash = 0;
     std::uint32_t shape = 0;
     Duration span{};
     Ended end;                                 ///< of other kinds only the ends, `start` and `tsval`

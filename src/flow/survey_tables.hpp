@@ -109,9 +109,12 @@ inline std::uint64_t survey_hash(const facts::Address& a) {
 inline std::uint64_t survey_hash(const facts::Endpoint& e) { return survey_mix(survey_hash(e.address), e.port); }
 inline std::uint64_t survey_hash(const facts::PairKey& k) { return survey_mix(survey_hash(k.client), survey_hash(k.server)); }
 
+/// As much of a hash as a table keeps.
+inline std::uint32_t short_hash(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+
 template <class Key, class Entry>
 std::uint32_t SurveyTable<Key, Entry>::hash(const Key& key) {
-  return static_cast<std::uint32_t>(survey_hash(key) >> 32);
+  return short_hash(survey_hash(key));
 }
 
 /// How many different values were seen: exact for few, an estimate for many
@@ -143,7 +146,7 @@ template <class T, std::size_t kCapacity>
 class SampleInPlace {
  public:
   void add(const T& v) {
-    if (seen_++ % stride_ != 0) return;
+    if ((seen_++ & (stride_ - 1)) != 0) return;
     if (size_ == kCapacity) {
       size_ = 0;
       for (std::size_t i = 0; i < kCapacity; i += 2) values_[size_++] = values_[i];
@@ -156,7 +159,7 @@ class SampleInPlace {
   [[nodiscard]] std::uint64_t stride() const { return stride_; }
 
  private:
-  std::uint64_t seen_ = 0, stride_ = 1;
+  std::uint64_t seen_ = 0, stride_ = 1;  ///< the stride is a power of two
   std::uint32_t size_ = 0;
   std::array<T, kCapacity> values_{};
 };

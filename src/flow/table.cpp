@@ -629,8 +629,11 @@ void Table::finish() {
     }
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
       const auto& e = lane.embryos[i];
-      if (e.shape == 0xffff) continue;
-      survey_.lone_syn(lone_end(e));
+      if (e.shape == e.kGone) continue;
+      const End client = shapes_.sender(e.shape);
+      const CaptureTime when{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
+      if (!survey_.lone_syn_of_flood(endpoint_of(e.key, other(client)), endpoint_of(e.key, client).address, when))
+        survey_.lone_syn(lone_end(e));
     }
   };
   each(narrow_, 0);

@@ -2,6 +2,7 @@
 // is enough.
 
 #include <algorithm>
+#include <array>
 
 #include "flow/table.hpp"
 
@@ -12,8 +13,22 @@ namespace {
 /// initial RTO in use (RFC 6298 2.1 and its note on the older three seconds).
 constexpr std::int64_t kStillHoping = 3'000'000'000;
 
-void join(SurveyTable<FloodKey, Flood>& floods, const FloodKey& key, std::uint32_t rank, Ref ref) {
-  Flood* f = floods.find_or_add(key, floods.hash(key));
+/// The floods so far. Most are of few services: who was met last is tried first.
+struct Floods {
+  SurveyTable<FloodKey, Flood> all{~std::size_t{0}};
+  std::array<Flood*, 4> recent{};
+  std::size_t oldest = 0;
+
+  Flood* of(const FloodKey& key) {
+    for (Flood* f : recent)
+      if (f != nullptr && f->key == key) return f;
+    oldest = (oldest + 1) % recent.size();
+    return recent[oldest] = all.find_or_add(key, all.hash(key));
+  }
+};
+
+void join(Floods& floods, const FloodKey& key, std::uint32_t rank, Ref ref) {
+  Flood* const f = floods.of(key);
   if (f == nullptr) return;
   ++f->alike;
   std::vector<std::uint64_t>& ranks = f->ranks;
@@ -109,7 +124,7 @@ void Table::forget_told(const Telling& told) {
 
 Telling Table::telling(Grouping grouping) const {
   Telling out;
-  SurveyTable<FloodKey, Flood> floods{~std::size_t{0}};
+  Floods floods;
   const bool together = grouping == Grouping::kLoneSynsTogether && !options_.tell_all;
   const auto each = [&](const auto& lane, Ref kind) {
     for (std::uint32_t i = 0; i < lane.embryos.high_water(); ++i) {
@@ -144,8 +159,8 @@ Telling Table::telling(Grouping grouping) const {
   each(narrow_, 0);
   each(wide_, RefBits::kWide);
 
-  out.floods.reserve(floods.size());
-  for (std::size_t i = 0; i < floods.size(); ++i) out.floods.push_back(std::move(floods[i]));
+  out.floods.reserve(floods.all.size());
+  for (std::size_t i = 0; i < floods.all.size(); ++i) out.floods.push_back(std::move(floods.all[i]));
   for (std::size_t i = 0; i < out.floods.size(); ++i) {
     Flood& f = out.floods[i];
     std::sort(f.ranks.begin(), f.ranks.end());

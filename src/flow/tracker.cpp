@@ -69,11 +69,12 @@ struct Tracker::Impl {
       if (progress) progress();
     }
   }
-  static std::uint64_t expected(const capture::Source& source, std::uint64_t so_far) {
+  std::uint64_t expected(const capture::Source& source, std::uint64_t so_far) const {
     const double rate = static_cast<double>(so_far) / static_cast<double>(source.consumed());
     // A capture often begins with more new connections than it goes on with; room
-    // that is never used costs more than growing three times.
-    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()) / 8);
+    // that is never used costs more than growing three times. A flood goes on.
+    const bool flood = so_far > decoder.counts().tcp / 2;
+    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()) / (flood ? 1 : 8));
   }
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {

@@ -27,6 +27,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
   const std::int32_t acked = ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness
+  // A FIN on a repeat was queued behind the data some time before: how long the client waited is not known.
+  if (c.segment(stop).fin() && c.segment(stop).payload_bytes > 0 && !facts::new_payload(c, stop)) return;
   const Duration wait = ending::between(c, t.request_end, stop);
   if (wait < std::chrono::milliseconds{900}) return;
 

@@ -32,7 +32,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (last < r->own_fin && !before(c.segment(r->own_fin).ack, c.segment(last).end())) return;
   const facts::SegmentFact &fin = c.segment(r->own_fin), &d = c.segment(last);
   // What is sent again bears the ACK number of the moment and was written before.
-  const bool knew = after(d.ack, c.stream(r->by).fin_seq) && facts::new_payload(c, last);
+  const facts::Repeat repeat = c.note(last).repeat;
+  const bool sent_again = repeat == facts::Repeat::kRto || repeat == facts::Repeat::kFast || repeat == facts::Repeat::kTlp;
+  const bool knew = after(d.ack, c.stream(r->by).fin_seq) && facts::new_payload(c, last) && !sent_again;
   // A server that closes before anything was asked has failed its client whenever the request comes.
   const bool follows = r->by == facts::Party::kServer && ending::closed_unasked(c);
   out.note(follows ? Bearing::kFits : Bearing::kSupports, {r->own_fin, last, r->at}, {}, [&] {

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
 
@@ -30,6 +32,11 @@ void examine_way(const facts::Connection& c, Party from, EvidenceList& out) {
                          times(lost_acks->repeats.size()), name(from), c.segment(lost_acks->acked_by).frame);
     });
     out.says([&] { return fmt::format("The path stopped carrying segments from {} to {}.", name(from), name(to)); });
+    // Only the very last ACK is missing: all data had arrived both ways (RFC 9293 3.6.1, TIME-WAIT answers until then).
+    const bool formality = c.outcome == facts::Outcome::kCompleted && c.stream(from).fin_seen &&
+                           std::all_of(lost_acks->repeats.begin(), lost_acks->repeats.end(),
+                                       [&](std::int32_t i) { return c.segment(i).fin() && c.segment(i).payload_bytes == 0; });
+    if (formality) out.harmless();
   }
   const std::optional<Unanswered> u = unanswered(c, from);
   if (!u || !given_time(c, *u) || u->heard_after < 0) return;

@@ -11,10 +11,11 @@ namespace {
 constexpr std::uint32_t kScan = 20;
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
-  const facts::HostFacts* client = survey.host(c.ends[index(facts::Party::kClient)].address);
-  if (c.syn < 0 || client == nullptr) return;
-  if (client->services_called < kScan || client->services_refusing * 10 < client->services_called * 8) return;
+  if (c.syn < 0) return;
   if (c.stream(facts::Party::kClient).payload_bytes != 0 || c.stream(facts::Party::kServer).payload_bytes != 0) return;
+  const facts::HostFacts* client = survey.host(c.ends[index(facts::Party::kClient)].address);
+  if (client == nullptr) return;
+  if (client->services_called < kScan || client->services_refusing * 10 < client->services_called * 8) return;
   out.supports({c.syn}, [&] {
     return fmt::format("{} called {} services, {} of them in vain", facts::to_string(c.ends[0].address),
                        client->services_called, client->services_refusing);

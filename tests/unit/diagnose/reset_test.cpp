@@ -704,5 +704,42 @@ TEST(ClientClosedEarly, AHalfCloseRightBehindTheRequestIsNoCancel) {
   )"), "client-closed-early");
 }
 
+// Recorded at a server: the request's first transmission was lost before it, and its repeat met the closed socket.
+TEST(Reset, ARequestOfWhichOnlyTheRepeatCameThisFarLostTheRaceAllTheSame) {
+  const Answer a = answer_of(kAtServer + kAnswered + R"(
+    0.100 > PA 105:155 999501 http-req idem
+    0.101 < PA 999501:999601 155 http-resp length 100
+    0.102 < FA 999601 155
+    0.140 > A 205 999602
+    0.400 > PA 155:205 999602 http-req idem
+    0.401 < R 999602
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "data-after-close" || first_of(a) == "keepalive-race" || first_of(a) == "keepalive-request-limit") << first_of(a);
+}
+
+TEST(Reset, AnAckOfLessThanTheAbortAcknowledgesWasSentBeforeIt) {
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:1000461 105 http-resp length 2920
+    0.046 < PA 1000461:1001921 105
+    0.070 > RA 105 1001921 win 502
+    0.074 > A 105 1000461
+  )");
+  EXPECT_EQ(find(a, CauseId::kForgedReset), nullptr);
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+// The FIN was sent with or right after these words and lost; it came at last on their repeat.
+TEST(ClientTimeout, IsNotMeasuredByAFinThatRidesOnARepeat) {
+  EXPECT_TRUE(no_fault(answer_of(kAtServer + kAnswered + R"(
+    1.000 > PA 105:113 999501
+    1.040 < A 999501 113
+    4.000 > FPA 105:113 999501
+    4.040 < A 999501 114
+    4.041 < FA 999501 114
+    4.060 > A 114 999502
+  )")));
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

@@ -526,5 +526,19 @@ TEST(TimestampRegression, IsNotToldWhereTheClockIsAheadAgainAtOnce) {
   EXPECT_EQ(find(a, CauseId::kTimestampRegression), nullptr);
 }
 
+TEST(PathBlackhole, LosesNothingWhereOnlyTheAckOfTheLastFinIsMissing) {
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n@ttl 64 55\n" + kOnce + R"(
+    1.000 > FA 105 999501
+    1.020 < FA 999501 106
+    1.021 > A 106 999502
+    1.240 < FA 999501 106
+    1.241 > A 106 999502
+    1.680 < FA 999501 106
+    1.681 > A 106 999502
+    2.560 < FA 999501 106
+    2.561 > A 106 999502
+  )")));
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

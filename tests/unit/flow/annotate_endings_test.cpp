@@ -304,5 +304,17 @@ TEST(AnnotateExchanges, AChunkedResponseEndsWithItsLastChunkOnly) {
   EXPECT_FALSE(ended("cut").exchanges.at(0).last_chunk_missing);  // the snap length took its end away
 }
 
+// Its first transmission was not captured, and D-SACK says that it had arrived: the octets are new to this capture.
+TEST(AnnotateExchanges, ASpuriousRepeatOfWhatWasNotCapturedIsReadLikeTheFirst) {
+  const auto c = ladder::connection("@vantage server\n" + kAsked + R"(
+    0.060 < A 301 191
+    0.080 > A 191 401
+    0.260 < PA 301(100) 191 http-resp length 100
+    0.280 > A 191 401 <dsack 301:401>)");
+  ASSERT_EQ(c.exchanges.size(), 1u);
+  EXPECT_GE(c.exchanges[0].response, 0);
+  EXPECT_TRUE(c.exchanges[0].response_complete);
+}
+
 }  // namespace
 }  // namespace tcpwhy

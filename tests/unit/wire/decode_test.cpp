@@ -106,5 +106,21 @@ TEST(Decode, ReadsTheSegmentAnIcmpErrorQuotes) {
   EXPECT_TRUE(s.anomalies & Anomaly::kTruncatedHeader);
 }
 
+// tcpdump's old snap length: 14 of Ethernet, 20 and 8 of the error, 20 of the quoted header, and 6 of what RFC 792 quotes.
+TEST(Decode, NamesTheConnectionAnIcmpErrorQuotesWhereTheSnapLengthLeftItsPorts) {
+  const Bytes icmp = [] {
+    Bytes b = {3, 13, 0, 0, 0, 0, 0, 0};
+    put(b, ipv4(tcp({.seq = 4711, .flags = Flag::kSyn})));
+    return b;
+  }();
+  const Bytes b = ethernet(ipv4(icmp, {.source = {203, 0, 113, 1}, .destination = {192, 0, 2, 10}, .protocol = 1, .ttl = 250}));
+  Frame cut = frame(b);
+  cut.captured = 68;
+  const Segment s = decoded(cut);
+  ASSERT_EQ(s.kind, Kind::kIcmpError);
+  EXPECT_EQ(s.source_port, 40112);
+  EXPECT_TRUE(s.anomalies & Anomaly::kTruncatedHeader);
+}
+
 }  // namespace
 }  // namespace tcpwhy::wire
