@@ -1,6 +1,6 @@
 // ICMP (RFC 792) and ICMPv6 (RFC 4443) errors: the segment they quote, and who
-// complains about it. What they quote was cut somewhere after its eighth octet;
-// what the quotation lacks is marked like what the snap length cut.
+// complains about it. What they quote was cut somewhere after its eighth octet,
+// and by the snap length anywhere; what the quotation lacks is marked like what the snap length cut.
 
 #include "wire/bytes.hpp"
 #include "wire/numbers.hpp"
@@ -11,8 +11,8 @@ namespace tcpwhy::wire {
 namespace {
 
 constexpr std::uint32_t kIcmpHeader = 8;
-/// Ports and sequence number: RFC 792 quotes 64 bits.
-constexpr std::uint32_t kLeastQuoted = 8;
+/// The ports. RFC 792 quotes 64 bits, and tcpdump's old snap length of 68 octets leaves 48 of them.
+constexpr std::uint32_t kLeastQuoted = 4;
 
 enum class Quote : std::uint8_t { kTcp, kOther };
 

@@ -105,7 +105,7 @@ std::optional<std::uint32_t> jumbo_length(Octets hop_by_hop) {
 }
 
 /// The quotation in an ICMP error, RFC 792: an IP header and at least 64 bits
-/// of what it carried. Nothing when that is no TCP.
+/// of what it carried, ports first. Nothing when that is no TCP.
 std::optional<Segment> quoted_segment(Octets quotation, Segment said) {
   if (!quotation.has(1) || quotation.nibble() != said.ip_version) return std::nullopt;
   Outside outside{.said = said};
@@ -130,7 +130,7 @@ std::optional<Segment> quoted_segment(Octets quotation, Segment said) {
     if (behind.end != Behind::End::kReached || behind.protocol != IpProtocol::kTcp) return std::nullopt;
     tcp_octets = behind.payload;
   }
-  if (!tcp_octets->has(8)) return std::nullopt;
+  if (!tcp_octets->has(4)) return std::nullopt;  // the ports; the snap length may end right behind them
   std::size_t length = tcp_octets->on_wire();
   // Some quote a length that cannot be (in host order, or without the header):
   // then the header is all there is.
