@@ -17,25 +17,31 @@ struct Match {
 
 using Lines = std::vector<const Line*>;
 
+/// May they be one? Repeats look alike and are told apart by their times. A timer of the kernel is late by at most an eighth
+/// of its wait (wheel_lateness()), and a chain of them by an eighth of all the time.
+bool alike(const Line& m, const Line& k, Duration within) {
+  return m.key == k.key && std::chrono::abs(k.time - m.time) <= within + std::max(m.time, k.time) / 8;
+}
+
 /// The longest common subsequence, as diff has it; of very long runs only the common beginning.
-std::vector<Match> align(const Lines& m, const Lines& k) {
+std::vector<Match> align(const Lines& m, const Lines& k, Duration within) {
   constexpr std::size_t kMost = 3000;
   std::vector<Match> out;
   std::size_t i = 0, j = 0;
   const auto both = [&] { out.push_back({m[i++], k[j++]}); };
-  while (i < m.size() && j < k.size() && m[i]->key == k[j]->key) both();
+  while (i < m.size() && j < k.size() && alike(*m[i], *k[j], within)) both();
   const std::size_t rows = m.size() - i, columns = k.size() - j;
   if (rows <= kMost && columns <= kMost) {
     const std::size_t top = i, left = j, width = columns + 1;
     std::vector<std::uint16_t> common((rows + 1) * width, 0);
     for (std::size_t r = rows; r-- > 0;)
       for (std::size_t c = columns; c-- > 0;)
-        common[r * width + c] = m[top + r]->key == k[left + c]->key
+        common[r * width + c] = alike(*m[top + r], *k[left + c], within)
                                     ? static_cast<std::uint16_t>(common[(r + 1) * width + c + 1] + 1)
                                     : std::max(common[(r + 1) * width + c], common[r * width + c + 1]);
     while (i < m.size() && j < k.size()) {
       const std::size_t r = i - top, c = j - left;
-      if (m[i]->key == k[j]->key) both();
+      if (alike(*m[i], *k[j], within)) both();
       else if (common[(r + 1) * width + c] >= common[r * width + c + 1]) out.push_back({m[i++], nullptr});
       else out.push_back({nullptr, k[j++]});
     }
@@ -45,16 +51,18 @@ std::vector<Match> align(const Lines& m, const Lines& k) {
   return out;
 }
 
-/// What is the same at the same moment belongs together although others came between: their order was chance.
-void join_simultaneous(std::vector<Match>& matches, Duration within) {
-  for (Match& lone : matches) {
-    if (lone.model == nullptr || lone.kernel != nullptr) continue;
-    const auto other = std::find_if(matches.begin(), matches.end(), [&](const Match& m) {
-      return m.model == nullptr && m.kernel != nullptr && m.kernel->key == lone.model->key &&
-             std::chrono::abs(m.kernel->time - lone.model->time) <= within;
-    });
-    if (other != matches.end()) lone.kernel = std::exchange(other->kernel, nullptr);
-  }
+/// What is left alone: what is the same at the same moment belongs together although others came between, for their order
+/// was chance; and what is the same at another time is one thing at two times, not two things.
+void join_alone(std::vector<Match>& matches, Duration within) {
+  for (const Duration apart : {within, Duration::max()})
+    for (Match& lone : matches) {
+      if (lone.model == nullptr || lone.kernel != nullptr) continue;
+      const auto other = std::find_if(matches.begin(), matches.end(), [&](const Match& m) {
+        return m.model == nullptr && m.kernel != nullptr && m.kernel->key == lone.model->key &&
+               std::chrono::abs(m.kernel->time - lone.model->time) <= apart;
+      });
+      if (other != matches.end()) lone.kernel = std::exchange(other->kernel, nullptr);
+    }
   std::erase_if(matches, [](const Match& m) { return m.model == nullptr && m.kernel == nullptr; });
 }
 
@@ -94,8 +102,8 @@ void add_packets(std::vector<Event>& events, Directory& directory, const Convers
   for (const Line& l : model.lines) ends[{directory.number(model, l.connection), l.side}].model.push_back(&l);
   for (const Line& l : kernel.lines) ends[{directory.number(kernel, l.connection), l.side}].kernel.push_back(&l);
   for (const auto& [end, two] : ends) {
-    auto matches = align(two.model, two.kernel);
-    join_simultaneous(matches, leeway.busy);
+    auto matches = align(two.model, two.kernel, leeway.busy + leeway.tick);
+    join_alone(matches, leeway.busy);
     for (const Match& m : matches) events.push_back({m, end.first, end.second, {}});
   }
 }
@@ -107,8 +115,8 @@ void add_calls(std::vector<Event>& events, const std::vector<Line>& model, const
   for (const Line& l : model) hosts[host(l)].model.push_back(&l);
   for (const Line& l : kernel) hosts[host(l)].kernel.push_back(&l);
   for (const auto& [name, two] : hosts) {
-    auto matches = align(two.model, two.kernel);
-    join_simultaneous(matches, leeway.busy);
+    auto matches = align(two.model, two.kernel, leeway.busy + leeway.tick);
+    join_alone(matches, leeway.busy);
     for (const Match& m : matches) events.push_back({m, 0, 0, name});
   }
 }

@@ -104,6 +104,23 @@ TEST(Compare, TheOrderOfTwoConnectionsAtTheTapIsChance) {
   EXPECT_TRUE(compare(model.run, kernel.run, {}).agrees());
 }
 
+TEST(Compare, RepeatsAreComparedWithThoseOfTheirTimeWhenTheOrderAtOneMomentWasChance) {
+  // A FIN that is repeated and a FIN that is answered again, whose timers fell on the same tick, twice.
+  Told model = handshake(40000, 1), kernel = handshake(40000, 1);
+  const auto fin = [](Told& t, Duration at) { t.server(at, Flag::kFin | Flag::kAck, 1, 2); };
+  const auto answer = [](Told& t, Duration at) { t.server(at, kAck, 2, 2); };
+  fin(model, 1000ms), fin(kernel, 1000ms);
+  for (const Duration at : {1204ms, 1412ms}) {
+    fin(model, at), answer(model, at);
+    answer(kernel, at), fin(kernel, at + 4ms);
+  }
+  for (const Duration at : {1848ms, 2680ms}) {
+    fin(model, at), answer(model, at);
+    fin(kernel, at), answer(kernel, at);
+  }
+  EXPECT_TRUE(compare(model.run, kernel.run, {}).agrees());
+}
+
 TEST(Compare, ALaterConnectionOfTheSamePortsCountsFromItsOwnInitialNumbers) {
   // RFC 9293 3.4.1: an incarnation of a connection chooses its ISN anew.
   Told model = handshake(40000, 1), kernel = handshake(40000, 77777);
