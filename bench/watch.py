@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What `tcpwhy watch` costs: time of its kernel programs by kind of end, throughput with and without it, events lost.
 
-    bench/watch.py [--program PROGRAM] [--seconds 2] [--pairs 5]
+    bench/watch.py [--program PROGRAM]... [--seconds 2] [--rounds 3] [--pairs 5]
 
 Needs root and the right to BPF: the load (bench/churn.cpp) runs over loopback in a network namespace of its own. Program
-time is the kernel's own statistics (BPF_STATS_RUN_TIME), interrupts within included. Throughput is compared in pairs that
-follow each other, with and without; the median of the ratios counts, its spread is the noise. A load is as fast as the
+time is the kernel's own statistics (BPF_STATS_RUN_TIME), interrupts within included: the median and the least of the rounds.
+Several programs (before and after a change) take turns. Throughput is compared in pairs that follow each other, with and
+without the first program; the median of the ratios counts, its spread is the noise. A load is as fast as the
 machine makes it: the number of connections a second is printed beside what was lost.
 """
 import argparse
@@ -53,14 +54,16 @@ def load(churn, seconds, kind, every):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--program", default=os.path.join(ROOT, "build/release/tcpwhy"))
+    p.add_argument("--program", action="append", help="several are compared (default: build/release/tcpwhy)")
     p.add_argument("--seconds", type=float, default=2)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--kinds", default="fin,reset,refused,unread", help="of connections, as bench/churn.cpp names them")
     p.add_argument("--pairs", type=int, default=5)
     o = p.parse_args()
     if os.geteuid() != 0:
         print("skipped: bench/watch.py needs root")
         return 77
-    program = os.path.abspath(o.program)
+    programs = [os.path.abspath(p) for p in o.program or [os.path.join(ROOT, "build/release/tcpwhy")]]
     with tempfile.TemporaryDirectory() as directory:
         churn = os.path.join(directory, "churn")
         subprocess.run(["c++", "-std=c++20", "-O2", "-pthread", os.path.join(ROOT, "bench/churn.cpp"), "-o", churn], check=True)
@@ -70,20 +73,31 @@ def main():
             for name, value in (("net.ipv4.ip_local_port_range", "10000 65000"), ("net.ipv4.tcp_max_tw_buckets", "20000"),
                                 ("net.core.somaxconn", "4096")):
                 subprocess.run(in_ns("sysctl", "-qw", "%s=%s" % (name, value)), check=True)
-            measure(o, program, churn)
+            measure_costs(o, programs, churn)
+            measure_throughput(o, programs[0], churn)
         finally:
             subprocess.run(["ip", "netns", "del", NS], check=True)
     return 0
 
 
-def measure(o, program, churn):
+def measure_costs(o, programs, churn):
     load(churn, 0.5, "fin", 1)
-    for kind, every in (("fin", 1), ("reset", 1), ("reset", 4), ("refused", 1), ("unread", 1)):
-        watch = Watch(program, "--cost")
-        rate = load(churn, o.seconds, kind, every)
-        end = watch.end()
-        costs = ["%s %d ns" % (c["name"], c["nanoseconds"] / c["runs"]) for c in end["programs"] if c["runs"] > 1000]
-        print("%-8s 1 in %d: %6.0f connections/s, %6d events, %d lost; %s" % (kind, every, rate, end["events"], end["events_lost"], ", ".join(costs)))
+    for kind in o.kinds.split(","):
+        costs = {}
+        for _ in range(o.rounds):
+            for program in programs:
+                watch = Watch(program, "--cost")
+                rate = load(churn, o.seconds, kind, 1)
+                end = watch.end()
+                print("%-8s %6.0f connections/s, %6d events, %d lost" % (kind, rate, end["events"], end["events_lost"]), flush=True)
+                for c in end["programs"]:
+                    if c["runs"] > 1000:
+                        costs.setdefault((c["name"], program), []).append(c["nanoseconds"] / c["runs"])
+        for (name, program), each in sorted(costs.items()):
+            print("    %-20s %4.0f ns, least %4.0f  %s" % (name, statistics.median(each), min(each), program if len(programs) > 1 else ""))
+
+
+def measure_throughput(o, program, churn):
     for kind, every in (("fin", 1), ("reset", 4)):
         ratios = []
         for n in range(o.pairs):
@@ -94,8 +108,9 @@ def measure(o, program, churn):
                 if watch:
                     watch.end()
             ratios.append(rates[True] / rates[False])
-        print("throughput with watch, %s 1 in %d: %.3f of without (median of %d pairs, %.3f to %.3f)"
-              % (kind, every, statistics.median(ratios), o.pairs, min(ratios), max(ratios)))
+        if ratios:
+            print("throughput with watch, %s 1 in %d: %.3f of without (median of %d pairs, %.3f to %.3f)"
+                  % (kind, every, statistics.median(ratios), o.pairs, min(ratios), max(ratios)))
 
 
 if __name__ == "__main__":

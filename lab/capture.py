@@ -19,7 +19,7 @@ FILTER = "tcp or icmp or arp or (icmp6 and ip6[40] < 128)"
 
 class Capture:
     def __init__(self, points, directory, snaplen=0, nano=False, expression=FILTER):
-        self.directory, self._running, self._points = directory, {}, points
+        self.directory, self._running, self._points, self.ended = directory, {}, points, None
         os.makedirs(directory, exist_ok=True)
         for name, (host, device) in points.items():
             path = os.path.join(directory, name + ".pcap")
@@ -83,6 +83,7 @@ class Capture:
                 process.send_signal(signal.SIGINT)
             for process in self._running.values():
                 process.wait(10)
+            self.ended = self.ended or time.time()
             self._running = {}
 
     def kill(self):

@@ -1,12 +1,14 @@
 """What `tcpwhy watch` and `tcpwhy host` say at both ends while a recipe happens, and whether it is right.
 
 `Observers` runs both commands in the client's and the server's namespace for the length of a recipe. `score` holds what
-they said against truth.json. Right is a cause truly at work (exact), or one that a capture taken at that end may be
-answered with (generic); whatever else is said of the connections is wrong, and anything said of a healthy one is too.
+they said against truth.json. Right is a cause truly at work (exact), one that a capture taken at that end may be
+answered with (generic), or "possible" with such a one among the others that are (listed); whatever else is said of the
+connections is wrong, and anything said of a healthy one is too. A few things no kernel can see: UNSEEN says which and why.
 A finding of `host` names sockets of a process and not one connection: it is right when any failing connection, or a
 population, of the recipe is so called.
 """
 
+import datetime
 import json
 import os
 import signal
@@ -30,6 +32,17 @@ ALSO = {
     "connect-timeout": {"syn-unanswered"}, "host-unreachable": {"syn-unanswered"},      # until the answer comes
     "ack-number-rewritten": {"syn-unanswered", "peer-unresponsive"},                    # its answers are not taken
 }
+
+
+# What happens above or beside TCP: each segment is what TCP ought to see, at both ends.
+UNSEEN = {
+    "premature-close": "an orderly close; only the payload had announced more",
+    "stalled": "an idle connection; only the payload would tell that a response is not complete",
+    "client-timeout": "an orderly close; only the payload would tell that an answer was still due",
+    "slow-response": "an idle connection, for shorter than a user's patience",
+}
+# Said of many connections none of which fails.
+HARMLESS = {"client-connection-limit", "nat-address-sharing"}
 
 
 class Observers:
@@ -80,7 +93,8 @@ class Observers:
             except OSError:
                 return
 
-    def end(self):
+    def end(self, captured):
+        """`captured`: when the capture ended, in seconds. What a recipe ends afterwards is no part of its truth."""
         time.sleep(1.0)      # one more reading of `host`, while everything is still as the recipe left it
         for process in self._running:
             process.send_signal(signal.SIGINT)
@@ -90,7 +104,7 @@ class Observers:
             reader.join(5)
         self._over.set()
         plays = sorted({SIDES[name] for name, host in self._hosts.items() if host.plays})
-        return [{"pids": sorted(self.pids), "plays": plays}, *self.said]
+        return [{"pids": sorted(self.pids), "plays": plays, "captured": captured}, *self.said]
 
     def kill(self):
         self._over.set()
@@ -98,6 +112,10 @@ class Observers:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def seconds(text):
+    return datetime.datetime.fromisoformat(text[:26] + "+00:00").timestamp()
 
 
 def ends(entry):
@@ -115,13 +133,14 @@ def words(causes):
 
 
 def score(directory):
-    """(word, lines) of one recorded recipe: exact, generic, silent, hidden or healthy, and wrong; who said what of it."""
+    """(word, lines) of one recorded recipe: exact, generic, listed, silent, hidden, unseen or healthy, and wrong; who said what."""
     with open(os.path.join(directory, "truth.json")) as file:
         truth = json.load(file)
     with open(os.path.join(directory, SAID)) as file:
         first, *said = [json.loads(line) for line in file]
     pids = set(first["pids"])
     sick = [c for c in truth["connections"] if not c["healthy"]]
+    fails = bool(sick or set(truth["populations"]) - HARMLESS)
     by_ends = {}
     for connection in truth["connections"]:
         for side in ("client", "server"):
@@ -146,17 +165,18 @@ def score(directory):
             cause, verdict = x["diagnoses"][0]["cause"], x["diagnoses"][0]["verdict"]
             known = by_ends.get((entry["at"], ends(x)), [])
             found = grade(cause, known, entry["at"])
-            if x.get("healthy") and cause in BENIGN:
+            if (x.get("healthy") and cause in BENIGN) or (first.get("captured") and seconds(x["end"]) > first["captured"]):
                 continue
             if not known and sick:
                 found = grade(cause, sick, entry["at"])      # a SYN that no capture holds, or forged ends
             if entry["at"] in first["plays"]:
                 found = found or "aside"      # about the stage: this end has a filter in place of a kernel, or of a crash
-            if verdict == "possible":
-                found = found or "doubtful"
+            if verdict == "possible" and not found:
+                others = [grade(d["cause"], known or sick, entry["at"]) for d in x["diagnoses"][1:] if d["verdict"] == "possible"]
+                found = "listed" if any(others) else "doubtful"
             note(found or "wrong", entry, cause, verdict, pid)
         elif x["type"] == "finding":
-            if entry["by"] == "host 2 s" and not sick and not truth["populations"]:
+            if entry["by"] == "host 2 s" and not fails:
                 continue
             found = grade(x["cause"], sick or truth["connections"], entry["at"])
             if x["cause"] == "risky-setting":
@@ -164,14 +184,16 @@ def score(directory):
             hasty = entry["by"] != "host"      # with a patience nobody has
             note(found or ("doubtful" if hasty or x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
     grades = [key[0] for key in told]
-    # At neither end anything of it can be seen, by the capture's truth too.
-    hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in ("client", "server"))
-    word = next((g for g in ("exact", "generic") if g in grades),
-                "healthy" if not sick and not truth["populations"] else "hidden" if sick and hidden else "silent")
+    # At no end that has a kernel anything of it can be seen, by the capture's truth too.
+    kernels = [side for side in ("client", "server") if side not in first["plays"]]
+    hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in kernels)
+    unseen = all(set(c["truth"]) <= set(UNSEEN) for c in sick)
+    word = next((g for g in ("exact", "generic", "listed") if g in grades),
+                "healthy" if not fails else "hidden" if sick and hidden else "unseen" if sick and unseen else "silent")
     named = any(key[0] == word and key[5] == "its process" for key in told)
     if "wrong" in grades:
         word = "healthy, alarmed" if word == "healthy" else word + ", and wrong"
-    elif word in ("exact", "generic"):
+    elif word in ("exact", "generic", "listed"):
         word += "" if named else ", no process"
     lines = ["%-8s %-8s at %-6s %s %s, %s%s" % (*key[:3], key[3], key[4], key[5], " x%d" % n if n > 1 else "")
              for key, n in sorted(told.items())]

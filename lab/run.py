@@ -372,7 +372,7 @@ def perform(recipe, directory, events_path, program=None):
         run.capture.stop()      # does nothing if the recipe has done it
         if observers:
             with open(os.path.join(directory, live.SAID), "w") as file:
-                file.writelines(json.dumps(line) + "\n" for line in observers.end())
+                file.writelines(json.dumps(line) + "\n" for line in observers.end(run.capture.ended))
         counters = run.verify()
         connections = run.locate()
         record = {"cause": recipe.cause, "variant": recipe.variant, "kernel": os.uname().release.split("-")[0],

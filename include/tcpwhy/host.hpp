@@ -26,6 +26,7 @@ struct SocketInfo {
   std::uint32_t last_data_sent_ms = 0, last_data_received_ms = 0, last_ack_received_ms = 0;
   std::uint32_t rto_us = 0, rtt_us = 0;
   std::uint32_t unacked = 0, total_retrans = 0;
+  std::uint32_t segments_in = 0, data_segments_out = 0;  ///< 0: this kernel does not tell
   std::uint32_t receive_window = 0, send_window = 0;  ///< bytes; 0xffffffff: this kernel does not tell
   State state = State::kUnseen;    ///< when it was asked, which may be a moment after the dump
   std::uint64_t bytes_received = 0, bytes_acked = 0;

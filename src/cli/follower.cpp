@@ -47,9 +47,34 @@ Follower::Follower(std::unique_ptr<host::KernelEvents> events, host::Namespaces:
       judge_{events_ ? events_->names() : no_names_,
              [this](std::uint32_t netns, const facts::Address& a) { return namespaces_.is_local(netns, a); },
              [this](std::uint64_t inode) { return owners_.of(inode); },
-             [this](const tw_event& e) { return namespaces_.glance(e.netns, facts::local_end(e), facts::remote_end(e)); }} {
+             [this](const tw_event& e) { return look_at(e); },
+             [this](const tw_event& e) { return has_sibling(e); }} {
   for (const std::string& which : only) (void)namespaces_.only(which);
   look_around();
+}
+
+std::optional<facts::Glance> Follower::look_at(const tw_event& e) {
+  auto now = namespaces_.glance(e.netns, facts::local_end(e), facts::remote_end(e));
+  if (now && now->state == State::kClose && events_)
+    if (const auto end = events_->ended(e); end && end->time_ns >= e.time_ns) {
+      now->ended = true;
+      now->empty = end->took_nothing != 0;
+    }
+  return now;
+}
+
+bool Follower::has_sibling(const tw_event& e) {
+  // A flood of aborts must not make a flood of dumps.
+  if (monotonic_ns() - siblings_ns_ > kSecond) {
+    siblings_.clear();
+    siblings_ns_ = monotonic_ns();
+  }
+  const facts::Endpoint local = facts::local_end(e), remote = facts::remote_end(e);
+  const auto [known, first] = siblings_.try_emplace({e.netns, facts::to_string(remote.address)});
+  if (first) known->second = namespaces_.connections(e.netns, local.address, remote.address);
+  return std::any_of(known->second.begin(), known->second.end(), [&](const facts::Socket& s) {
+    return s.local.port != local.port && s.remote.port != remote.port;
+  });
 }
 
 void Follower::step(int milliseconds) {

@@ -2,8 +2,11 @@
 // The kernel's events and a look around once a second, judged as they come: what `watch` prints and what
 // `-i IFACE --with-kernel` joins to its capture.
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "diagnose/kernel/judge.hpp"
@@ -39,6 +42,8 @@ class Follower {
   [[nodiscard]] const host::KernelEvents* events() const { return events_.get(); }
 
  private:
+  std::optional<facts::Glance> look_at(const tw_event& e);
+  bool has_sibling(const tw_event& e);
   void look_around();
   void say_stuck(const facts::NamespaceSample& sample, std::uint64_t now_ns);
 
@@ -47,7 +52,8 @@ class Follower {
   Owners owners_;
   facts::ReasonNames no_names_;
   diagnose::kernel::Judge judge_;
-  std::uint64_t looked_ns_ = 0;
+  std::map<std::pair<std::uint32_t, std::string>, std::vector<facts::Socket>> siblings_;  // by the other host
+  std::uint64_t siblings_ns_ = 0, looked_ns_ = 0;
 };
 
 }  // namespace tcpwhy::cli

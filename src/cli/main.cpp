@@ -41,7 +41,7 @@ int run_explain(const std::vector<std::string>& arguments) {
       ->type_name("FILE");
 #endif
   app.add_option("-f,--filter", o.filter, "only packets this libpcap filter matches")->type_name("EXPR");
-  app.add_option("--from", o.from, "begin here: seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
+  app.add_option("--from", o.from, "files: begin here, seconds after the first frame, @epoch, or RFC 3339")->type_name("TIME");
   app.add_option("--to", o.to, "end here, in the same forms")->type_name("TIME");
   app.add_option("-c,--connection", o.connection, "show one connection whole: its number, or A:PORT-B:PORT")
       ->type_name("WHICH");
@@ -69,6 +69,10 @@ int run_explain(const std::vector<std::string>& arguments) {
   }
   if (!o.files.empty() && !o.interface.empty()) {
     std::fputs("tcpwhy: give either files or --interface, not both\n", stderr);
+    return Exit::kCouldNotWork;
+  }
+  if (!o.interface.empty() && !(o.from.empty() && o.to.empty())) {
+    std::fputs("tcpwhy: --from and --to choose from files; a live capture begins now and ends with Ctrl-C\n", stderr);
     return Exit::kCouldNotWork;
   }
   if (o.with_kernel && o.interface.empty()) {

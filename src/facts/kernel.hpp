@@ -36,6 +36,8 @@ struct ListenerSample {
 struct Glance {
   State state = State::kClose;        ///< CLOSE: nothing
   std::uint64_t bytes_received = 0;
+  bool ended = false;                 ///< it was open after the event, and is over
+  bool empty = false;                 ///< it ended so, and not an octet of payload had come
 };
 
 /// One look at a network namespace.

@@ -29,7 +29,7 @@ enum tw_kind {
 
 enum tw_flag {
   TW_HAS_SOCKET = 1 << 0,    /* the numbers of a full socket are filled in */
-  TW_HAS_PACKET = 1 << 1,    /* seq, ack, flags, ttl, window, payload are those of a packet */
+  TW_HAS_PACKET = 1 << 1,    /* seq, ack, tcp_flags and payload are those of a packet */
   TW_CONNECTED_OUT = 1 << 2, /* the owner called connect() on it */
   TW_OWNER_KNOWN = 1 << 3,   /* pid and comm are the owner's */
   TW_OWNER_DYING = 1 << 4,   /* the owner was exiting when it closed */
@@ -49,45 +49,46 @@ enum tw_flag {
 
 struct tw_event {
   uint64_t time_ns;    /* CLOCK_MONOTONIC */
-  uint64_t sock;       /* names the socket while it lives */
   uint64_t opened_ns;  /* connect(), 0 unknown */
   uint64_t bytes_in, bytes_acked, bytes_sent;
-  uint64_t quiet_us;   /* since a packet passed, as far as the socket knows */
   uint64_t closed_ns;  /* when the application closed; when the remembered connection ended */
   uint64_t inode;      /* of the socket's file, 0 none */
+  uint8_t local[16] __attribute__((aligned(8)));
+  uint8_t remote[16];
+  char comm[16];
+  uint32_t pid;        /* process, not thread */
   uint32_t netns;
   uint32_t flags;      /* enum tw_flag */
   uint32_t reason;     /* the kernel's number of a reset or drop reason */
   int32_t error;       /* sk_err */
-  uint32_t pid;        /* process, not thread */
-  uint32_t signal;     /* that the owner is dying of */
   uint32_t unread, unacked, retransmitted;
   uint32_t user_timeout_ms, srtt_us;
   uint32_t seq, ack;
   uint32_t queue, queue_limit;  /* accept queue of the listener */
-  uint32_t closed_pid;
+  uint32_t sent_ms, got_ms;     /* before the event: data last sent, data last received. The programs write ticks */
   uint16_t local_port, remote_port;
-  uint16_t window, payload;
-  uint16_t mss;
+  uint16_t payload, mss;
   uint8_t kind, family;  /* 4 or 6 */
   uint8_t old_state, state;
   uint8_t tries;         /* timeouts in a row: of data, a SYN or a SYN-ACK */
   uint8_t probes;        /* unanswered probes; of a SYN-ACK: how often it was sent again, for a repeated SYN too */
-  uint8_t shut, defer_accept;
-  uint8_t tcp_flags, ttl;
+  uint8_t defer_accept;
+  uint8_t tcp_flags;
+  uint8_t ttl;           /* of the peer's first segment after the handshake, 0 unknown */
+  uint8_t reset_ttl;     /* of the RST that came, 0 unknown */
+  uint8_t signal;        /* that the owner is dying of */
+  /* What follows is the reader's: the programs do not write it. */
   uint8_t closed_state;  /* what the remembered connection was when it ended */
   uint8_t closed_error;
-  uint8_t pad[2];
-  uint32_t sent_ms, got_ms;          /* before the event: data last sent, data last received */
+  uint32_t closed_pid;
   uint32_t unanswered_ms;            /* how long the remembered connection had waited for an answer when it ended */
-  uint8_t local[16] __attribute__((aligned(8)));
-  uint8_t remote[16];
-  char comm[16];
   union {
     char closed_comm[16];
     uint8_t icmp_from[16];
   };
 };
+/* As much of it as the programs write, in words of 8 octets. */
+#define TW_WRITTEN ((__builtin_offsetof(struct tw_event, signal) + 1 + 7) / 8 * 8)
 
 /* Per CPU. */
 struct tw_stats {
@@ -100,8 +101,10 @@ struct tw_stats {
 /* How a connection ended, in a table that the programs write and the reader looks up in, by a hash of its tuple. */
 struct tw_ended {
   uint64_t key, time_ns;
-  uint32_t pid, unanswered_ms;
-  uint8_t state, error, pad[6];
+  uint32_t pid, unanswered_ticks;
+  uint8_t state, error;
+  uint8_t took_nothing;     /* not an octet of payload had come */
+  uint8_t pad[5];
   char comm[16];
   uint64_t rest_of_line[2]; /* one entry, one cache line */
 };

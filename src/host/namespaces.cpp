@@ -220,6 +220,22 @@ bool Namespaces::is_local(std::uint32_t netns, const facts::Address& address) {
   return std::find(own.begin(), own.end(), address) != own.end();
 }
 
+std::vector<facts::Socket> Namespaces::connections(std::uint32_t netns, const facts::Address& local, const facts::Address& remote) {
+  std::vector<facts::Socket> out;
+  const auto at = impl_->places.find(netns);
+  if (at == impl_->places.end()) return out;
+  impl_->inside(netns, at->second, [&] {
+    auto diag = SockDiag::open();
+    if (!diag) return;
+    const int family = local.version == 6 ? AF_INET6 : AF_INET;
+    (void)diag->dump(family, bit(State::kEstablished) | bit(State::kCloseWait) | bit(State::kTimeWait), SockDiag::Detail::kHeader,
+                     [&](const facts::Socket& s, const facts::SocketInfo*) {
+                       if (s.local.address == local && s.remote.address == remote) out.push_back(s);
+                     });
+  });
+  return out;
+}
+
 std::optional<facts::Glance> Namespaces::glance(std::uint32_t netns, const facts::Endpoint& local, const facts::Endpoint& remote) {
   const auto at = impl_->places.find(netns);
   if (at == impl_->places.end()) return std::nullopt;
@@ -233,7 +249,7 @@ std::optional<facts::Glance> Namespaces::glance(std::uint32_t netns, const facts
     wanted.cookie = SockDiag::kAnyCookie;
     const facts::Socket* one = &wanted;
     facts::Glance seen;
-    const auto asked = diag->look_up({&one, 1}, [&](std::size_t, const facts::SocketInfo& info) { seen = {info.state, info.bytes_received}; });
+    const auto asked = diag->look_up({&one, 1}, [&](std::size_t, const facts::SocketInfo& info) { seen.state = info.state, seen.bytes_received = info.bytes_received; });
     // A request has no tcp_info and is found in a dump only.
     const int family = local.address.version == 6 ? AF_INET6 : AF_INET;
     const auto dumped = diag->dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& s, const facts::SocketInfo*) {

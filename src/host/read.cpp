@@ -81,7 +81,7 @@ int interest(const facts::Socket& s) {
       if (s.inode == 0) return 2;                                      // nobody has accepted it
       if (s.retries > 0 || s.timer == SocketTimer::kWindowProbe) return 3;
       if (s.receive_queue > 0) return 4;                               // nobody has read it
-      return s.timer == SocketTimer::kKeepalive ? 0 : 6;               // silent without a keepalive?
+      return 6;                                                        // silent without a keepalive, waiting for an answer?
     case State::kFinWait1:
     case State::kClosing:
     case State::kLastAck: return 5;

@@ -82,6 +82,10 @@ void load_socket(const json& j, facts::Namespace& ns) {
     info.rtt_us = i.value("rtt_us", 0u);
     info.unacked = i.value("unacked", 0u);
     info.total_retrans = i.value("total_retrans", 0u);
+    info.bytes_received = i.value("bytes_received", std::uint64_t{0});
+    info.bytes_acked = i.value("bytes_acked", std::uint64_t{0});
+    info.segments_in = i.value("segments_in", 0u);
+    info.data_segments_out = i.value("data_segments_out", 0u);
     info.receive_window = i.value("receive_window", facts::SocketInfo::kUntold);
     info.send_window = i.value("send_window", facts::SocketInfo::kUntold);
     s.info = static_cast<std::int32_t>(ns.infos.size());
@@ -122,9 +126,11 @@ void save_socket(const facts::Namespace& ns, const facts::Socket& s, std::FILE* 
              static_cast<int>(s.timer), s.expires_ms, s.retries, s.cgroup, s.mark);
   if (const facts::SocketInfo* i = ns.info(s))
     fmt::print(out, R"(,"info":{{"last_data_sent_ms":{},"last_data_received_ms":{},"last_ack_received_ms":{},"rto_us":{},"rtt_us":{},)"
-                    R"("unacked":{},"total_retrans":{},"receive_window":{},"send_window":{}}})",
+                    R"("unacked":{},"total_retrans":{},"bytes_received":{},"bytes_acked":{},"segments_in":{},"data_segments_out":{},)"
+                    R"("receive_window":{},"send_window":{}}})",
                i->last_data_sent_ms, i->last_data_received_ms, i->last_ack_received_ms, i->rto_us, i->rtt_us, i->unacked,
-               i->total_retrans, i->receive_window, i->send_window);
+               i->total_retrans, i->bytes_received, i->bytes_acked, i->segments_in, i->data_segments_out, i->receive_window,
+               i->send_window);
   std::fputs("}\n", out);
 }
 

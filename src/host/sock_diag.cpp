@@ -65,6 +65,8 @@ facts::SocketInfo info(const rtattr* attribute) {
   out.state = static_cast<State>(raw.tcpi_state);
   out.bytes_received = raw.tcpi_bytes_received;
   out.bytes_acked = raw.tcpi_bytes_acked;
+  out.segments_in = raw.tcpi_segs_in;
+  out.data_segments_out = raw.tcpi_data_segs_out;
   // tcpi_snd_wnd came with 5.4, tcpi_rcv_wnd with 6.2; they follow tcpi_dsack_dups and tcpi_reord_seen.
   constexpr std::size_t kSendWindow = offsetof(tcp_info, tcpi_snd_wnd), kReceiveWindow = kSendWindow + 4;
   const auto* bytes = static_cast<const char*>(RTA_DATA(attribute));

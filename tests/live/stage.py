@@ -31,6 +31,15 @@ def sysctl(side, **values):
         in_ns(side, "sysctl", "-qw", "%s=%s" % (name.replace("__", "."), value))
 
 
+def go_on(pid):
+    """Ends an actor's until_told(): what it does next comes after what was done here."""
+    os.kill(pid, signal.SIGUSR1)
+
+
+def until_told():
+    signal.sigwait({signal.SIGUSR1})
+
+
 def drop(side, rule):
     in_ns(side, "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in " + rule)
 
@@ -76,6 +85,7 @@ def actor(side, work, wait=True):
     if pid == 0:
         try:
             os.close(reading)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # until it waits for go_on()
             fd = os.open("/run/netns/" + NS[side], os.O_RDONLY)
             if libc.setns(fd, 0x40000000) != 0:
                 raise OSError(ctypes.get_errno(), "setns")

@@ -13,6 +13,8 @@ namespace {
 constexpr std::uint8_t kTimeouts = 5;
 /// A window below two segments lets nothing useful through.
 constexpr std::uint32_t kShut = 2 * 1460;
+/// Segments a first request fits in.
+constexpr std::uint32_t kRequest = 4;
 
 /// Both ends of a connection on this host: is the other one there?
 struct Tuple {
@@ -102,15 +104,44 @@ void find_zero_window(const View& view, Findings& out) {
     }
 }
 
+void find_waiting(const View& view, Findings& out) {
+  std::unordered_map<const facts::Process*, Pile> piles;
+  for (const Socket& s : view.ns.sockets) {
+    const SocketInfo* i = view.ns.info(s);
+    if (s.state != State::kEstablished || s.inode == 0 || i == nullptr || s.receive_queue > 0 || s.send_queue > 0) continue;
+    if (view.listening(s.local) != nullptr || i->last_data_sent_ms < view.patience_ms()) continue;
+    // Where nothing came the handshake counts, and the request may have been sent in the same tick.
+    if (i->last_data_sent_ms > i->last_data_received_ms || (i->last_data_sent_ms == i->last_data_received_ms && i->bytes_received > 0)) continue;
+    // Who has never been answered and has sent more than one request speaks a protocol of one direction.
+    if (i->bytes_received == 0 && (i->data_segments_out == 0 || i->data_segments_out > kRequest)) continue;
+    piles.try_emplace(view.host.process(s), view).first->second.add(s, i->last_data_sent_ms * 1e-3);
+  }
+  for (const auto& [process, pile] : piles) {
+    HostFinding f;
+    f.cause = "slow-response";
+    f.verdict = Verdict::kPossible;
+    f.side = facts::Side::kServer;
+    f.summary = fmt::format("{} has sent last and waits: {} {} got no answer, the longest for {}.", process_words(process),
+                            counted(pile.count(), "connection"), pile.where_words(), age_words(pile.oldest_s().value_or(0)));
+    f.processes = pile.owners();
+    f.sockets.push_back(pile.evidence(pile.where_words()));
+    f.notes.push_back("the peer's kernel has acknowledged what was sent: it is the application there that is silent");
+    f.notes.push_back("a long poll, or a protocol that needs no answer, looks the same");
+    f.fix = {"look at what the server does with the request; give the client a read timeout of its own"};
+    out.push_back(std::move(f));
+  }
+}
+
 void find_unresponsive(const View& view, Findings& out) {
   Pile data{view}, probes{view}, never{view};
   // SYN-ACKs that come again for connections which are open here (RFC 5961 4): who repeats them has not taken the last ACK.
+  // Where nothing was acknowledged and no data came, they are all that a segment after the first can be.
   const bool repeated_synacks = view.rise("TCPSYNChallenge") > 0;
   for (const Socket& s : view.ns.sockets) {
     if (s.state != State::kEstablished && s.state != State::kCloseWait) continue;
     const SocketInfo* i = view.ns.info(s);
     const auto silent = i == nullptr ? std::nullopt : std::optional{i->last_ack_received_ms * 1e-3};
-    const bool took_nothing = repeated_synacks && i != nullptr && i->bytes_acked <= 1 && i->bytes_received == 0 && view.listening(s.local) == nullptr;
+    const bool took_nothing = i != nullptr && (repeated_synacks || i->segments_in >= 2) && i->bytes_acked <= 1 && i->bytes_received == 0 && view.listening(s.local) == nullptr;
     if (s.timer == SocketTimer::kRetransmit && s.retries >= kTimeouts) (took_nothing ? never : data).add(s, silent);
     if (s.timer == SocketTimer::kKeepalive && s.retries >= 2) probes.add(s, silent);
   }

@@ -167,8 +167,8 @@ std::vector<HostFinding> find_on_host(const facts::HostSnapshot& snapshot, const
   using namespace host;
   static constexpr void (*kFinders[])(const View&, Findings&) = {
       find_accept_queues, find_requests,    find_connecting, find_close_wait,  find_port_exhaustion, find_time_wait,
-      find_not_reading,   find_zero_window, find_unresponsive, find_closing,   find_fin_wait2,       find_ghosts,
-      find_repeats,       find_pressure,    find_conntrack_full, find_damage,  find_settings};
+      find_not_reading,   find_zero_window, find_unresponsive, find_waiting, find_closing, find_fin_wait2, find_ghosts,
+      find_repeats,       find_pressure,    find_conntrack_full, find_damage, find_settings};
   std::vector<HostFinding> out;
   for (const facts::Namespace& ns : snapshot.namespaces) {
     const View view{snapshot, ns, options};

@@ -103,6 +103,7 @@ void find_time_wait(const View& view, Findings& out);
 void find_port_exhaustion(const View& view, Findings& out);
 void find_ghosts(const View& view, Findings& out);
 void find_zero_window(const View& view, Findings& out);
+void find_waiting(const View& view, Findings& out);
 void find_unresponsive(const View& view, Findings& out);
 void find_pressure(const View& view, Findings& out);
 void find_conntrack_full(const View& view, Findings& out);

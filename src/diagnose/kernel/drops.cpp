@@ -4,6 +4,42 @@
 
 namespace tcpwhy::diagnose::kernel {
 
+namespace {
+
+constexpr std::uint64_t kRepeatedAfter = 150'000'000;
+
+/// A segment that was overtaken on the way is dropped as old and sent again with a new timestamp; only where the repeat is
+/// old as well has the clock gone back. A retransmission timer is 200 ms at least.
+bool came_again(const std::vector<tw_event>& events, std::uint32_t reason) {
+  for (const tw_event& a : events)
+    for (const tw_event& b : events)
+      if (a.kind == TW_DROPPED && b.kind == TW_DROPPED && a.reason == reason && b.reason == reason && a.seq == b.seq &&
+          b.time_ns > a.time_ns + kRepeatedAfter)
+        return true;
+  return false;
+}
+
+}  // namespace
+
+/// The connection is open here, and the server goes on with its SYN-ACK: it does not take the last ACK.
+bool Judge::judge_repeated_synacks(const Case& c, const tw_event& e, Failure& out) const {
+  std::uint32_t repeats = 0;
+  for (const tw_event& other : c.events) repeats += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
+  // One tells of a lost ACK; what is not acknowledged is told with its silence.
+  if (repeats < 2 || e.bytes_in != 0 || e.bytes_acked > 1 || now_ns_ < c.last_ns + kSecond) return false;
+  for (const tw_event& other : c.events)
+    if (other.kind == TW_RETRANSMIT) return false;
+  if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && now->bytes_received > 0) return false;
+  out.outcome = "handshake-failed";
+  auto& d = add(out, CauseId::kAcceptQueueOverflow, Verdict::kPossible, Side::kServer,
+                "The server repeats its SYN-ACK though the connection is open here: its accept queue may be full.");
+  note(d, fmt::format("the SYN-ACK came again {} times after the handshake; nothing else has come", repeats));
+  d.settles = "ListenOverflows and ss -lnt on the server while it happens (tcpwhy host)";
+  possible(out, {CauseId::kHandshakeAckLost}, Side::kPath, "a path that loses the client's ACKs looks the same from here");
+  possible(out, {CauseId::kDeferAcceptNoData}, Side::kServer, "a server that waits for data first (TCP_DEFER_ACCEPT) may repeat it, too");
+  return true;
+}
+
 bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
   const std::string_view reason = names_.drop_reason(e.reason);
   out = frame(c, e);
@@ -92,20 +128,31 @@ bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
       d.fix = {"look for a SYN proxy, a second host with this address, or two paths through a balancer"};
       return true;
     }
-    if (!syn) return false;  // told with the silence that follows it
+    if (syn_ack) return judge_repeated_synacks(c, e, out);
+    if (!syn) return false;
     auto& d = add(out, CauseId::kHalfOpenChallenged, Verdict::kLikely, Side::kClient, "A SYN hit a connection this host still holds: it was answered with a challenge ACK.");
     evidence(d);
     d.settles = "whether the client restarted, or a NAT gave its port to another";
     possible(out, {CauseId::kClientRestarted, CauseId::kNatPortCollision}, Side::kUnknown, "both reuse the tuple without closing");
     return true;
   }
-  if (reason == "TCP_RFC7323_PAWS" || reason == "TCP_RFC7323_TW_PAWS") {
+  if (reason == "NOT_SPECIFIED" && is(e.state, State::kTimeWait) && syn) {
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kTimeWaitSynChallenged, Verdict::kProven, Side::kServer,
+                  "A SYN met a connection in TIME_WAIT whose numbers were not below its own: an ACK of the old connection answered it.");
+    note(d, fmt::format("{} dropped in TIME_WAIT, sequence number {}", c.drops == 1 ? "SYN" : fmt::format("{} SYNs", c.drops), e.seq));
+    d.settles = "whether the client's RST to that ACK arrives: then its next SYN is taken";
+    d.fix = {"timestamps on both sides let a new SYN pass at once (RFC 6191)", "clients: more local ports, or let the other side close first"};
+    return true;
+  }
+  if ((reason == "TCP_RFC7323_PAWS" && came_again(c.events, e.reason)) || reason == "TCP_RFC7323_TW_PAWS") {
     auto& d = add(out, CauseId::kTimestampRegression, Verdict::kProven, Side::kPath, "Timestamps went backwards within the connection: PAWS drops its segments.");
     evidence(d);
     return true;
   }
   if (reason == "TCP_INVALID_ACK_SEQUENCE" || reason == "TCP_ACK_UNSENT_DATA") {
-    auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kProven, Side::kPath, "Segments acknowledge what this host never sent and are dropped.");
+    // One is enough where the kernel had to challenge it; an old duplicate has an old number as well.
+    auto& d = add(out, CauseId::kUnacceptableAck, c.drops >= 3 ? Verdict::kProven : Verdict::kLikely, Side::kPath, "Segments acknowledge what this host never sent and are dropped.");
     evidence(d);
     possible(out, {CauseId::kAckNumberRewritten, CauseId::kInjectedData}, Side::kPath, "a device that rewrites numbers, or a third party");
     return true;
@@ -133,7 +180,7 @@ bool Judge::judge_drop(const Case& c, const tw_event& e, Failure& out) const {
     d.settles = "whether the sender gets the ICMP that says so";
     return true;
   }
-  if (reason == "QDISC_DROP") return false;  // ordinary loss
+  if (reason == "QDISC_DROP" || reason == "NOT_SPECIFIED" || reason == "TCP_RFC7323_PAWS") return false;  // ordinary loss
   auto& d = add(out, CauseId::kHostDropped, Verdict::kProven, me, fmt::format("This host's kernel drops the connection's segments ({}).", reason));
   evidence(d);
   return true;

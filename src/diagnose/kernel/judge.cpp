@@ -9,11 +9,12 @@ namespace {
 
 constexpr std::uint64_t kLongest = 1'200'000'000;  // a case is judged after this at the latest
 constexpr std::size_t kMostCases = 65536, kMostEvents = 24, kMostReported = 262144;
+constexpr std::uint32_t kMostLooks = 64;  // in one round
 
 // Drops that mean something only when they go on: a healthy connection may meet one.
 std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
   if (reason == "TCP_LISTEN_OVERFLOW" || reason == "NEIGH_FAILED" || reason == "NEIGH_CREATEFAIL" || reason.starts_with("TCP_MD5") ||
-      reason.starts_with("TCP_AO") || reason == "TCP_AUTH_HDR" || reason == "TCP_INVALID_SYN" || reason == "TCP_MINTTL")
+      reason.starts_with("TCP_AO") || reason == "TCP_AUTH_HDR" || reason == "TCP_INVALID_SYN" || reason == "TCP_MINTTL" || reason == "TCP_ACK_UNSENT_DATA" || reason == "NOT_SPECIFIED")
     return 1;
   if ((e.tcp_flags & kSyn) != 0 && (reason == "NETFILTER_DROP" || reason == "IP_RPFILTER" || reason == "XFRM_POLICY" ||
                                     reason == "TC_INGRESS" || reason == "TC_EGRESS" || reason == "BPF_CGROUP_EGRESS" ||
@@ -25,8 +26,12 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
 
 }  // namespace
 
-Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at)
-    : names_{names}, is_local_{std::move(is_local)}, owner_of_{std::move(owner_of)}, look_at_{std::move(look_at)} {}
+Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at, HasSibling has_sibling)
+    : names_{names},
+      is_local_{std::move(is_local)},
+      owner_of_{std::move(owner_of)},
+      look_at_{std::move(look_at)},
+      has_sibling_{std::move(has_sibling)} {}
 
 std::string Judge::key(const tw_event& e) {
   // The same from both ends.
@@ -59,11 +64,21 @@ void Judge::observe(const tw_event& event) {
   if (c.events.empty()) c.first_ns = e.time_ns;
   c.last_ns = e.time_ns;
   if (e.kind == TW_DROPPED) ++c.drops;
+  if (!c.requested) c.requested = is_pending(e);
   if (e.kind == TW_SYNACK_REPEATED) ++c.synacks;
   if (c.events.size() < kMostEvents)
     c.events.push_back(e);
   else
     c.events.back() = e;
+}
+
+/// A wrong ACK for a request: soon the request may be a connection, or gone. A flood of such ACKs must not hold up the rest.
+bool Judge::is_pending(const tw_event& e) {
+  const bool wrong_ack = e.kind == TW_RESET_SENT && has(e, TW_HAS_PACKET) && is(e.state, State::kListen) && (e.tcp_flags & (kSyn | kAck)) == kAck;
+  if (!wrong_ack || !look_at_ || looks_ >= kMostLooks) return false;
+  ++looks_;
+  const auto now = look_at_(e);
+  return now && now->state == State::kSynRecv;
 }
 
 /// Drops that a healthy connection may meet by the dozen.
@@ -205,6 +220,7 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
   std::vector<Failure> out;
   std::vector<std::pair<std::string, Failure>> half_open;
   now_ns_ = now_ns;
+  looks_ = 0;
   for (auto at = cases_.begin(); at != cases_.end();) {
     Case& c = at->second;
     if (now_ns < c.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {

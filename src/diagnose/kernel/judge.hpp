@@ -21,7 +21,9 @@ class Judge {
   using OwnerOf = std::function<Owner(std::uint64_t inode)>;
   /// What the kernel holds of an event's tuple now; nothing when that is not known.
   using LookAt = std::function<std::optional<facts::Glance>(const tw_event&)>;
-  Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at = {});
+  /// Whether the two hosts of an event have a connection between other ports.
+  using HasSibling = std::function<bool(const tw_event&)>;
+  Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at = {}, HasSibling has_sibling = {});
 
   void observe(const tw_event& event);
   void observe(const facts::NamespaceSample& sample, std::uint64_t now_ns);
@@ -37,6 +39,7 @@ class Judge {
     std::uint64_t first_ns = 0, last_ns = 0;
     std::vector<tw_event> events;
     std::uint32_t drops = 0, synacks = 0;
+    bool requested = false;  // there was a request when a wrong ACK was answered
   };
   struct Reported {
     std::uint64_t until_ns = 0;
@@ -55,16 +58,20 @@ class Judge {
   bool judge_reset_sent(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_passive(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_reset_received(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_foreign_reset(const tw_event& e, const std::string& numbers, Failure& out) const;
   bool judge_icmp(const tw_event& icmp, const tw_event& e, Failure& out) const;
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_death(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_untaken(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_silence(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_repeated_synacks(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_synack(const Case& c, const tw_event& e, Failure& out) const;
+  [[nodiscard]] bool is_raced(const tw_event& e) const { return has_sibling_ && has_sibling_(e); }
   void find_process(const Case& c, const tw_event& e, Failure& out) const;
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
   [[nodiscard]] bool means_something(const tw_event& e) const;
+  bool is_pending(const tw_event& e);
   bool told_before(const std::string& key, const tw_event& e);
   void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);
   void gather_scans(std::vector<Failure>& out, std::uint64_t now_ns);
@@ -73,7 +80,9 @@ class Judge {
   IsLocal is_local_;
   OwnerOf owner_of_;
   LookAt look_at_;
+  HasSibling has_sibling_;
   std::uint64_t now_ns_ = 0;  // of this round of judging
+  std::uint32_t looks_ = 0;   // at what the kernel holds, in this round
   std::unordered_map<std::string, Case> cases_;
   std::unordered_map<std::string, Reported> reported_;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Owner> listeners_;

@@ -5,6 +5,7 @@
 // table of last ends is asked.
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "diagnose/kernel/words.hpp"
 
@@ -12,9 +13,9 @@ namespace tcpwhy::diagnose::kernel {
 namespace {
 
 // A connection rests after this; an application that waits this long for an answer waits (seconds).
-constexpr double kIdle = 0.5, kPatience = 1, kPause = 2;
+constexpr double kIdle = 0.5, kPatience = 1, kPause = 2, kLongIdle = 30;
 constexpr std::uint32_t kAtOnceMs = 50;
-constexpr std::uint64_t kRace = 350'000'000;  // RFC 8305 5: the next address is tried after 250 ms, and must answer
+constexpr std::uint64_t kRace = 500'000'000;  // RFC 8305 5: the next address is tried after 250 ms, and must answer
 constexpr std::uint32_t kLastWord = 48;       // a TLS close_notify with its record is 23 to 31 octets
 
 }  // namespace
@@ -72,6 +73,11 @@ bool Judge::judge_reset_sent(const Case& c, const tw_event& e, Failure& out) con
     // A state that is not known (its place in the table of ends was taken) must not make a fault of a normal close.
     // Everything delivered: a RST in place of the last FIN. An end of file that was not read counts as one byte.
     if ((peer_had_closed || is(e.state, State::kClose)) && e.unacked <= 1 && e.unread <= (peer_had_closed ? 1u : 0u)) {
+      out.healthy = true;
+      return false;
+    }
+    // Nobody has said a word, and another port of that host answers the client: a race that was lost (SMB 445 and 139).
+    if (side == Side::kClient && e.bytes_in == 0 && e.bytes_sent == 0 && e.opened_ns != 0 && e.time_ns - e.opened_ns < kSecond && is_raced(e)) {
       out.healthy = true;
       return false;
     }
@@ -203,8 +209,9 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
   }
   if (syn) {
     // A SYN-ACK: we were the client.
-    std::swap(out.client, out.server);
-    if (out.vantage == Side::kServer) out.client = facts::local_end(e), out.server = facts::remote_end(e), out.vantage = Side::kClient;
+    out.client = facts::local_end(e);
+    out.server = facts::remote_end(e);
+    out.vantage = Side::kClient;
     out.outcome = "handshake-failed";
     out.ended_by = Side::kClient;
     out.client_state = "CLOSE";
@@ -249,10 +256,11 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     out.healthy = true;
     return false;
   }
-  bool request = false;
+  bool request = c.requested;
   for (const tw_event& other : c.events) request |= other.kind == TW_SYNACK_REPEATED;
   if (!request && ack && is(e.state, State::kListen) && look_at_)
-    if (const auto now = look_at_(e)) request = now->state == State::kSynRecv;
+    if (const auto now = look_at_(e))  // the request may have become a connection since
+      request = now->state == State::kSynRecv || now->state == State::kEstablished || now->ended;
   if (request) {
     out.outcome = "handshake-failed";
     auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kLikely, Side::kPath, "A segment acknowledged a number the server's SYN-ACK never used.");
@@ -288,12 +296,16 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     return false;
   }
   // A server's last word to a client that has closed, a TLS close_notify mostly: nobody waits for it.
-  if (me == Side::kServer && is(e.state, State::kCloseWait) && e.unacked <= kLastWord) {
+  if (me == Side::kServer && ((is(e.state, State::kCloseWait) && e.unacked <= kLastWord) || (is(e.state, State::kLastAck) && e.unacked <= kLastWord + 1))) {
+    out.healthy = true;
+    return false;
+  }
+  // The client has decided a race between ports otherwise. A child has sent nothing since it was made.
+  if (me == Side::kServer && has(e, TW_HAS_SOCKET) && e.bytes_in == 0 && e.bytes_sent == 0 && e.sent_ms < 1000 && is_raced(e)) {
     out.healthy = true;
     return false;
   }
   find_process(c, e, out);
-  const double quiet = static_cast<double>(e.quiet_us) * 1e-6;
   const std::string numbers = fmt::format("RST received in {}: {} bytes received, {} sent, {} unacknowledged", state_name(e.state), e.bytes_in,
                                           e.bytes_sent, e.unacked);
   if (is(e.state, State::kCloseWait)) {
@@ -316,6 +328,7 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     possible(out, {peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted}, peer, "the peer may have aborted after its FIN");
     return true;
   }
+  if (judge_foreign_reset(e, numbers, out)) return true;
   const CauseId generic = peer == Side::kServer ? CauseId::kServerAborted : CauseId::kClientAborted;
   // Data or a keepalive probe after a pause, and the RST comes back as fast as a kernel answers: somebody no longer knows
   // the connection. Who, the peer or a device between, is not to be seen.
@@ -335,16 +348,37 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
   }
   // Nothing was under way, for a while: a device with an idle timer does this as well as an application.
   const bool idle = has(e, TW_HAS_SOCKET) && e.unacked == 0 && std::min(e.sent_ms, e.got_ms) >= kIdle * 1e3;
-  auto& d = add(out, generic, idle ? Verdict::kPossible : Verdict::kLikely, peer, fmt::format("A RST came from the {}'s side in the middle of the connection.", word(peer)));
+  // The RST has its sender's TTL: hardly a device made it. Without one, and where a request was under way that may have
+  // crossed a close, another cause explains as much.
+  const bool own_ttl = e.ttl != 0 && e.reset_ttl != 0;
+  const bool sure = own_ttl && !idle && !(peer == Side::kServer && e.unacked > 0 && e.bytes_in > 0);
+  auto& d = add(out, generic, sure ? Verdict::kLikely : Verdict::kPossible, peer, fmt::format("A RST came from the {}'s side in the middle of the connection.", word(peer)));
   note(d, numbers);
   d.settles = peer == Side::kServer ? "tcpwhy watch on the server, or a capture there" : "tcpwhy watch on the client, or a capture there";
   if (peer == Side::kServer && e.unacked > 0 && e.bytes_in > 0)
     possible(out, {CauseId::kKeepaliveRace}, peer, "the server may have closed the idle connection while the request was on its way");
-  if (idle || quiet >= 30) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
+  if (e.unacked > 0) possible(out, {CauseId::kHalfOpen}, Side::kUnknown, "the other end may have lost the connection: a restart, or a device that forgot it");
+  if (idle || (has(e, TW_HAS_SOCKET) && e.got_ms >= kLongIdle * 1e3)) possible(out, {CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "the connection had been idle");
   if (peer == Side::kServer && e.bytes_in == 0)
     possible(out, {CauseId::kAcceptQueueOverflowReset}, peer, "with tcp_abort_on_overflow a full accept queue answers so");
   possible(out, {CauseId::kCloseWithUnreadData, CauseId::kLingerZeroAbort, CauseId::kProcessKilled}, peer, "all look the same from here");
-  possible(out, {CauseId::kResetByNetwork}, Side::kPath, "the kernel does not say who made the RST; its TTL in a capture would");
+  possible(out, {CauseId::kResetByNetwork}, Side::kPath,
+           own_ttl ? "a device may speak with the peer's TTL" : "the kernel does not say who made the RST; its TTL in a capture would");
+  return true;
+}
+
+/// The RST has another TTL than the segments of the end whose address it bears (one hop more or less is a route's own).
+bool Judge::judge_foreign_reset(const tw_event& e, const std::string& numbers, Failure& out) const {
+  if (e.ttl == 0 || e.reset_ttl == 0 || std::abs(e.ttl - e.reset_ttl) <= 1) return false;
+  const Side peer = opposite(out.vantage);
+  out.ended_by = Side::kPath;
+  auto& d = add(out, CauseId::kResetByNetwork, Verdict::kLikely, Side::kPath,
+                fmt::format("A RST came in the {}'s name that another sent: a device on the path, or a third party.", word(peer)));
+  note(d, fmt::format("the RST has TTL {}, the {}'s segments have {}", e.reset_ttl, word(peer), e.ttl));
+  note(d, numbers);
+  d.settles = "a capture at the end whose address the RST bears: it never left there";
+  d.fix = {"look for a firewall, a balancer or a NAT on the way that ends or forgets connections; its hop count fits the TTL"};
+  possible(out, {CauseId::kForgedReset, CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kPath, "a device ends, forgets or forbids connections, or a third party forges");
   return true;
 }
 

@@ -247,7 +247,7 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
         if (other.kind == TW_RESET_SENT && other.payload > 0) return false;  // it sent, and was refused: its RST tells
       // The client's next bare ACK makes the connection, and its data may yet come.
       if (now_ns_ < c.last_ns + kDeferred) return false;
-      if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || is_over(now->state))) return false;
+      if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || (is_over(now->state) && !now->empty))) return false;
       auto& d = add(out, CauseId::kDeferAcceptNoData, Verdict::kLikely, Side::kClient, "TCP_DEFER_ACCEPT: the client completed the handshake and sent nothing.");
       note(d, fmt::format("the request has its ACK; the listener defers accept() for {} timeouts", e.defer_accept));
       d.fix = {"nothing, if the client is a port check; else let it send first"};

@@ -49,9 +49,9 @@ struct rb_root { struct rb_node *rb_node; } CORE;
 struct sock {
   struct sock_common __sk_common;
   struct rb_root tcp_rtx_queue;
+  unsigned long sk_ino;  // since 6.18
   struct socket *sk_socket;
   int sk_err;
-  __u8 sk_shutdown;
   __u16 sk_protocol;
   __u32 sk_ack_backlog, sk_max_ack_backlog;
   unsigned long sk_lingertime;
@@ -70,7 +70,7 @@ struct inet_connection_sock {
 } CORE;
 struct tcp_sock {
   struct inet_connection_sock inet_conn;
-  __u64 bytes_received, bytes_acked, bytes_sent, tcp_mstamp;
+  __u64 bytes_received, bytes_acked, bytes_sent;
   __u32 lsndtime;
   __u32 rcv_nxt, copied_seq, write_seq, snd_una, snd_nxt, total_retrans, srtt_us;
   __u32 mss_cache;
@@ -90,7 +90,10 @@ struct sk_buff {
   unsigned char *head;
   unsigned int len, data_len;
   __u64 skb_mstamp_ns;
+  char cb[48];
 } CORE;
+struct tcp_skb_cb { __u8 tcp_flags; } CORE;
+enum skb_drop_reason { SKB_DROP_REASON_NOT_SPECIFIED = 2 };
 struct task_struct {
   unsigned int flags;
   int exit_code;

@@ -96,6 +96,7 @@ constexpr Program kPrograms[] = {
     {"on_state", "inet_sock_set_state", "connects that fail and connections that time out"},
     {"on_reset_sent", "tcp_send_reset", "resets this host sends"},
     {"on_reset_received", "tcp_receive_reset", "resets this host receives"},
+    {"on_segment", "tcp_probe", "a RST with another TTL than its sender's"},
     {"on_retransmit", "tcp_retransmit_skb", "silence before it becomes a time-out"},
     {"on_synack", "tcp_retransmit_synack", "handshakes that do not complete"},
     {"on_drop", "kfree_skb", "packets the kernel drops"},
@@ -149,6 +150,12 @@ class Loaded final : public KernelEvents {
     return status >= 0;
   }
 
+  [[nodiscard]] std::optional<tw_ended> ended(const tw_event& e) const override {
+    if (ends_ == nullptr) return std::nullopt;
+    const std::uint64_t key = tw_tuple_key(&e);
+    const tw_ended end = ends_[tw_ended_slot(key)];
+    return end.key == key ? std::optional{end} : std::nullopt;
+  }
   [[nodiscard]] EventTotals totals() const override {
     EventTotals out;
     const int cpus = libbpf_num_possible_cpus();
@@ -217,13 +224,6 @@ class Loaded final : public KernelEvents {
       const std::string_view name = btf__name_by_offset(own, variable->name_off);
       unsigned char* at = bytes + variables[i].offset;
       if (name == "only_netns") std::memcpy(at, &options.netns, sizeof options.netns);
-      if (name == "tick_us") {
-        // The coarse clock ticks with the jiffies.
-        timespec tick{};
-        clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
-        const auto us = static_cast<__u32>(tick.tv_nsec / 1000);
-        std::memcpy(at, &us, sizeof us);
-      }
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
         for (const char* told : kToldDrops)
@@ -253,8 +253,11 @@ class Loaded final : public KernelEvents {
         bpf_object__find_map_fd_by_name(object_.get(), "events"),
         [](void* self, void* data, std::size_t size) {
           auto* me = static_cast<Loaded*>(self);
-          if (size < sizeof(tw_event) || me->each_ == nullptr) return 0;
-          tw_event e = *static_cast<const tw_event*>(data);
+          if (size < TW_WRITTEN || me->each_ == nullptr) return 0;
+          tw_event e{};
+          std::memcpy(&e, data, TW_WRITTEN);
+          e.sent_ms = me->milliseconds(e.sent_ms);
+          e.got_ms = me->milliseconds(e.got_ms);
           if (e.kind == TW_RESET_SENT || e.kind == TW_DROPPED) me->remember(e);
           (*me->each_)(e);
           return 0;
@@ -269,16 +272,26 @@ class Loaded final : public KernelEvents {
     return std::nullopt;
   }
 
+  /// The programs count in the kernel's ticks; they have no time to divide.
+  [[nodiscard]] std::uint32_t milliseconds(std::uint32_t ticks) const {
+    return static_cast<std::uint32_t>(std::uint64_t{ticks} * tick_us_ / 1000);
+  }
+  /// The coarse clock ticks with them.
+  static std::uint32_t tick_us() {
+    timespec tick{};
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return static_cast<std::uint32_t>(tick.tv_nsec / 1000);
+  }
+
   /// What became of the connection a packet was for, when it has just ended.
   void remember(tw_event& e) const {
-    if (ends_ == nullptr) return;
-    const std::uint64_t key = tw_tuple_key(&e);
-    const tw_ended end = ends_[tw_ended_slot(key)];
+    const std::optional<tw_ended> found = ended(e);
     // The table is a little younger than the event: an end after it is not what it met.
-    if (end.key != key || end.time_ns > e.time_ns) return;
+    if (!found || found->time_ns > e.time_ns) return;
+    const tw_ended& end = *found;
     e.flags |= TW_REMEMBERED;
     if (e.closed_ns == 0) e.closed_ns = end.time_ns;
-    e.unanswered_ms = end.unanswered_ms;
+    e.unanswered_ms = milliseconds(end.unanswered_ticks);
     e.closed_pid = end.pid;
     e.closed_state = end.state;
     e.closed_error = end.error;
@@ -296,6 +309,7 @@ class Loaded final : public KernelEvents {
   facts::ReasonNames names_;
   std::vector<std::string> shortcomings_;
   const std::function<void(const tw_event&)>* each_ = nullptr;
+  std::uint32_t tick_us_ = tick_us();
   int statistics_ = -1;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ class KernelEvents {
   virtual ~KernelEvents() = default;
   /// Waits for events, at most so long, and hands each over. Returns false when interrupted.
   virtual bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) = 0;
+  /// How the connection of an event's tuple ended, where it did a short while ago and is remembered.
+  [[nodiscard]] virtual std::optional<tw_ended> ended(const tw_event& e) const = 0;
   [[nodiscard]] virtual EventTotals totals() const = 0;
   [[nodiscard]] virtual const facts::ReasonNames& names() const = 0;
   [[nodiscard]] virtual std::vector<ProgramCost> costs() const = 0;

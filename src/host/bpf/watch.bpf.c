@@ -28,8 +28,6 @@ const volatile __u32 only_netns = 0;
 // One octet per drop reason of the running kernel: 1 is told.
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
-// Of the kernel's clock in jiffies.
-const volatile __u32 tick_us = 4000;
 
 // The reader looks every few milliseconds of its own accord: waking it would cost more than the event does.
 struct {
@@ -49,7 +47,8 @@ struct {
 // A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
   __u64 sock, opened_ns, closed_ns, fin_ns;
-  __u32 pid, flags, signal, pad;
+  __u32 pid, flags;
+  __u8 signal, ttl, reset_ttl, pad[5];
   char comm[16];
 };
 #define OWNER_SLOTS (1 << 17)
@@ -102,14 +101,14 @@ static __always_inline __u32 netns_of(const struct sock *sk) { return sk->__sk_c
 static __always_inline bool is_ours(__u32 netns) { return only_netns == 0 || netns == only_netns; }
 
 static __always_inline struct tw_event *begin(__u8 kind) {
-  struct tw_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+  struct tw_event *e = bpf_ringbuf_reserve(&events, TW_WRITTEN, 0);
   struct tw_stats *s = my_stats();
   if (!e) {
     if (s) s->lost++;
     return 0;
   }
   if (s) s->told++;
-  __builtin_memset(e, 0, sizeof(*e));
+  __builtin_memset(e, 0, TW_WRITTEN);
   e->time_ns = bpf_ktime_get_ns();
   e->kind = kind;
   return e;
@@ -149,11 +148,10 @@ static __always_inline void put_port(struct tw_event *e, const struct sock *sk) 
   e->local_port = __builtin_bswap16(port);
 }
 
-// Cheaper than the helper.
+// Cheaper than the helper; the kernel keeps a 0 at the end.
 static __always_inline void put_comm(char *comm, const struct task_struct *task) {
-#pragma unroll
-  for (int i = 0; i < 15; ++i) comm[i] = task->comm[i];
-  comm[15] = 0;
+  ((__u64 *)comm)[0] = *(const __u64 *)&task->comm[0];
+  ((__u64 *)comm)[1] = *(const __u64 *)&task->comm[8];
 }
 
 static __always_inline void put_task(struct tw_event *e) {
@@ -174,21 +172,29 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
   e->closed_ns = o->closed_ns;
   e->pid = o->pid;
   e->signal = o->signal;
+  e->ttl = o->ttl;
+  e->reset_ttl = o->reset_ttl;
   __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
 }
 
-static __always_inline __u32 ms_since(__u32 jiffies) { return (__u64)(__u32)((__u32)bpf_jiffies64() - jiffies) * tick_us / 1000; }
+
+static __always_inline void put_inode(struct tw_event *e, const struct sock *sk) {
+  if (bpf_core_field_exists(sk->sk_ino)) {
+    e->inode = sk->sk_ino;
+    return;
+  }
+  struct socket *socket = sk->sk_socket;
+  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+}
 
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
   put_common(e, &sk->__sk_common);
   put_port(e, sk);
-  e->sock = (__u64)sk;
   const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
   if (!tp) return;
   e->flags |= TW_HAS_SOCKET;
   e->error = sk->sk_err;
-  e->shut = sk->sk_shutdown;
   unsigned long flags = sk->__sk_common.skc_flags;
   if (flags & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_DEAD))) e->flags |= TW_ORPHAN;
   if ((flags & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_LINGER))) && sk->sk_lingertime == 0)
@@ -208,15 +214,19 @@ static __always_inline void put_socket(struct tw_event *e, const struct sock *sk
     e->mss = tp->mss_cache;
     e->seq = tp->snd_nxt;
     e->ack = tp->rcv_nxt;
-    e->quiet_us = e->time_ns / 1000 - tp->tcp_mstamp;
     e->tries = tp->inet_conn.icsk_retransmits;
     e->probes = tp->inet_conn.icsk_probes_out;
     e->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
-    e->sent_ms = ms_since(tp->lsndtime);
-    e->got_ms = ms_since(tp->inet_conn.icsk_ack.lrcvtime);
+    const __u32 now = bpf_jiffies64();
+    e->sent_ms = now - tp->lsndtime;
+    e->got_ms = now - tp->inet_conn.icsk_ack.lrcvtime;
   }
-  struct socket *socket = sk->sk_socket;
-  if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+  put_inode(e, sk);
+}
+
+// As TCP keeps them beside a segment it has looked at.
+static __always_inline __u8 tcp_flags_of(const struct sk_buff *skb) {
+  return skb->cb[bpf_core_field_offset(struct tcp_skb_cb, tcp_flags)];
 }
 
 // The tuple and numbers of a packet. Answers whether it is TCP over IP at all.
@@ -231,7 +241,6 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
     if (ip[9] != IPPROTO_TCP || ((ip[6] & 0x1f) | ip[7])) return false;
     offset = (ip[0] & 15) * 4;
     payload = (ip[2] << 8 | ip[3]) - offset;
-    e->ttl = ip[8];
     from = ip + 12, to = ip + 16;
     e->family = 4;
     __builtin_memset(e->local, 0, 16);
@@ -243,7 +252,6 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
     offset = 40;
     tcp = ip + 40;
     payload = ip[4] << 8 | ip[5];
-    e->ttl = ip[7];
     e->family = 6;
     __builtin_memcpy(incoming ? e->remote : e->local, ip + 8, 16);
     __builtin_memcpy(incoming ? e->local : e->remote, ip + 24, 16);
@@ -261,13 +269,14 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   e->seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
   e->ack = (__u32)tcp[8] << 24 | tcp[9] << 16 | tcp[10] << 8 | tcp[11];
   e->tcp_flags = tcp[13];
-  e->window = tcp[14] << 8 | tcp[15];
   payload -= (tcp[12] >> 4) * 4;
   e->payload = payload < 0xffff ? payload : 0xffff;
-  // RFC 8446 5.1, RFC 5246 6.2.1: content type 21, version 3.x. An alert is short.
+  // RFC 8446 5.1, RFC 5246 6.2.1: content type 21, version 3.x. An alert is short. Since 1.3 it looks like data: 2 octets
+  // and its type behind a header of 5, before a tag of 16.
   if (payload - 7 < 120 && skb->data_len == 0) {
     __u8 record[2];
-    if (!bpf_probe_read_kernel(record, sizeof(record), at + offset + (tcp[12] >> 4) * 4) && record[0] == 21 && record[1] == 3)
+    if (!bpf_probe_read_kernel(record, sizeof(record), at + offset + (tcp[12] >> 4) * 4) && record[1] == 3 &&
+        (record[0] == 21 || (record[0] == 23 && payload == 24)))
       e->flags |= TW_TLS_ALERT;
   }
   e->flags |= TW_HAS_PACKET | (incoming ? TW_INCOMING : 0);
@@ -280,9 +289,8 @@ static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
   if (!o) return;
   struct task_struct *task = bpf_get_current_task_btf();
   if (o->sock != sock || (flags & TW_CONNECTED_OUT)) {
+    __builtin_memset(o, 0, sizeof(*o));
     o->sock = sock;
-    o->flags = o->signal = 0;
-    o->opened_ns = o->closed_ns = o->fin_ns = 0;
   }
   if (flags & TW_CONNECTED_OUT)
     o->opened_ns = bpf_ktime_get_ns();
@@ -307,11 +315,12 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
   end->time_ns = now;
   end->state = old;
   end->error = sk->sk_err;
-  end->unanswered_ms = 0;
+  end->unanswered_ticks = 0;
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  end->took_nothing = tp && tp->bytes_received <= 1;  // a FIN counts as one
   // We closed first: was it for lack of an answer? What the peer still sends will ask.
   if (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2) {
-    const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
-    if (tp && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ms = ms_since(tp->lsndtime);
+    if (tp && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ticks = (__u32)bpf_jiffies64() - tp->lsndtime;
   }
   if (o) {
     end->pid = o->pid;
@@ -385,7 +394,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   }
   put_socket(e, sk);
   put_owner(e, owner);
-  note_end(e, sk, owner, e->time_ns, old);
+  // The table's memory is cold, and where a RST has refused the SYN nothing more comes.
+  if (error != 111) note_end(e, sk, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;
   bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
@@ -448,6 +458,31 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   return 0;
 }
 
+// A segment of an open connection comes in: the first one's TTL is the peer's, and a RST with another is not.
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
+  if (!is_ours(netns_of(sk))) return 0;
+  __u64 sock = number_of(sk);
+  struct owner *o = owner_slot(sock);
+  if (!o) return 0;
+  const bool reset = tcp_flags_of(skb) & 4;
+  if (o->sock == sock && o->ttl && !reset) return 0;
+  __u8 ip[8];
+  if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + skb->network_header)) return 0;
+  __u8 ttl = ip[7];
+  if ((ip[0] >> 4) == 4 && bpf_probe_read_kernel(&ttl, 1, skb->head + skb->network_header + 8)) return 0;
+  if (o->sock != sock) {
+    if (reset) return 0;
+    __builtin_memset(o, 0, sizeof(*o));
+    o->sock = sock;
+  }
+  if (reset)
+    o->reset_ttl = ttl;
+  else
+    o->ttl = ttl;
+  return 0;
+}
+
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   if (!sk || !is_ours(netns_of(sk))) return 0;
@@ -487,7 +522,10 @@ static __always_inline bool leaves(const struct tw_event *e, const struct sock *
 }
 
 static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, const struct sock *receiver) {
-  if (reason >= sizeof(told_reasons) || !told_reasons[reason & 255]) return 0;
+  // A SYN that TIME_WAIT answers with an ACK is dropped without a reason.
+  const bool resting = reason == SKB_DROP_REASON_NOT_SPECIFIED && receiver && receiver->__sk_common.skc_state == TCP_TIME_WAIT &&
+                       (tcp_flags_of(skb) & 0x12) == 2;
+  if (!resting && (reason >= sizeof(told_reasons) || !told_reasons[reason & 255])) return 0;
   __u16 protocol = skb->protocol;
   if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
   const struct sock *owner = skb->sk;
@@ -514,10 +552,10 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
     if (s) s->told--;
     return 0;
   }
+  if (resting) e->state = TCP_TIME_WAIT;
   if (receiver && receiver->__sk_common.skc_state != TCP_TIME_WAIT && receiver->__sk_common.skc_state != TCP_NEW_SYN_RECV) {
     e->state = receiver->__sk_common.skc_state;
-    struct socket *socket = receiver->sk_socket;
-    if (socket && socket->file && socket->file->f_inode) e->inode = socket->file->f_inode->i_ino;
+    put_inode(e, receiver);
     put_owner(e, owner_of(receiver));
     if (e->state == TCP_LISTEN) {
       e->queue = receiver->sk_ack_backlog;

@@ -122,6 +122,12 @@ TEST(Program, NamesTheWordsAnOptionTakes) {
   EXPECT_NE(r.out.find("'broken' is none of: all, failed"), std::string::npos) << r.out;
 }
 
+TEST(Program, RefusesATimeWindowForALiveCapture) {
+  const Ran r = run("-i lo --to 5");
+  EXPECT_EQ(r.status, 2);
+  EXPECT_NE(r.out.find("--from and --to choose from files"), std::string::npos) << r.out;
+}
+
 TEST(Program, RejectsAFilterThatDoesNotParse) {
   const File file{pcap_header()};
   const Ran r = run("-f 'tcp prot 80' " + file.path);

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace tcpwhy::diagnose {
 namespace {
 
@@ -131,6 +133,73 @@ TEST(HostFindings, CookiesThatComeBackAreClientsAndCookiesThatDoNotAreAFlood) {
   h.ns().counters["SyncookiesRecv"] -= 99;
   ASSERT_EQ(h.findings().size(), 1u);
   EXPECT_EQ(h.findings()[0].cause, "syn-flood");
+}
+
+// tcp_syncookies=2 sends a cookie to everyone (ip-sysctl): the setting is told of, not the queue's size.
+TEST(HostFindings, CookiesForEveryoneAreTheSettingsDoing) {
+  Host h;
+  h.ns().sysctls["net.ipv4.tcp_syncookies"] = "2";
+  h.ns().counters["SyncookiesSent"] += 100;
+  h.ns().counters["SyncookiesRecv"] += 100;
+  const auto found = h.findings();
+  const auto lost = std::find_if(found.begin(), found.end(), [](const HostFinding& f) { return f.cause == "syncookie-options-lost"; });
+  ASSERT_NE(lost, found.end());
+  EXPECT_NE(lost->fix.front().find("net.ipv4.tcp_syncookies=2"), std::string::npos);
+}
+
+facts::Socket& client(Host& h) {
+  facts::Socket& s = h.add(State::kEstablished, at("203.0.113.9", 443), 0);
+  s.local.port = 40112;
+  return s;
+}
+
+// Data that is never taken: the server drops the last ACK and all that follows, and repeats its SYN-ACK, which is all the
+// client gets (tcpi_segs_in counts the first one, too).
+TEST(HostFindings, AServerThatRepeatsItsSynAckAndTakesNoDataMayHaveAFullAcceptQueue) {
+  Host h;
+  facts::Socket& s = client(h);
+  s.timer = facts::SocketTimer::kRetransmit;
+  s.retries = 6;
+  s.send_queue = 90;
+  h.ns().infos.back().segments_in = 3;
+  ASSERT_EQ(h.findings().size(), 1u);
+  EXPECT_EQ(h.findings()[0].cause, "accept-queue-overflow");
+  EXPECT_EQ(h.findings()[0].verdict, Verdict::kPossible);
+  h.ns().infos.back().segments_in = 1;
+  ASSERT_EQ(h.findings().size(), 1u);
+  EXPECT_EQ(h.findings()[0].cause, "peer-unresponsive");
+}
+
+TEST(HostFindings, WhoHasSentLastAndWaitsForAMinuteMayWaitForAnAnswer) {
+  Host h;
+  client(h);
+  facts::SocketInfo& info = h.ns().infos.back();
+  info.last_data_sent_ms = info.last_ack_received_ms = 61'000;
+  info.last_data_received_ms = 62'000;
+  info.bytes_received = 5'000;
+  ASSERT_EQ(h.findings().size(), 1u);
+  EXPECT_EQ(h.findings()[0].cause, "slow-response");
+  EXPECT_EQ(h.findings()[0].verdict, Verdict::kPossible);
+  info.last_data_received_ms = 60'500;  // answered
+  EXPECT_TRUE(h.findings().empty());
+}
+
+// A log is sent and never answered.
+TEST(HostFindings, WhoHasNeverBeenAnsweredAndSendsAgainAndAgainDoesNotWait) {
+  Host h;
+  client(h);
+  facts::SocketInfo& info = h.ns().infos.back();
+  info.last_data_sent_ms = info.last_ack_received_ms = 61'000;
+  info.last_data_received_ms = 3'600'000;
+  info.data_segments_out = 500;
+  EXPECT_TRUE(h.findings().empty());
+  info.data_segments_out = 1;
+  ASSERT_EQ(h.findings().size(), 1u);
+  EXPECT_EQ(h.findings()[0].cause, "slow-response");
+  info.last_data_received_ms = info.last_data_sent_ms;  // sent in the tick of the handshake
+  EXPECT_EQ(h.findings().size(), 1u);
+  info.bytes_received = 10;
+  EXPECT_TRUE(h.findings().empty());
 }
 
 TEST(HostFindings, AKeepaliveIntervalOfHoursIsAbsurdAndTheDefaultIsNot) {

@@ -14,10 +14,14 @@ namespace {
 constexpr std::uint8_t kSyn = 0x02, kAck = 0x10, kPsh = 0x08;
 
 struct Bench {
-  facts::ReasonNames names{{"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE", "TCP_ABORT_ON_DATA", "TCP_STATE"},
-                           {"NOT_SPECIFIED", "TCP_RFC7323_PAWS", "NETFILTER_DROP", "TCP_INVALID_SYN", "TCP_INVALID_SEQUENCE"}};
+  facts::ReasonNames names{{"NOT_SPECIFIED", "NO_SOCKET", "TCP_ABORT_ON_CLOSE", "TCP_ABORT_ON_DATA", "TCP_STATE", "TCP_FLAGS"},
+                           {"NOT_SPECIFIED", "TCP_RFC7323_PAWS", "NETFILTER_DROP", "TCP_INVALID_SYN", "TCP_INVALID_SEQUENCE", "TCP_ACK_UNSENT_DATA"}};
+  facts::Glance now;      // what the kernel holds of every tuple
+  bool sibling = false;   // whether the two hosts have another connection
   Judge judge{names, [](std::uint32_t, const facts::Address&) { return true; },
-              [](std::uint64_t) { return Owner{}; }};
+              [](std::uint64_t) { return Owner{}; },
+              [this](const tw_event&) { return std::optional{now}; },
+              [this](const tw_event&) { return sibling; }};
 
   static tw_event reset_sent(std::uint32_t reason) {
     tw_event e{};
@@ -102,14 +106,22 @@ TEST(Judge, TakesTheKernelsWordForACloseWithUnreadData) {
 }
 
 // RFC 7323 5.3: an old duplicate has an old timestamp and is meant to be dropped. What the socket does not have yet is
-// another matter.
-TEST(Judge, OnlyNewDataThatPawsRefusesIsAClockGoneBack) {
+// another matter, once its retransmission (after 200 ms at least) is old as well: a burst that was overtaken comes again
+// with a new timestamp.
+TEST(Judge, OnlyNewDataWhoseRepeatPawsRefusesAsWellIsAClockGoneBack) {
   tw_event e = Bench::event(TW_DROPPED, 1);
   e.state = 1;
   e.payload = 100;
   EXPECT_EQ(Bench{}.cause_after(e, 5), std::nullopt);
   e.flags |= TW_NEW_DATA;
-  EXPECT_EQ(Bench{}.cause_after(e, 5), CauseId::kTimestampRegression);
+  EXPECT_EQ(Bench{}.cause_after(e, 5), std::nullopt);
+  Bench b;
+  for (const std::uint64_t ms : {0, 210, 630}) {
+    e.time_ns = 5'000'000'000 + ms * 1'000'000;
+    b.judge.observe(e);
+  }
+  e.time_ns += 800'000'000;
+  EXPECT_EQ(b.cause_after(e), CauseId::kTimestampRegression);
 }
 
 // RFC 5961 3: a RST outside the window is dropped without a word, and nobody is harmed.
@@ -184,6 +196,115 @@ TEST(Judge, ASecondSynAckOfAnotherNumberIsASecondAnswerer) {
   EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);  // the same again
   e.flags |= TW_OTHER_ISN;
   EXPECT_EQ(Bench{}.cause_after(e), CauseId::kConflictingSynAcks);
+}
+
+// The last ACK is not taken: SYN-ACK again after 1 and 3 s, and nothing else. One repeat is a lost ACK.
+TEST(Judge, AServerThatGoesOnWithItsSynAckMayHaveAFullAcceptQueue) {
+  tw_event e = Bench::event(TW_DROPPED, 3);
+  e.state = 1;
+  e.tcp_flags = kSyn | kAck;
+  EXPECT_EQ(Bench{}.cause_after(e, 1), std::nullopt);
+  Bench b;
+  b.judge.observe(e);
+  b.judge.observe(e);
+  const auto said = b.judge.rest(e.time_ns + 2'000'000'000);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].diagnoses.front().cause, CauseId::kAcceptQueueOverflow);
+  EXPECT_EQ(said[0].diagnoses.front().verdict, Verdict::kPossible);
+  EXPECT_EQ(said[0].server.port, 40112);
+}
+
+// RFC 6191, RFC 9293 3.6.1: TIME_WAIT answers a SYN whose numbers are not above its own with an ACK.
+TEST(Judge, ASynThatTimeWaitDropsWasChallenged) {
+  tw_event e = Bench::event(TW_DROPPED, 0);
+  e.state = 6;
+  e.tcp_flags = kSyn;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kTimeWaitSynChallenged);
+  e.state = 1;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);
+}
+
+// RFC 5961 5.2: what acknowledges data never sent is challenged; no old duplicate does.
+TEST(Judge, OneAckOfWhatWasNeverSentTells) {
+  tw_event e = Bench::event(TW_DROPPED, 5);
+  e.state = 1;
+  e.tcp_flags = kAck;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kUnacceptableAck);
+}
+
+// A host's packets reach one receiver with one TTL, but for a hop where routes differ.
+TEST(Judge, AResetWithAnotherTtlThanItsSendersSegmentsIsTheNetworks) {
+  tw_event e = Bench::event(TW_RESET_RECEIVED);
+  e.flags = TW_HAS_SOCKET | TW_CONNECTED_OUT;
+  e.state = 1;
+  e.bytes_in = 100;
+  e.ttl = 62;
+  e.reset_ttl = 249;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kResetByNetwork);
+  e.reset_ttl = 61;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kServerAborted);
+}
+TEST(Judge, AResetOfUnknownTtlIsOnlyPossiblyThePeers) {
+  tw_event e = Bench::event(TW_RESET_RECEIVED);
+  e.flags = TW_HAS_SOCKET | TW_CONNECTED_OUT;
+  e.state = 1;
+  e.bytes_in = 100;
+  Bench b;
+  const auto said = b.after(e);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].diagnoses.front().verdict, Verdict::kPossible);
+  EXPECT_TRUE(std::any_of(said[0].diagnoses.begin(), said[0].diagnoses.end(), [](const Diagnosis& d) { return d.cause == CauseId::kResetByNetwork; }));
+}
+
+// SMB asks 445 and 139 at once and resets the slower one (MS-SMB 3.2.4.2.1); without a winner it is an abort.
+TEST(Judge, AnAbortOfAnEmptyConnectionBesideAnotherToThatHostIsARaceDecided) {
+  tw_event e = Bench::reset_sent(4);
+  e.flags = TW_HAS_SOCKET | TW_OWNER_KNOWN | TW_CONNECTED_OUT | TW_LINGER_ZERO;
+  e.state = 1;
+  e.opened_ns = e.time_ns - 40'000'000;
+  EXPECT_EQ(Bench{}.cause_after(e), CauseId::kLingerZeroAbort);
+  Bench raced;
+  raced.sibling = true;
+  EXPECT_EQ(raced.cause_after(e), std::nullopt);
+  Bench asked;
+  asked.sibling = true;
+  e.bytes_sent = 200;
+  EXPECT_EQ(asked.cause_after(e), CauseId::kLingerZeroAbort);
+}
+
+// A request that got a wrong ACK lives on (RFC 9293 3.10.7.4) and may be a connection, or over, when it is looked at.
+TEST(Judge, AWrongAckToAPendingRequestIsToldAfterTheRequestIsOver) {
+  tw_event e = Bench::reset_sent(5);
+  e.tcp_flags = kAck;
+  e.state = 10;
+  EXPECT_EQ(Bench{}.cause_after(e), std::nullopt);
+  Bench b;
+  b.now.ended = true;
+  EXPECT_EQ(b.cause_after(e), CauseId::kUnacceptableAck);
+  Bench gone;  // the client has reset it before the case is judged
+  gone.now.state = State::kSynRecv;
+  gone.judge.observe(e);
+  gone.now = {};
+  const auto said = gone.judge.rest(e.time_ns + 1'000'000'000);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].diagnoses.front().cause, CauseId::kUnacceptableAck);
+}
+
+TEST(Judge, ADeferredConnectionThatEndsWithoutAnOctetNeverSent) {
+  tw_event e = Bench::event(TW_SYNACK_REPEATED);
+  e.flags = TW_REQ_ACKED;
+  e.tries = 2;
+  e.defer_accept = 2;
+  Bench over;
+  over.now.ended = true;
+  over.judge.observe(e);
+  EXPECT_TRUE(over.judge.rest(e.time_ns + 4'000'000'000).empty());
+  Bench empty;
+  empty.now.ended = empty.now.empty = true;
+  empty.judge.observe(e);
+  const auto said = empty.judge.rest(e.time_ns + 4'000'000'000);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].diagnoses.front().cause, CauseId::kDeferAcceptNoData);
 }
 
 TEST(Judge, OneHostAtManyClosedPortsIsToldOnceAsAScan) {
