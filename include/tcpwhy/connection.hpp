@@ -265,7 +265,7 @@ struct StreamFacts {
 struct Exchange {
   std::int32_t request = -1;        ///< first segment of the request
   std::int32_t request_end = -1;    ///< last new segment of the request
-  std::int32_t response = -1;       ///< first segment of the response, -1 none
+  std::int32_t response = -1;       ///< first segment of the response that came, -1 none
   std::int32_t response_end = -1;
   SeqNum response_seq;              ///< where the response begins, valid with response >= 0: its first octets may have come late
   bool response_complete = false;   ///< an announced length (or chunked end, TLS close) was reached, or the next request followed

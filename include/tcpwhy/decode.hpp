@@ -35,7 +35,8 @@ struct Anomaly {
       kFirstFragment = 1 << 7,      ///< IP fragment that holds the TCP header; payload length incomplete
       kChecksumSeen = 1 << 8,       ///< the TCP checksum was verified (right unless kBadTcpChecksum)
       kPartialChecksum = 1 << 9,    ///< only the pseudo header is summed: the sender offloads checksums
-      kReservedBits = 1 << 10;
+      kReservedBits = 1 << 10,
+      kWindowUnseen = 1 << 11;      ///< the snap length ended before the window field
 };
 
 enum class Kind : std::uint8_t {

@@ -147,8 +147,8 @@ int fuzz(FuzzRequest& request) {
   const auto tally = lab::fuzz(request.options, found);
   if (!tally) return say(tally.error());
   for (const auto& [kind, count] : tally->by_signature) std::printf("%6llu %s\n", static_cast<unsigned long long>(count), kind.c_str());
-  fmt::print("{} trials, {} differ in {} ways, {} did not come back, {} by the tick a timer fell on\n", tally->trials,
-             tally->differ, tally->by_signature.size(), tally->unsteady, tally->by_tick);
+  fmt::print("{} trials, {} differ in {} ways, {} did not come back, {} by the lateness of a real host\n", tally->trials,
+             tally->differ, tally->by_signature.size(), tally->unsteady, tally->by_lateness);
   if (!written) return say({"lab.out", "cannot write all finds into " + request.out + ": is the disk full, or are you not allowed to?"});
   return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }

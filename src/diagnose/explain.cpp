@@ -281,6 +281,8 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
   answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));
   // Where nothing failed, a fault that is merely possible is no answer.
   if (answer.healthy) std::erase_if(found, [](const Found& f) { return !f.firm() && !f.benign(); });
+  // What did no harm does not explain a failure: that stays unexplained.
+  else if (std::all_of(found.begin(), found.end(), [](const Found& f) { return f.benign(); })) found.clear();
   std::stable_sort(found.begin(), found.end(), stands_before);
 
   answer.diagnoses.reserve(found.size());
@@ -288,8 +290,7 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
     answer.diagnoses.push_back(write(c, f, detail));
     if (detail == Detail::kSentences) answer.diagnoses.back().rivals = rivals_of(c, *f.cause, all);
   }
-  if (!answer.healthy && (answer.diagnoses.empty() || answer.diagnoses.front().benign))
-    answer.first_unexplained_frame = first_unexplained_frame(c);
+  if (!answer.healthy && answer.diagnoses.empty()) answer.first_unexplained_frame = first_unexplained_frame(c);
   return answer;
 }
 

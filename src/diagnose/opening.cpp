@@ -94,6 +94,15 @@ Opening opening_of(const Connection& c) {
   return o;
 }
 
+bool third_ack_refused(const Connection& c, const Opening& o) {
+  if (o.syn_ack < 0 || o.third < 0 || o.server_rst < o.third || o.repeats > 0) return false;
+  const SegmentFact& rst = c.segment(o.server_rst);
+  const SegmentFact& third = c.segment(o.third);
+  if (rst.has_ack() || rst.seq != third.ack) return false;
+  const Duration trip = c.segment(o.syn_ack).time - c.segment(o.last_syn >= 0 ? o.last_syn : o.syn_ack).time;
+  return rst.time - third.time <= std::chrono::milliseconds{200} + 3 * trip;
+}
+
 bool settled(const Connection& c, const Opening& o) {
   if (o.repeats != 1 || o.last_try < o.last_syn_ack || o.client_rst >= 0 || o.server_rst >= 0) return false;
   // Linux tcp_reqsk_timeout(): each wait is twice the one before; a quarter more for the path.

@@ -32,6 +32,9 @@ struct Opening {
 
 Opening opening_of(const facts::Connection& c);
 
+/// The client's last segment of the handshake was answered at once with R and its ACK number: no socket took it up.
+bool third_ack_refused(const facts::Connection& c, const Opening& o);
+
 /// The SYN-ACK was repeated once, an ACK of the client followed, and the next repeat did not come when it was due: the
 /// listener has its connection.
 bool settled(const facts::Connection& c, const Opening& o);

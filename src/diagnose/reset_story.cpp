@@ -319,6 +319,22 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
   return std::nullopt;
 }
 
+/// Segment `i` passed only after place `n`, and its sender's FIN, which passed before `n`, says that it was written
+/// before: the FIN overtook it, or it was lost and sent again.
+bool said_before(const Connection& c, std::int32_t i, std::int32_t n) {
+  const SegmentFact& s = c.segment(i);
+  const facts::StreamFacts& stream = c.stream(s.from());
+  if (!stream.fin_seen || stream.fin >= n || s.payload_bytes == 0 || s.rst() || !before(s.seq, stream.fin_seq)) return false;
+  return facts::new_payload(c, i);
+}
+
+/// The last segment that was said before place `n`.
+std::int32_t last_said_before(const Connection& c, std::int32_t n) {
+  for (std::int32_t i = count(c) - 1; i >= n; --i)
+    if (said_before(c, i, n)) return i;
+  return n - 1;
+}
+
 /// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
 std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
   for (std::int32_t k = from; k <= to; ++k)
@@ -337,15 +353,16 @@ Talk talk_before(const Connection& c, std::int32_t end) {
   constexpr Duration kLongSince = std::chrono::milliseconds{500};
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
+  const std::int32_t last = last_said_before(c, n);
   std::array<std::optional<SeqNum>, 2> sent{}, acked{};
   std::optional<SeqNum> answered;  // the highest ACK number that came with payload of the server
-  for (std::int32_t i = 0; i < n; ++i) {
+  for (std::int32_t i = 0; i <= last; ++i) {
     const SegmentFact& s = c.segment(i);
-    if (s.rst()) continue;
+    if (s.rst() || (i >= n && !said_before(c, i, n))) continue;
     const std::size_t me = index(s.from()), peer = 1 - me;
-    if (s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
+    if (i < n && s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
       acked[peer] = s.ack;
-    if (!facts::new_payload(c, i)) continue;
+    if (i < n && !facts::new_payload(c, i)) continue;
     const SeqNum end_of = s.seq + s.payload_bytes;
     if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
     t.bytes[me] += s.payload_bytes;
@@ -382,7 +399,7 @@ Talk talk_before(const Connection& c, std::int32_t end) {
   for (std::size_t p : {std::size_t{0}, std::size_t{1}})
     if (sent[p]) t.acked[p] = acked[p] && !after(*sent[p], *acked[p]);
   for (const facts::Exchange& x : c.exchanges) {
-    if (x.response < 0 || x.response >= n) continue;
+    if (x.response < 0 || (x.response >= n && !said_before(c, x.response, n))) continue;
     t.announced = x.announced_bytes;
     t.delivered = x.delivered_bytes;
     t.answer_short = x.announced && x.delivered_bytes < x.announced_bytes;
@@ -397,6 +414,15 @@ std::int32_t stop_of(const Connection& c, Party p) {
   const std::int32_t fin = c.stream(p).fin;
   if (r && r->by == p && (fin < 0 || r->at < fin)) return r->at;
   return fin;
+}
+
+bool counts_unseen(const Connection& c, std::int32_t i) {
+  const SegmentFact& stop = c.segment(i);
+  std::optional<SeqNum> sent;
+  for (std::int32_t k = 0; k < count(c); ++k)
+    if (const SegmentFact& s = c.segment(k); (k < i || s.payload_bytes > 0) && s.from() == stop.from() && !s.rst() && !s.fin() && (!sent || after(s.end(), *sent)))
+      sent = s.end();
+  return sent && before(*sent, stop.seq);
 }
 
 bool server_spoke_before(const Connection& c, std::int32_t stop) {
@@ -457,7 +483,11 @@ bool farewell_refused(const Connection& c, const Reset& r) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.peer() || !facts::new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
     const bool reply = said_goodbye && i > own_last && s.payload_bytes <= kShortReply;
-    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply) return false;
+    // GOAWAY and close_notify of HTTP/2 in one segment, and the server's own FIN right behind them.
+    const facts::StreamFacts& peer = c.stream(r.peer());
+    const bool parting = r.by == Party::kClient && i > r.own_fin && peer.fin_seen && peer.fin_seq == s.seq + s.payload_bytes &&
+                         facts::is_farewell(s, facts::kPartingWords);
+    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply && !parting) return false;
     if (refused < 0) refused = i;
   }
   if (refused < 0) return false;
@@ -502,6 +532,12 @@ bool formality(const Connection& c, const Reset& r) {
   if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
   if (r.by == Party::kServer && right_behind_its_answer(c, r)) return false;
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
+}
+
+Duration pause_before(const Connection& c, std::int32_t i) {
+  for (std::int32_t k = i - 1; k >= 0; --k)
+    if (c.segment(k).from() == Party::kServer && facts::new_payload(c, k)) return ending::between(c, k, i);
+  return Duration{};
 }
 
 bool speaks_http(const Connection& c) {

@@ -3,6 +3,7 @@
 // ended the connection, what it answered, who can have made it, and how far the
 // conversation had come. Observations only; the causes decide.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -74,6 +75,9 @@ Talk talk_before(const facts::Connection& c, std::int32_t i);
 /// The segment with which `p` stopped: its first FIN, or the RST that ended the connection; -1 none.
 std::int32_t stop_of(const facts::Connection& c, facts::Party p);
 
+/// The number of segment `i`, a FIN or an abort, counts octets of its sender that never passed here.
+bool counts_unseen(const facts::Connection& c, std::int32_t i);
+
 /// The server had sent data before its FIN or RST at `stop`; numbers tell where it was lost or overtaken.
 bool server_spoke_before(const facts::Connection& c, std::int32_t stop);
 
@@ -88,6 +92,11 @@ bool unread_when_answering(const facts::Connection& c, const Reset& r);
 
 /// The client kept another attempt of the same instant and reset this one before any data: dual-port-race.
 bool raced_another(const facts::Connection& c, const facts::Survey& survey);
+
+/// A silence this long is a pause of somebody who waits, and no longer the distance between two segments of a flight.
+inline constexpr Duration kPause = std::chrono::milliseconds{900};
+/// How long the server had sent nothing new when its answer was left at segment `i`.
+Duration pause_before(const facts::Connection& c, std::int32_t i);
 
 /// HTTP was spoken, or may have been (turns of request and answer).
 bool speaks_http(const facts::Connection& c);

@@ -71,6 +71,30 @@ Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& serv
   return out;
 }
 
+std::optional<Attempt> refused_after(const facts::Connection& c, const facts::Survey& survey, CaptureTime since) {
+  const facts::ServiceFacts* s = survey.service(c.ends[index(facts::Party::kServer)]);
+  if (s == nullptr) return std::nullopt;
+  for (const Attempt& a : s->failures_sample.values)
+    if (a.fate == Attempt::Fate::kRefused && a.syn_acks == 0 && a.connection != c.id && a.syn >= since && a.syn - since < 30s) return a;
+  return std::nullopt;
+}
+
+bool listener_seen_between(const facts::Connection& c, const facts::Survey& survey, CaptureTime since, CaptureTime until) {
+  const facts::ServiceFacts* s = survey.service(c.ends[index(facts::Party::kServer)]);
+  if (s == nullptr) return false;
+  return std::any_of(s->attempts_sample.values.begin(), s->attempts_sample.values.end(), [&](const Attempt& a) {
+    return a.connection != c.id && a.syn >= since && a.syn < until && a.syn_acks > 0;
+  });
+}
+
+std::uint32_t waiting_beside(const facts::Connection& c, const facts::Survey& survey) {
+  const facts::ServiceFacts* s = survey.service(c.ends[index(facts::Party::kServer)]);
+  if (s == nullptr || c.syn < 0) return 0;
+  return static_cast<std::uint32_t>(std::count_if(s->attempts_sample.values.begin(), s->attempts_sample.values.end(), [&](const Attempt& a) {
+    return a.connection != c.id && a.syn < c.segment(c.syn).time && a.fate == Attempt::Fate::kAccepted && !a.server_spoke;
+  }));
+}
+
 bool is_port_check(const facts::Connection& c, const facts::Survey& survey) {
   const facts::StreamFacts& client = c.stream(facts::Party::kClient);
   const facts::StreamFacts& server = c.stream(facts::Party::kServer);

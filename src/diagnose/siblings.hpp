@@ -3,6 +3,7 @@
 // them: what a listener did to others while it did not answer this one.
 
 #include <cstdint>
+#include <optional>
 
 #include "tcpwhy/connection.hpp"
 #include "tcpwhy/survey.hpp"
@@ -27,6 +28,14 @@ struct Siblings {
 };
 
 Siblings siblings_of(const facts::Connection& c, const facts::ServiceFacts& service);
+
+/// The first other attempt at the same service that was refused within half a minute after `since`.
+std::optional<facts::Attempt> refused_after(const facts::Connection& c, const facts::Survey& survey, CaptureTime since);
+/// A SYN of another connection to the same service was answered with SYN-ACK within [since, until).
+bool listener_seen_between(const facts::Connection& c, const facts::Survey& survey, CaptureTime since, CaptureTime until);
+/// How many other connections were complete when this one began, not reset, and without a word of the application: they
+/// may lie in the accept queue, which the kernel empties with RSTs when the listener is closed.
+std::uint32_t waiting_beside(const facts::Connection& c, const facts::Survey& survey);
 
 /// The client aborts its connections to this service as soon as they are answered, this one and at least two more, and
 /// nobody ever says a word: a check that the port answers, as balancers make them (HAProxy), not a failure.

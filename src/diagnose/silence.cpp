@@ -237,7 +237,7 @@ std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party rece
     }
     if (s.syn()) continue;
     if (s.from() == receiver) {
-      if (s.window == 0 && (s.anomalies & wire::Anomaly::kTruncatedHeader)) continue;  // not captured
+      if (s.anomalies & wire::Anomaly::kWindowUnseen) continue;
       if (s.window != 0) {
         w = opened;
         continue;

@@ -48,7 +48,7 @@ std::optional<WrongAcks> wrong_acks(const Connection& c) {
     }
     if (w.first >= 0 && w.answer < 0 && s.from() != w.by && i > w.first) {
       if (s.rst() && !s.has_ack() && c.note(i).provoked_by >= w.first) w.answer = i;
-      for (std::int32_t k = w.first; w.answer < 0 && s.rst() && k < i; ++k)
+      for (std::int32_t k = w.first; w.answer < 0 && s.rst() && !s.has_ack() && k < i; ++k)
         if (c.segment(k).from() == w.by && c.note(k).ack_place == AckPlace::kImpossible && c.segment(k).ack == s.seq) w.answer = i;
       if (!s.rst() && c.note(i).challenge) w.answer = i;
     }

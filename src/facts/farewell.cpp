@@ -7,9 +7,9 @@
 #include "facts/questions.hpp"
 
 namespace tcpwhy::facts {
-bool is_farewell(const SegmentFact& s) {
-  constexpr std::uint32_t kLongest = 48, kDigested = 16;
-  if (s.payload_bytes == 0 || s.payload_bytes > kLongest) return s.app == App::kTlsAlert;
+bool is_farewell(const SegmentFact& s, std::uint32_t longest) {
+  constexpr std::uint32_t kDigested = 16;
+  if (s.payload_bytes == 0 || s.payload_bytes > longest) return s.app == App::kTlsAlert;
   // Where the snap length left nothing of it, or a few octets, its size is all there is to go by; what was read and is no
   // alert is data.
   const bool cut = s.app == App::kNone || (s.app == App::kOpaque && (s.anomalies & wire::Anomaly::kTruncatedPayload) != 0);

@@ -9,7 +9,10 @@ namespace tcpwhy::facts {
 
 /// TLS's last record (close_notify), whose loss loses nothing (RFC 8446 6.1). In TLS 1.3 it looks like data and has
 /// at most 5 + 2 + 1 octets and a tag; 48 leaves room for the suites in use.
-[[nodiscard]] bool is_farewell(const SegmentFact& s);
+[[nodiscard]] bool is_farewell(const SegmentFact& s, std::uint32_t longest = 48);
+
+/// What a protocol inside TLS says before close_notify takes no more than this: HTTP/2's GOAWAY and its kin.
+inline constexpr std::uint32_t kPartingWords = 160;
 
 /// The last words of a side that closes without waiting for an answer: a few octets and at once its FIN, after the
 /// other side had spoken (QUIT, LOGOUT, a closing frame). They ask nothing, and nobody misses what answers them.

@@ -236,7 +236,7 @@ ZeroWindow zero_window(const Connection& c, Party party) {
         if (s.rst() && closed) break;
         continue;
       }
-      if (s.window == 0 && !closed && !(s.anomalies & wire::Anomaly::kTruncatedHeader)) {
+      if (s.window == 0 && !closed && !(s.anomalies & wire::Anomaly::kWindowUnseen)) {
         closed = true;
         ++out.closures;
         out.closed = k;

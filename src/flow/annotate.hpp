@@ -93,6 +93,7 @@ class Reader {
   void begin_again();                       ///< after a stretch of the story that was not kept
   void count(const SegmentFact& s, Index i);
   void place_ack(const SegmentFact& s, Note& n, Index i);
+  [[nodiscard]] bool goes_on_at(SeqNum ack, Index i) const;
   void take_new_ack(const SegmentFact& s, Note& n, Index i);
   void place_sequence(const SegmentFact& s, Note& n, Index i);
   void take_window(const SegmentFact& s, Note& n);

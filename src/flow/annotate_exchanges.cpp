@@ -3,7 +3,9 @@
 // request head: pipelining); the response begins with the server's next new
 // payload. Only octets not seen before count, so repeats change nothing. An
 // announced length says when a response is whole; without one, the next request,
-// the server's FIN or the final chunk does.
+// the server's FIN or the final chunk does. Segments may come in any order: a head
+// that another segment overtook is still the head, and a FIN's number tells where
+// the answer ends whatever is still under way.
 
 #include <algorithm>
 
@@ -39,16 +41,22 @@ bool begins_earlier(const Exchange& e, const Exchange* earlier, const SegmentFac
   return !before(s.seq, earlier->response_seq + static_cast<std::uint32_t>(whole));
 }
 
-/// What lies between the first octet and this segment was delivered, whether it was captured or not.
-void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
-  // 1xx and other short heads may precede the real response in the same turn.
-  if (e.response_complete && s.app == App::kHttpResponse && (s.app_flags & AppFlag::kHasLength)) {
-    e.announced_bytes += s.app_length;
-    e.response_complete = false;
-  }
-  e.response_end = i;
-  const std::int32_t reached = offset(e.response_seq, s.seq + s.payload_bytes);
+/// What lies between the first octet of the response and `to` was delivered, whether it was captured or not.
+void reach(Exchange& e, SeqNum to) {
+  const std::int32_t reached = offset(e.response_seq, to);
   if (reached > 0) e.delivered_bytes = std::max<std::uint64_t>(e.delivered_bytes, static_cast<std::uint32_t>(reached));
+}
+
+/// 1xx and other short heads may precede the real response in the same turn.
+void continue_response(Exchange& e, const SegmentFact& s) {
+  if (!e.response_complete || s.app != App::kHttpResponse || !(s.app_flags & AppFlag::kHasLength)) return;
+  e.announced_bytes += s.app_length;
+  e.response_complete = false;
+}
+
+void add_to_response(Exchange& e, const SegmentFact& s, Index i) {
+  e.response_end = i;
+  reach(e, s.seq + s.payload_bytes);
   if (e.announced && e.delivered_bytes >= e.announced_bytes) e.response_complete = true;
   if (s.app_flags & AppFlag::kChunkedEnd) e.response_complete = true;
   if (s.app == App::kTlsAlert) e.response_complete = true;
@@ -73,6 +81,19 @@ bool ends_without_last_chunk(const Connection& c, const Exchange& e, SeqNum end)
          !(last->app_flags & AppFlag::kChunkedEnd);
 }
 
+/// The number of the server's FIN tells where its last response ends, whatever was lost or overtaken.
+void end_last_response(Connection& c) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (!server.fin_seen) return;
+  for (auto e = c.exchanges.rbegin(); e != c.exchanges.rend(); ++e) {
+    if (e->response < 0) continue;
+    reach(*e, server.fin_seq);
+    e->last_chunk_missing = !e->response_complete && ends_without_last_chunk(c, *e, server.fin_seq);
+    if (!e->last_chunk_missing && (!e->announced || e->delivered_bytes >= e->announced_bytes)) e->response_complete = true;
+    return;
+  }
+}
+
 }  // namespace
 
 void annotate_exchanges(Connection& c) {
@@ -83,13 +104,6 @@ void annotate_exchanges(Connection& c) {
   for (std::size_t k = 0; k < c.segments.size(); ++k) {
     const SegmentFact& s = c.segments[k];
     const Index i = static_cast<Index>(k);
-    if (s.fin() && s.from_server && now != nullptr && now->response >= 0) {
-      // The FIN's number tells what was sent before it, captured or not.
-      const std::int32_t reached = offset(now->response_seq, s.seq + s.payload_bytes);
-      if (reached > 0 && s.payload_bytes == 0) now->delivered_bytes = std::max<std::uint64_t>(now->delivered_bytes, static_cast<std::uint32_t>(reached));
-      now->last_chunk_missing = !now->response_complete && ends_without_last_chunk(c, *now, s.seq + s.payload_bytes);
-      if (!now->last_chunk_missing && (!now->announced || now->delivered_bytes >= now->announced_bytes)) now->response_complete = true;
-    }
     if (!facts::new_payload(c, i)) continue;
     if (!s.from_server) {
       const bool next_request = now == nullptr || now->response >= 0 || (s.app == App::kHttpRequest && clients_turn);
@@ -127,9 +141,12 @@ void annotate_exchanges(Connection& c) {
       target->delivered_bytes += distance(s.seq, target->response_seq);
       target->response_complete = false;  // so far nothing had said how long it is
       read_head(*target, s, request);
+    } else {
+      continue_response(*target, s);
     }
     add_to_response(*target, s, i);
   }
+  end_last_response(c);
   c.turns = std::max(c.turns, c.quality.story_incomplete ? counted : 0u);
 }
 

@@ -365,6 +365,16 @@ void Reader::place_sequence(const SegmentFact& s, Note& n, Index i) {
   }
 }
 
+/// Does the side that segment `i` acknowledges use numbers from `ack` on itself, later? A RST without ACK flag only
+/// repeats the number it was given (RFC 9293 3.10.7.1).
+bool Reader::goes_on_at(SeqNum ack, Index i) const {
+  for (Index k = i + 1; k < static_cast<Index>(c_.segments.size()); ++k) {
+    const SegmentFact& s = at(k);
+    if (s.from_server != at(i).from_server && s.has_ack() && !s.syn() && !before(s.seq, ack) && is_near(s.seq, ack)) return true;
+  }
+  return false;
+}
+
 void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
   if (!s.has_ack()) {
     n.ack_place = AckPlace::kNoAck;
@@ -399,6 +409,8 @@ void Reader::place_ack(const SegmentFact& s, Note& n, Index i) {
       c_.quality.capture_gap = true;
       note(other.beyond).seq_place = SeqPlace::kAhead;
       other.beyond = -1;
+    } else if ((beyond_right > 0 || nothing_sent) && goes_on_at(s.ack, i)) {
+      c_.quality.capture_gap = true;
     } else if (beyond_right > 0 || nothing_sent) {
       n.ack_place = AckPlace::kImpossible;
       other.wrong_ack = i;
@@ -475,8 +487,7 @@ void Reader::take_new_ack(const SegmentFact& s, Note& n, Index i) {
 void Reader::take_window(const SegmentFact& s, Note& n) {
   StreamFacts& stream = c_.streams[s.from_server];
   Sender& other = peer(s);
-  // The snap length ended before the window field, or the window is shut: then nothing can be said.
-  if (s.window == 0 && (s.anomalies & Anomaly::kTruncatedHeader)) return;
+  if (s.anomalies & Anomaly::kWindowUnseen) return;
   n.window_known = s.syn() || stream.scaling_known || s.window == 0;
   n.scaled_window = n.window_known ? (s.syn() ? s.window : static_cast<std::uint32_t>(s.window) << stream.window_shift) : 0;
   if (!s.has_ack() || n.ack_place == AckPlace::kImpossible || n.ack_place == AckPlace::kOld) return;

@@ -30,8 +30,8 @@ struct Find {
 
 struct FuzzTally {
   std::uint64_t trials = 0, differ = 0;
-  std::uint64_t unsteady = 0;  ///< differed once and not again
-  std::uint64_t by_tick = 0;   ///< differed until the model's ticks were moved by less than one: an act beside a timer
+  std::uint64_t unsteady = 0;     ///< differed once and not again
+  std::uint64_t by_lateness = 0;  ///< differed until the model was late by microseconds, or less than a tick: a real host is
   std::map<std::string, std::uint64_t> by_signature;
 };
 

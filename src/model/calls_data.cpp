@@ -204,7 +204,7 @@ CallResult Kernel::poll(int fd) {
   } else if (e.defer_connect) {
     mask |= E::kOut | E::kWrNorm;
   }
-  if (e.error != Errno::kNone || (e.zero_copy && !e.zero_copy->told.empty())) mask |= E::kErr;
+  if (e.error != Errno::kNone || e.error_queued || (e.zero_copy && !e.zero_copy->told.empty())) mask |= E::kErr;
   return done_with(mask);
 }
 

@@ -178,6 +178,7 @@ bool Kernel::has_room(Endpoint& e, const Packet& p) {
   if (rcvbuf_of(e.opt) < most && !e.opt.rcvbuf_locked) e.opt.rcvbuf = std::min(e.rcv_memory, most);
   if (e.rcv_memory > rcvbuf_of(e.opt)) e.rcv_ssthresh = std::min(e.window_clamp, 2 * e.advmss);
   if (fits()) return true;
+  collapse_holes(e);
   collapse_received(e);
   if (fits()) return true;
   prune_holes(e, p);
@@ -210,6 +211,12 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
     wake(e);
     return;
   }
+  queue_out_of_order(e, p);
+  if (config.kernel.hole_and_buffer == HoleAndBuffer::kGrows && e.fd >= 0 && e.rcv_space != 0) grow_buffer(e, e.rcv_space);
+}
+
+/// Linux tcp_data_queue_ofo().
+void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
   measure_rcv_mss(e, p);
   e.ack.scheduled = true;
   ++e.rcv_ooopack;
@@ -226,7 +233,7 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
   };
   if (!e.out_of_order) e.out_of_order = std::make_unique<OutOfOrder>();
   std::vector<Hole>& holes = e.out_of_order->holes;
-  Hole fresh{left, right, p.fin(), buffer_of(p), p.payload};
+  Hole fresh{left, right, p.fin(), buffer_of(p), p.payload, ++e.out_of_order->serial};
   fresh.buffer.fin = p.fin();
   set_aside(e, fresh.buffer.memory);
   const auto append = [&](Hole& h) {
@@ -269,9 +276,11 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
       drop(at);
       break;
     }
-    // What begins where the next one begins is compared with that.
+    // What begins where the next one begins is compared with that; but of two the one that came first is the root of
+    // the kernel's tree, and is asked first.
     const bool next_has_it = at + 1 < holes.size() && !before(left, holes[at + 1].left);
-    if (!next_has_it && append(holes[at])) return;
+    const bool asked_first = holes.size() == 2 && at == 0 && holes[0].serial < holes[1].serial;
+    if ((!next_has_it || asked_first) && append(holes[at])) return;
   }
   if (kept) {
     charge_received(e, fresh.buffer.memory);

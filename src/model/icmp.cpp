@@ -118,6 +118,7 @@ void Kernel::on_icmp(const Packet& p) {
   // A Fast Open child that accept() has handed out counts as connected.
   if (opening && !(e.fastopen_child && !e.listener)) {
     because(Rule::kIcmpHard);
+    if (!is_v6(p) && config.kernel.opening_error == OpeningError::kToldAndQueued) e.error_queued = true;
     done_with_error(h.index, error);
     return settle(h.index);
   }

@@ -201,6 +201,7 @@ class Kernel {
   void after_read(Endpoint& e, std::uint32_t copied);
   void wake(const Endpoint& e);
   void out_of_order(Endpoint& e, const Packet& p);
+  void queue_out_of_order(Endpoint& e, const Packet& p);
   /// What the hole's filling put in order: tcp_ofo_queue.
   void take_holes(Endpoint& e, std::uint32_t index);
   void say_duplicate(Endpoint& e, SeqNum left, SeqNum right);
@@ -220,6 +221,7 @@ class Kernel {
   std::uint16_t select_window(Endpoint& e);
   void grow_window(Endpoint& e, const Packet& p);
   void adjust_space(Endpoint& e);
+  void grow_buffer(Endpoint& e, std::uint32_t fresh);
   void clamp_window(Endpoint& e, std::uint32_t to);
   bool has_room(Endpoint& e, const Packet& p);
   void prune_holes(Endpoint& e, const Packet& p);
@@ -246,6 +248,9 @@ class Kernel {
   void queue_received(Endpoint& e, const RcvBuffer& fresh);
   void free_read(Endpoint& e, bool all);
   void collapse_received(Endpoint& e);
+  void collapse_holes(Endpoint& e);
+  std::size_t collapse_run(Endpoint& e, std::size_t first, std::size_t last);
+  RcvBuffer collapsed_buffer(SeqNum end, std::uint32_t octets) const;
 
   // zero_copy.cpp
   /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
@@ -332,6 +337,7 @@ class Kernel {
   /// Data if the window admits any, else an empty segment one octet back. tcp_write_wakeup.
   void write_wakeup(Endpoint& e, Mib counter);
   [[nodiscard]] SeqNum acceptable_seq(const Endpoint& e) const;
+  void set_pacing_rate(Endpoint& e);
   [[nodiscard]] std::uint32_t burst_segments(const Endpoint& e, std::uint32_t mss) const;
   [[nodiscard]] std::uint32_t current_mss(const Endpoint& e) const;
   [[nodiscard]] SeqNum window_end(const Endpoint& e) const { return e.snd_una + e.snd_wnd; }

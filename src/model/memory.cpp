@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "model/kernel.hpp"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr std::uint32_t kPage = 4096;
 constexpr std::uint32_t kBufferStruct = 256, kSharedInfo = 320;  // struct sk_buff, struct skb_shared_info, as aligned
 constexpr std::uint32_t kHeadroom = 64;                          // NET_SKB_PAD
+constexpr std::uint32_t kMostCollapsed = kPage - kSharedInfo;     // SKB_MAX_ORDER(0, 0)
 
 std::uint32_t packet_octets(const Packet& p) { return (p.source.version == 4 ? 20u : 40u) + Kernel::tcp_header(p) + p.payload_bytes; }
 
@@ -203,9 +205,15 @@ void Kernel::free_read(Endpoint& e, bool all) {
   e.received.erase(0, gone);
 }
 
+/// What tcp_collapse() copies into: a head of its own, of at most a page.
+RcvBuffer Kernel::collapsed_buffer(SeqNum end, std::uint32_t octets) const {
+  const std::uint32_t head =
+      octets <= config.small_head ? config.small_head + kSharedInfo : std::bit_ceil(octets + kSharedInfo);
+  return {end, head + kBufferStruct, head - kSharedInfo - octets, octets};
+}
+
 /// tcp_collapse(): octets in buffers larger than they are worth are copied into a few that fit them.
 void Kernel::collapse_received(Endpoint& e) {
-  constexpr std::uint32_t kMost = kPage - kSharedInfo;
   const auto begin = [&](std::size_t i) { return i == 0 ? e.copied_seq : e.received[i - 1].end; };
   std::size_t first = 0;
   while (first < e.received.size()) {
@@ -224,13 +232,67 @@ void Kernel::collapse_received(Endpoint& e) {
   for (std::size_t i = first; i < last; ++i) free_received(e, e.received[i].memory);
   e.received.erase(first, last);
   for (SeqNum at = start; before(at, end);) {
-    const std::uint32_t n = std::min(kMost, distance(at, end));
-    const std::uint32_t head = n <= config.small_head ? config.small_head + kSharedInfo : std::bit_ceil(n + kSharedInfo);
+    const std::uint32_t n = std::min(kMostCollapsed, distance(at, end));
     at = at + n;
-    set_aside(e, head + kBufferStruct);
-    charge_received(e, head + kBufferStruct);
-    e.received.insert(first++, {at, head + kBufferStruct, head - kSharedInfo - n, n});
+    const RcvBuffer fresh = collapsed_buffer(at, n);
+    set_aside(e, fresh.memory);
+    charge_received(e, fresh.memory);
+    e.received.insert(first++, fresh);
   }
+}
+
+/// tcp_collapse_ofo_queue(): so are runs beyond a hole whose buffers touch each other.
+void Kernel::collapse_holes(Endpoint& e) {
+  if (e.holes().empty()) return;
+  std::vector<Hole>& holes = e.out_of_order->holes;
+  for (std::size_t first = 0; first < holes.size();) {
+    std::size_t last = first + 1;
+    SeqNum end = holes[first].right;
+    for (; last < holes.size() && !after(holes[last].left, end); ++last)
+      if (after(holes[last].right, end)) end = holes[last].right;
+    first = last - first > 1 ? collapse_run(e, first, last) : last;
+  }
+}
+
+/// One run of holes, from `first` to before `last`. Where what is left of it ends.
+std::size_t Kernel::collapse_run(Endpoint& e, std::size_t first, std::size_t last) {
+  std::vector<Hole>& holes = e.out_of_order->holes;
+  const auto worth_it = [&](std::size_t i) {
+    const RcvBuffer& b = holes[i].buffer;
+    return (!holes[i].fin && ((std::uint64_t{b.memory} * e.scaling) >> 8) > b.payload) ||
+           (i + 1 < last && !(holes[i].right == holes[i + 1].left));
+  };
+  while (first < last && !worth_it(first)) ++first;
+  std::size_t stop = first;
+  while (stop < last && !holes[stop].fin) ++stop;
+  if (stop == first) return last;
+  const SeqNum start = holes[first].left;
+  SeqNum end = start;
+  std::vector<std::uint8_t> data;
+  for (std::size_t i = first; i < stop; ++i) {
+    const Hole& h = holes[i];
+    free_received(e, h.buffer.memory);
+    if (!h.data.empty()) {
+      data.resize(std::max<std::size_t>(data.size(), distance(start, h.right)));
+      std::copy(h.data.begin(), h.data.end(), data.begin() + distance(start, h.left));
+    }
+    if (after(h.right, end)) end = h.right;
+  }
+  std::vector<Hole> fresh;
+  for (SeqNum at = start; before(at, end);) {
+    const std::uint32_t n = std::min(kMostCollapsed, distance(at, end));
+    Hole h{at, at + n, false, collapsed_buffer(at + n, n), {}, holes[first].serial};
+    const std::size_t from = std::min<std::size_t>(data.size(), distance(start, at)), to = std::min<std::size_t>(data.size(), from + n);
+    h.data.assign(data.begin() + static_cast<std::ptrdiff_t>(from), data.begin() + static_cast<std::ptrdiff_t>(to));
+    set_aside(e, h.buffer.memory);
+    charge_received(e, h.buffer.memory);
+    fresh.push_back(std::move(h));
+    at = at + n;
+  }
+  const auto where = holes.begin() + static_cast<std::ptrdiff_t>(first);
+  holes.insert(holes.erase(where, holes.begin() + static_cast<std::ptrdiff_t>(stop)), std::make_move_iterator(fresh.begin()),
+               std::make_move_iterator(fresh.end()));
+  return first + fresh.size() + (last - stop);
 }
 
 }  // namespace tcpwhy::model

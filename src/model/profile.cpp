@@ -19,6 +19,7 @@ KernelProfile v6_1() {
   k.name = "6.1";
   k.syn_linear_timeouts = 0;
   k.third_ack_stamp = StampOfThirdAck::kIfAgreed;
+  k.hole_and_buffer = HoleAndBuffer::kStays;
   k.syn_queue_full = SynQueueFull::kAtBacklog;
   k.timestamp_offset = TimestampOffset::kPerAddressPair;
   k.reuse_age = ReuseAge::kSecondChanged;
@@ -37,6 +38,7 @@ KernelProfile v6_1() {
 KernelProfile v5_15() {
   KernelProfile k = v6_1();
   k.name = "5.15";
+  k.opening_error = OpeningError::kTold;
   k.socket_memory = SocketMemory::kKept;
   k.reuse_mini = ReuseMini::kTaken;
   k.pingpong_threshold = 3;

@@ -54,6 +54,11 @@ enum class OldAckWindow : std::uint8_t { kLargestSeen, kNotMoreThanAcked };  ///
 /// Does a SACK block in an ACK older than SND.UNA count as delivery (TCPDelivered), or only mark? Since Linux 5.9 ("tcp:
 /// count sacked packets in tcp_sacktag_state") tcp_ack() leaves before it would.
 enum class OldAckSack : std::uint8_t { kDelivers, kMarks };
+/// Does an ICMP error that ends an opening lie in the socket's error queue too, so that poll() says POLLERR from then on?
+/// Of IPv4, since 5.18 ("tcp: allow traceroute -Mtcp for unpriv users"); of IPv6 with IPV6_RECVERR only.
+enum class OpeningError : std::uint8_t { kTold, kToldAndQueued };
+/// Does what lies beyond a hole make the receive buffer larger? Since 6.16 ("tcp: adjust rcvbuf in presence of reorders").
+enum class HoleAndBuffer : std::uint8_t { kStays, kGrows };
 /// Does a child remember the timestamp of the ACK that made it although none was agreed on? It does since 6.14 ("tcp: Defer
 /// ts_recent changes until req is owned"), and says it again in TIME_WAIT.
 enum class StampOfThirdAck : std::uint8_t { kIfAgreed, kAlways };
@@ -133,6 +138,8 @@ struct KernelProfile {
   ZeroWindowLimit zero_window_limit = ZeroWindowLimit::kTwice;
   ProbesGiveUp probes_give_up = ProbesGiveUp::kAtRetries;
   OldAckWindow old_ack_window = OldAckWindow::kNotMoreThanAcked;
+  OpeningError opening_error = OpeningError::kToldAndQueued;
+  HoleAndBuffer hole_and_buffer = HoleAndBuffer::kGrows;
   StampOfThirdAck third_ack_stamp = StampOfThirdAck::kAlways;
   OldAckSack old_ack_sack = OldAckSack::kMarks;
   AckCompression ack_compression = AckCompression::kYes;

@@ -118,6 +118,7 @@ struct Hole {  ///< a run received beyond rcv_nxt
   bool fin = false;
   RcvBuffer buffer{};
   std::vector<std::uint8_t> data{};  ///< may be shorter: the rest is zeros
+  std::uint32_t serial = 0;          ///< of two the one with the lower number came first
 };
 
 struct SackBlock {
@@ -127,6 +128,7 @@ struct SackBlock {
 /// What came beyond rcv_nxt. Most connections never have it.
 struct OutOfOrder {
   std::vector<Hole> holes;
+  std::uint32_t serial = 0;            ///< of the last hole
   std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
 };
 
@@ -174,6 +176,7 @@ struct Endpoint {
   bool fin_read = false;           ///< the program was told of the end of the stream
   bool peer_fin = false;           ///< the peer's FIN is the octet before rcv_nxt; copied_seq never passes it
   bool connected = false;          ///< connect() has said so, or accept() gave it
+  bool error_queued = false;       ///< something lies in the error queue, which nobody reads
   bool defer_connect = false;      ///< TCP_FASTOPEN_CONNECT: connect() said yes, the SYN leaves with the first data
   bool address_given = false;      ///< bind() named an address; `bound`: a port
   // Small things stand together: a million connections pay for every gap.
@@ -221,6 +224,7 @@ struct Endpoint {
   ModelTime ts_recent_at{};
 
   // RFC 6298, in microseconds, scaled as the kernel scales them.
+  std::uint32_t pacing_rate = UINT32_MAX;  ///< octets a second, as of the last ACK; the largest: no limit known
   std::uint32_t srtt8 = 0, mdev4 = 0, mdev_max = 0, rttvar = 0, min_rtt = 0;
   SeqNum rtt_seq;
   Duration rto{};

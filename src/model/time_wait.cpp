@@ -143,6 +143,7 @@ void Kernel::on_time_wait(std::uint32_t index, const Packet& p) {
         tw.ts_recent_at = now;
       }
       break;
+    case TimeWaitAct::kAckUnlimited: return send_time_wait_ack(tw, p, TwAck::kOutOfWindow);
     case TimeWaitAct::kAck: break;
   }
   if (verdict.restarts) restart_time_wait(index, tw.length);

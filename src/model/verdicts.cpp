@@ -39,10 +39,17 @@ TimeWaitVerdict on_time_wait(const KernelProfile& kernel, const TimeWaitMemory& 
   const bool only_syn = p.syn() && !p.has_ack() && !p.rst();
   const bool newer =
       p.has(Opt::kTimestamps) && tw.ts_recent != 0 && static_cast<std::int32_t>(p.tsval - tw.ts_recent) > 0;
-  if (only_syn && !v.paws_failed && (after(p.seq, tw.rcv_nxt) || newer) && listener == ListenerThere::kYes) {
-    v.act = TimeWaitAct::kHandToListener;
-    v.because = Rule::kTimeWaitSyn;
-    return v;
+  if (only_syn && !v.paws_failed && (after(p.seq, tw.rcv_nxt) || newer)) {
+    switch (listener) {
+      case ListenerThere::kYes:
+        v.act = TimeWaitAct::kHandToListener;
+        v.because = Rule::kTimeWaitSyn;
+        return v;
+      case ListenerThere::kNo:
+        v.act = TimeWaitAct::kAckUnlimited;
+        v.because = Rule::kTimeWaitAck;
+        return v;
+    }
   }
   if (p.rst()) return v;
   v.act = TimeWaitAct::kAck;

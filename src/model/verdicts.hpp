@@ -25,6 +25,7 @@ enum class TimeWaitAct : std::uint8_t {
   kDelete,          ///< gone, silently
   kNothing,         ///< no answer
   kAck,             ///< ACK of the old connection, seq = snd_nxt, ack = rcv_nxt; at most one per 500 ms
+  kAckUnlimited,    ///< the same whenever asked: to a SYN that would be let in if somebody listened
   kHandToListener,  ///< the SYN is an ordinary one with the ISN old snd_nxt + 65537
 };
 

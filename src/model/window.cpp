@@ -3,6 +3,7 @@
 // cannot fill the buffer with small segments before we know what its segments cost.
 
 #include <algorithm>
+#include <utility>
 
 #include "model/kernel.hpp"
 
@@ -126,27 +127,25 @@ void Kernel::clamp_window(Endpoint& e, std::uint32_t to) {
   e.window_clamp = to;
 }
 
-/// The receive buffer follows what the program reads per round trip. Linux tcp_rcv_space_adjust(),
-/// tcp_rcvbuf_grow().
+/// A receive buffer for what a round trip brings now, twice, and for what lies beyond a hole. Linux tcp_rcvbuf_grow().
+void Kernel::grow_buffer(Endpoint& e, std::uint32_t fresh) {
+  const std::uint32_t old = std::exchange(e.rcv_space, fresh);
+  if (!config.sysctls.tcp_moderate_rcvbuf || e.opt.rcvbuf_locked) return;
+  std::uint64_t window = std::uint64_t{fresh} * 2;
+  window += window * (fresh - old) / old * 2;
+  if (!e.holes().empty()) window += distance(e.rcv_nxt, e.holes().back().right);
+  const std::uint64_t wanted =
+      std::min<std::uint64_t>((window << 8) / e.scaling, static_cast<std::uint64_t>(config.sysctls.tcp_rmem_max));
+  if (wanted <= rcvbuf_of(e.opt)) return;
+  e.opt.rcvbuf = static_cast<std::uint32_t>(wanted);
+  e.window_clamp = window_of(e, static_cast<std::int64_t>(wanted));
+}
+
+/// The receive buffer follows what the program reads per round trip. Linux tcp_rcv_space_adjust().
 void Kernel::adjust_space(Endpoint& e) {
   if (e.rcv_rtt8 == 0 || us_between(e.rcv_space_at, now) < e.rcv_rtt8 / 8) return;
   const std::int32_t copied = offset(e.rcv_space_seq, e.copied_seq) - offset(e.copied_seq, e.rcv_nxt);
-  if (copied > static_cast<std::int32_t>(e.rcv_space) && e.rcv_space != 0) {
-    const auto fresh = static_cast<std::uint32_t>(copied);
-    const std::uint32_t old = e.rcv_space;
-    e.rcv_space = fresh;
-    if (config.sysctls.tcp_moderate_rcvbuf && !e.opt.rcvbuf_locked) {
-      std::uint64_t window = std::uint64_t{fresh} * 2;
-      window += window * (fresh - old) / old * 2;
-      if (!e.holes().empty()) window += distance(e.rcv_nxt, e.holes().back().right);
-      const std::uint64_t wanted = std::min<std::uint64_t>((window << 8) / e.scaling,
-                                                           static_cast<std::uint64_t>(config.sysctls.tcp_rmem_max));
-      if (wanted > rcvbuf_of(e.opt)) {
-        e.opt.rcvbuf = static_cast<std::uint32_t>(wanted);
-        e.window_clamp = window_of(e, static_cast<std::int64_t>(wanted));
-      }
-    }
-  }
+  if (copied > static_cast<std::int32_t>(e.rcv_space) && e.rcv_space != 0) grow_buffer(e, static_cast<std::uint32_t>(copied));
   e.rcv_space_seq = e.copied_seq;
   e.rcv_space_at = now;
 }

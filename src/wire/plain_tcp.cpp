@@ -153,6 +153,7 @@ Segment tcp_fields(Octets octets, std::size_t length, Segment s) {
   if (octets.has(12)) s.ack = SeqNum{octets.long_word(8)};
   if (octets.has(14)) s.flags = static_cast<std::uint8_t>(octets.octet(13));
   if (octets.has(16)) s.window = static_cast<std::uint16_t>(octets.word(14));
+  if (!octets.has(16)) s.anomalies |= Anomaly::kWindowUnseen;
   if (!octets.has(20)) s.anomalies |= Anomaly::kTruncatedHeader;
   if (!octets.has(13)) return s;
 

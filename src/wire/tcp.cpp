@@ -119,6 +119,7 @@ void read_cut_tcp(const std::uint8_t* tcp, std::uint32_t captured, std::uint32_t
   }
   if (captured >= 14) out.flags = tcp[13];
   if (captured >= 16) out.window = be16(tcp + 14);
+  else out.anomalies |= Anomaly::kWindowUnseen;
 }
 
 }  // namespace tcpwhy::wire

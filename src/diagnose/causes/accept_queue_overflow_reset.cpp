@@ -1,9 +1,12 @@
 // tcp_abort_on_overflow=1: the third ACK met a full accept queue and a RST.
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
+#include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
@@ -24,26 +27,35 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
     return;
   }
-  if (rst.seq != third.ack) return;
   if (o.repeats > 0) {
     out.contradicts({o.third, o.repeat}, [] {
       return std::string{"the ACK was first ignored and the SYN-ACK repeated; tcp_abort_on_overflow resets at once"};
     });
     return;
   }
-  const Duration delay = rst.time - third.time;
-  const Duration trip = c.segment(o.syn_ack).time - c.segment(o.last_syn >= 0 ? o.last_syn : o.syn_ack).time;
-  if (delay > 200ms + 3 * trip) return;
-  out.supports({o.third, o.server_rst}, [&] {
-    return fmt::format("{} after the client's ACK a RST came with its ACK number as sequence number, window {}",
-                       span_words(delay), rst.window);
-  });
-  const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
-  if (service != nullptr && service->accepted > 0)
-    out.supports({o.syn_ack}, [&] {
-      return fmt::format("the listener was there: it answered this SYN, and {} completed",
-                         counted(service->accepted, "other connection"));
+  if (!third_ack_refused(c, o)) return;
+  const auto refused = refused_after(c, survey, rst.time);
+  const bool answered = listener_seen_between(c, survey, rst.time, refused ? refused->syn : rst.time + 30s);
+  if (refused && !answered) {
+    out.contradicts({o.server_rst}, [&] {
+      return fmt::format("the next connection to this port was refused {} later: the listener was gone", span_words(refused->syn - rst.time));
     });
+    return;
+  }
+  // The host sends the same RST where the listener was closed meanwhile: it takes a sign that it was still there.
+  const std::uint32_t waiting = waiting_beside(c, survey);
+  out.note(answered || waiting > 0 ? Bearing::kSupports : Bearing::kFits, {o.third, o.server_rst}, {}, [&] {
+    return fmt::format("{} after the client's ACK a RST came with its ACK number as sequence number, window {}",
+                       span_words(rst.time - third.time), rst.window);
+  });
+  if (answered)
+    out.supports({o.server_rst}, [] { return std::string{"the listener was still there: it answered a SYN that came after the RST"}; });
+  if (waiting > 0)
+    out.supports({o.syn_ack}, [&] {
+      return fmt::format("{} to this port had completed and heard nothing of the application yet; closing the listener resets what waits in its queue",
+                         counted(waiting, "other connection"));
+    });
+  if (!answered && waiting == 0) return;
   if (c.stream(facts::Party::kServer).ttl != 0 && rst.ttl == c.segment(o.syn_ack).ttl)
     out.supports({o.syn_ack, o.server_rst}, [&] {
       return fmt::format("SYN-ACK and RST have the same TTL, {}: one host sent both", rst.ttl);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
 #include "facts/farewell.hpp"
@@ -11,6 +13,14 @@ namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
+
+/// The server's data from segment `late` on is longer than the last words of a protocol.
+bool more_than_words(const facts::Connection& c, std::int32_t late) {
+  std::uint64_t octets = 0;
+  for (std::int32_t i = std::max(late, 0); i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from() == Party::kServer && facts::new_payload(c, i)) octets += c.segment(i).payload_bytes;
+  return octets > facts::kPartingWords;
+}
 
 /// What the head of the request announces, head included; 0 when it is none or does not say.
 std::uint64_t announced_by_request(const facts::Connection& c, const ending::Talk& t) {
@@ -53,12 +63,17 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const bool unfinished = t.answer_short || (late >= 0 && (refused >= 0 || by_rst));
     if (!unfinished || (t.answer_whole && !t.answer_short)) return;
     if (!by_rst && refused < 0 && !r) return;  // a half-close: the client went on receiving
-    out.supports({t.answer, stop}, [&] {
+    // What comes after a pause, or is no longer than a protocol's last words (GOAWAY, close_notify), need not be the rest
+    // of an answer; and a client that waited in vain for the rest gave up (client-timeout).
+    const bool paused = ending::pause_before(c, stop) >= ending::kPause;
+    if (!t.answer_short && (paused || !more_than_words(c, late))) return;
+    out.note(paused ? Bearing::kFits : Bearing::kSupports, {t.answer, stop}, {}, [&] {
       return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),
                                           ending::octets(t.announced))
                             : fmt::format("the client closed {} after the response began, and the server was not done",
                                           ending::span(ending::between(c, t.answer, stop)));
     });
+    if (paused) return;
     if (late >= 0)
       out.supports({stop, late, refused}, [&] {
         return fmt::format("the server's next data, {} later, {}", ending::span(ending::between(c, stop, late)),
@@ -69,11 +84,13 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     return;
   }
   // No octet of an answer yet, and no wait to speak of: a cancelled request.
-  if (t.request >= 0 && ending::between(c, t.request_end, stop) < std::chrono::milliseconds{900}) {
+  if (t.request >= 0 && ending::between(c, t.request_end, stop) < ending::kPause) {
     const std::uint64_t announced = announced_by_request(c, t);
     const bool cut = t.request_bytes < announced;
     if (!by_rst && refused < 0 && !cut && !left_unanswered(c, t, stop)) return;
-    out.supports({t.request, stop, refused}, [&] {
+    // In protocols that only ever go one way nothing was owed.
+    const bool owed = !by_rst || refused >= 0 || t.answers > 0 || ending::owes_answer(c, t.request);
+    out.note(owed ? Bearing::kSupports : Bearing::kFits, {t.request, stop, refused}, {}, [&] {
       return cut ? fmt::format("the client closed after {} of the {} its request announced", ending::octets(t.request_bytes), ending::octets(announced))
                  : fmt::format("the client closed {} after its request, before any octet of an answer",
                                ending::span(ending::between(c, t.request_end, stop)));

@@ -13,6 +13,31 @@ namespace {
 
 using facts::Party;
 
+/// Limits are set in whole seconds.
+bool whole_seconds(Duration d) {
+  const double s = seconds(d);
+  return std::abs(s - std::round(s)) < 0.03;
+}
+
+/// The answer had begun. A read timeout begins anew with each piece of it: the server fell silent in the middle.
+void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int32_t stop, EvidenceList& out) {
+  if (t.answer < 0) return;
+  const Duration pause = ending::pause_before(c, stop);
+  if (pause < ending::kPause) {
+    out.contradicts({t.answer, stop}, [&] { return std::string{"the server was answering when the client closed"}; });
+    return;
+  }
+  if (!t.answer_short) return;  // whether more was to come cannot be told
+  const bool timer = whole_seconds(pause);
+  out.note(timer ? Bearing::kSupports : Bearing::kFits, {t.answer, t.last_payload[index(Party::kServer)], stop}, {}, [&] {
+    return fmt::format("the answer had stopped at {} of the {} it announced, and the client closed {} after its last piece",
+                       ending::octets(t.delivered), ending::octets(t.announced), ending::span(pause));
+  });
+  if (timer)
+    out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(seconds(pause))); });
+  out.says([&] { return fmt::format("The client gave up waiting for the rest of the answer after {}.", ending::span(pause)); });
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
@@ -21,16 +46,13 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r && r->at == stop && r->answer) return;
   if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
   const ending::Talk t = ending::talk_before(c, stop);
-  if (t.request < 0) {
-    if (t.answer >= 0) out.contradicts({t.answer, stop}, [&] { return std::string{"the server had begun to answer when the client closed"}; });
-    return;
-  }
+  if (t.request < 0) return examine_answer(c, t, stop, out);
   const std::int32_t acked = ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness
   // A FIN on a repeat was queued behind the data some time before: how long the client waited is not known.
   if (c.segment(stop).fin() && c.segment(stop).payload_bytes > 0 && !facts::new_payload(c, stop)) return;
   const Duration wait = ending::between(c, t.request_end, stop);
-  if (wait < std::chrono::milliseconds{900}) return;
+  if (wait < ending::kPause) return;
 
   std::int32_t late = -1, refused = -1;
   for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
@@ -41,9 +63,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     }
   }
   const bool by_rst = c.segment(stop).rst();
-  const double s = seconds(wait);
-  const double off = std::abs(s - std::round(s));
-  const bool timer = off < 0.03;
+  const bool timer = whole_seconds(wait);
   // One-way senders write and close, too, and last words may be a goodbye. An answer was owed where one is the custom,
   // or came after all; elsewhere an orderly close after a pause is how conversations end, whole seconds or not.
   const bool owed = ending::speaks_http(c) || ending::owes_answer(c, t.request) || refused >= 0;
@@ -54,7 +74,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
                        ending::span(wait));
   });
   if (timer)
-    out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(s * 10) / 10); });
+    out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(seconds(wait))); });
   if (refused >= 0)
     out.supports({late, refused}, [&] {
       return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));

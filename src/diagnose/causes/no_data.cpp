@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/opening.hpp"
 #include "diagnose/siblings.hpp"
 #include "diagnose/silence.hpp"
 
@@ -26,6 +27,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (c.syn < 0 || !established(c) || c.quality.one_direction || c.quality.capture_gap) return;
   if (client.unique_bytes > 0 || server.unique_bytes > 0 || client.first_data >= 0 || server.first_data >= 0) return;
   if (!client.fin_seen && !server.fin_seen) return;
+  if (third_ack_refused(c, opening_of(c))) return;  // it never came to be opened
   const std::int32_t fin = client.fin < 0 || (server.fin >= 0 && server.fin < client.fin) ? server.fin : client.fin;
   out.supports({c.syn, fin}, [&] {
     return fmt::format("closed {} after the SYN (frame {}) with no payload either way",

@@ -4,26 +4,35 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
 
+/// The response acknowledges the request that was seen before it, and nothing beyond.
+bool answers_what_was_seen(const facts::Connection& c, const facts::Exchange& x) {
+  const facts::SegmentFact& asked = c.segment(x.request_end);
+  const facts::SegmentFact& answered = c.segment(x.response);
+  return answered.has_ack() && answered.ack == asked.seq + asked.payload_bytes;
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t fin = c.stream(Party::kServer).fin;
-  if (fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return;
+  if (fin < 0 || c.quality.story_incomplete) return;
   if (const std::int32_t client = ending::stop_of(c, Party::kClient); client >= 0 && client < fin) return;
-  // Only what the server had sent by its FIN counts; the FIN's own payload included.
   for (const facts::Exchange& x : c.exchanges) {
-    if (x.response < 0 || x.response > fin || !x.announced || x.delivered_bytes >= x.announced_bytes) continue;
+    if (x.response < 0 || !x.announced || x.delivered_bytes >= x.announced_bytes) continue;
+    // Where the capture lost packets, the answer may belong to a request that is missing (HEAD announces, too).
+    if (c.quality.capture_gap && !answers_what_was_seen(c, x)) continue;
     out.demands({x.response, fin}, [&] {
       return fmt::format("the response announced {} in all (RFC 9112 6.3) and the FIN came after {}", ending::octets(x.announced_bytes),
                          ending::octets(x.delivered_bytes));
     });
     return;
   }
-  if (!c.exchanges.empty() && c.exchanges.back().last_chunk_missing && c.exchanges.back().response < fin) {
+  if (!c.quality.capture_gap && !c.exchanges.empty() && c.exchanges.back().last_chunk_missing) {
     const facts::Exchange& x = c.exchanges.back();
     out.supports({x.response, x.response_end, fin}, [&] {
       return fmt::format("the response was chunked, and the FIN came after {} of it, without the last chunk (RFC 9112 8)",
@@ -34,6 +43,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   }
 
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
+  if (c.quality.capture_gap || ending::counts_unseen(c, fin)) return;
   const ending::Talk t = ending::talk_before(c, fin + 1);
   if (t.request < 0 || fin < t.request_end || c.handshake_ack < 0) return;
   // In other protocols the client's last words may be its goodbye (MQTT DISCONNECT, COM_QUIT): no answer is owed.

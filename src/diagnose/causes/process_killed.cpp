@@ -3,20 +3,33 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/opening.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
 
-/// First attempt at the same service that was refused within `within` after `since`.
-std::optional<facts::Attempt> refused_after(const facts::Survey& survey, const facts::Endpoint& service, CaptureTime since) {
-  const facts::ServiceFacts* s = survey.service(service);
-  if (s == nullptr) return std::nullopt;
-  for (const facts::Attempt& a : s->failures_sample.values)
-    if (a.fate == facts::Attempt::Fate::kRefused && a.syn >= since && a.syn - since < std::chrono::seconds{30}) return a;
-  return std::nullopt;
+/// The listener was gone when the handshake's last segment came: its RST is the host's, which has no such socket (Linux
+/// tcp_v4_rcv(): a request whose listener is closed is dropped, and the segment looked up again).
+void examine_opening(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
+  const Opening o = opening_of(c);
+  if (!third_ack_refused(c, o)) return;
+  const CaptureTime when = c.segment(o.server_rst).time;
+  const auto refused = refused_after(c, survey, when);
+  if (!refused || listener_seen_between(c, survey, when, refused->syn)) {
+    out.fits({o.third, o.server_rst}, [] { return std::string{"the same RST comes where the listening socket was closed during the handshake"}; });
+    return;
+  }
+  out.supports({o.server_rst}, [&] {
+    return fmt::format("a new connection to the same port was refused {} later: the listener was gone", ending::span(refused->syn - when));
+  });
+  out.supports({o.syn_ack, o.third, o.server_rst}, [] {
+    return std::string{"it had answered the SYN, and the client's ACK met no socket any more: RST with its ACK number"};
+  });
+  out.says([] { return std::string{"The server's listening socket was closed during the handshake."}; });
 }
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
@@ -24,14 +37,15 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (stop < 0 || c.handshake_ack < 0 || c.quality.capture_gap) return;
   const auto r = ending::ending_reset(c);
   const bool by_rst = c.segment(stop).rst();
+  if (by_rst && r && r->answer) examine_opening(c, survey, out);
   if (by_rst && (!r || r->answer || r->foreign() || ending::formality(c, *r))) return;
-  const ending::Talk t = ending::talk_before(c, stop);
+  const ending::Talk t = ending::talk_before(c, stop + 1);
   const bool working = t.request >= 0 || t.answer_short;
   if (!working) return;
   if (const std::int32_t client = ending::stop_of(c, Party::kClient); client >= 0 && client < stop) return;
 
   // exit() closes every descriptor as close() does: FIN, or RST where data was unread. The listener goes as well.
-  if (const auto refused = refused_after(survey, c.ends[1], c.segment(stop).time)) {
+  if (const auto refused = refused_after(c, survey, c.segment(stop).time)) {
     out.supports({stop}, [&] {
       return fmt::format("a new connection to the same port was refused {} later: the listener was gone too",
                          ending::span(refused->syn - c.segment(stop).time));
@@ -41,6 +55,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
                                                          : "it sent FIN, as the kernel does for a dead process"}; });
     return;
   }
+  if (ending::counts_unseen(c, stop)) return;  // an answer had begun
   // Elsewhere the client's last words may be its goodbye.
   const bool owed = t.request >= 0 && c.segment(t.request).app == facts::App::kHttpRequest;
   if (!by_rst && t.request >= 0 && owed && ending::between(c, t.request_end, stop) > std::chrono::milliseconds{1})

@@ -21,8 +21,8 @@ Duration longest_closed(const facts::Connection& c, Party receiver, std::int32_t
   std::int32_t closed = -1;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
     const facts::SegmentFact& s = c.segment(i);
-    if (s.from() != receiver || s.rst() || s.syn()) continue;
-    if (s.window == 0 && !(s.anomalies & wire::Anomaly::kTruncatedHeader)) {
+    if (s.from() != receiver || s.rst() || s.syn() || (s.anomalies & wire::Anomaly::kWindowUnseen)) continue;
+    if (s.window == 0) {
       if (closed < 0) closed = i;
       continue;
     }

@@ -244,12 +244,55 @@ TEST(AcceptQueueOverflow, IsNotClaimedForAFlightOfSeveralSegmentsThatIsTakenAtOn
   EXPECT_TRUE(a.healthy);
 }
 
-TEST(AcceptQueueOverflowReset, IsLikelyWhereTheThirdAckIsResetAtOnce) {
-  // linux-tcp.md 12.1 case F: R 28 microseconds after the ACK, seq = its ACK number, window 0.
-  const Answer a = answer_of("@vantage server\n0.000000 > S 1965671248 win 29200 <mss 1460,ts,ws 7>\n"
-                             "0.000110 < SA 3965903705 1965671249 win 28960 <mss 1460,ts,ws 7>\n"
-                             "0.000506 > A 1965671249 3965903706\n0.000534 < R 3965903706 win 0\n");
+/// linux-tcp.md 12.1 case F: R 28 microseconds after the ACK, seq = its ACK number, window 0. A listener that is closed
+/// between SYN-ACK and ACK leaves the same (seen on 6.18: tcp_v4_rcv() drops the request and looks up again).
+const std::string kThirdAckReset = "@vantage server\n0.000000 > S 1965671248 win 29200 <mss 1460,ts,ws 7>\n"
+                                   "0.000110 < SA 3965903705 1965671249 win 28960 <mss 1460,ts,ws 7>\n"
+                                   "0.000506 > A 1965671249 3965903706\n0.000534 < R 3965903706 win 0\n";
+
+/// The same beside one other attempt at the service.
+Answer third_ack_reset_beside(double syn, facts::Attempt::Fate fate) {
+  const facts::Connection c = ladder::connection(kThirdAckReset);
+  facts::Survey survey;
+  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
+  facts::ServiceFacts& service = survey.services[server];
+  service.endpoint = server;
+  facts::Attempt a;
+  a.syn = ladder::at(syn);
+  a.fate = fate;
+  a.syn_acks = fate == facts::Attempt::Fate::kRefused ? 0 : 1;
+  a.connection = c.id + 1;
+  service.attempts_sample.values.push_back(a);
+  if (fate != facts::Attempt::Fate::kAccepted) service.failures_sample.values.push_back(a);
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(AcceptQueueOverflowReset, IsPossibleWhereNothingShowsThatTheListenerWasStillThere) {
+  const Answer a = answer_of(kThirdAckReset);
   EXPECT_EQ(first_of(a), "accept-queue-overflow-reset");
+  EXPECT_EQ(verdict_of(a, CauseId::kAcceptQueueOverflowReset), "possible");
+  EXPECT_EQ(verdict_of(a, CauseId::kProcessKilled), "possible");
+}
+
+TEST(AcceptQueueOverflowReset, IsLikelyBesideAConnectionThatWaitsAndWhereTheListenerAnswersLater) {
+  using Fate = facts::Attempt::Fate;
+  for (const Answer& a : {third_ack_reset_beside(-0.5, Fate::kAccepted), third_ack_reset_beside(2.0, Fate::kIncomplete)}) {
+    EXPECT_EQ(first_of(a), "accept-queue-overflow-reset");
+    EXPECT_EQ(verdict_of(a, CauseId::kAcceptQueueOverflowReset), "likely");
+  }
+}
+
+TEST(AcceptQueueOverflowReset, IsRuledOutWhereTheNextSynIsRefused) {
+  const Answer a = third_ack_reset_beside(2.0, facts::Attempt::Fate::kRefused);
+  EXPECT_EQ(find(a, CauseId::kAcceptQueueOverflowReset), nullptr);
+  EXPECT_EQ(first_of(a), "process-killed");
+}
+
+TEST(NoData, IsNotSaidOfAHandshakeWhoseLastSegmentWasRefused) {
+  // A client that closes at once sends its FIN with the third segment; R with its ACK number says that nobody took it up.
+  const Answer a = answer_of("@vantage client\n0.000 > S 100\n0.290 < SA 300 101\n0.292 > FA 101 301\n0.600 < R 301\n");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kNoData), nullptr);
 }
 
 TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatThatWasLeftOut) {

@@ -95,6 +95,56 @@ TEST(Reset, WindowUpdatesOfHttp2AreNoRequestThatWaitsForAnAnswer) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+/// The client closes after a conversation of TLS records whose payload was not captured; what comes then meets no socket.
+std::string closed_then(const std::string& rest) { return kAtServer + kTalked + rest; }
+
+TEST(ClientClosedEarly, IsNotSaidOfLastWordsThatMeetAClosedClient) {
+  // GOAWAY and close_notify of HTTP/2 in one segment: longer than an alert, and no answer. Read or not, they end a talk.
+  for (const char* words : {"tls", "opaque cut"}) {
+    const Answer a = answer_of(closed_then(std::string{"0.870 > FA 905 1000701\n0.891 < PA 1000701:1000771 906 "} + words + R"(
+      0.892 < FA 1000771 906
+      0.893 > R 906
+      0.894 > R 906
+    )"));
+    EXPECT_TRUE(no_fault(a)) << first_of(a);
+  }
+}
+
+TEST(ClientClosedEarly, IsNotSaidWhereTheServerHadBeenSilentBeforeTheClose) {
+  // Nothing tells whether the talk was over when the client left it after half a minute.
+  const Answer a = answer_of(closed_then(R"(
+    30.870 > FA 905 1000701
+    30.871 < A 1000701:1002149 906 tls
+    30.891 > R 906
+  )"));
+  EXPECT_FALSE(a.healthy);
+  EXPECT_NE(verdict_of(a, CauseId::kClientClosedEarly), "likely");
+  EXPECT_EQ(first_of(a), "data-after-close");
+}
+
+TEST(ClientClosedEarly, IsLikelyWhereFullSegmentsFollowTheClose) {
+  const Answer a = answer_of(closed_then(R"(
+    0.100 < A 1000701:1002149 905 tls
+    0.101 > RA 905 1002149
+    0.110 < A 1002149:1003597 905 tls
+    0.111 > R 905
+  )"));
+  EXPECT_EQ(first_of(a), "client-closed-early");
+}
+
+TEST(ClientTimeout, EndsAnAnswerThatStoppedInTheMiddleForWholeSeconds) {
+  const auto given_up_after = [](const std::string& at) {
+    return answer_of(kAtClient + kAsked + "0.045 < A 999001:1000449 105 http-resp length 90000\n0.046 > A 105 1000449\n" + at +
+                     " > RA 105 1000449 win 502\n");
+  };
+  // A read timeout of 30 s, which begins anew with each piece of the answer.
+  const Answer timer = given_up_after("30.046");
+  EXPECT_EQ(first_of(timer), "client-timeout");
+  EXPECT_NE(verdict_of(timer, CauseId::kClientClosedEarly), "likely");
+  // Somebody lost patience: why the client ended it cannot be told.
+  EXPECT_EQ(first_of(given_up_after("17.346")), "client-aborted");
+}
+
 TEST(Reset, AGoodbyeOfWhichTheSnapLengthLeftTwoOctetsIsKnownByItsSize) {
   const Answer a = answer_of(kAtServer + kTalked + R"(
     0.870 > FA 905 1000701
@@ -528,6 +578,85 @@ TEST(PrematureClose, AnAnswerStoredBeforeItsRequestIsAnAnswer) {
   )")));
 }
 
+/// A request at 0.021 whose answer comes in another order than it was sent (RFC 9293 3.10.7.4: what is ahead is kept).
+std::string overtaken(const std::string& answer, const std::string& end) {
+  return kAtClient + kAsked + answer + "0.450 > FA 105 " + end + "\n0.470 < A " + end + " 106\n";
+}
+
+TEST(PrematureClose, IsSeenWhereTheFinOvertookTheWholeAnswer) {
+  const Answer a = answer_of(overtaken(R"(
+    0.045 < FA 999501 105
+    0.046 > A 105 999001 <sack 999501:999502>
+    0.047 < PA 999001:999501 105 http-resp length 4096
+    0.048 > A 105 999502
+  )", "999502"));
+  ASSERT_EQ(first_of(a), "premature-close");
+  EXPECT_EQ(verdict_of(a, CauseId::kPrematureClose), "proven");
+  EXPECT_EQ(find(a, CauseId::kProcessKilled), nullptr);  // an answer had begun
+}
+
+TEST(PrematureClose, IsSeenWhereTheTailWithTheFinOvertookTheHead) {
+  for (const char* head : {"0.047 < A 999001:1000449 105 http-resp length 4096\n", "0.347 < A 999001:1000449 105 http-resp length 4096\n"}) {
+    const Answer a = answer_of(overtaken(std::string{"0.045 < FPA 1000449:1001001 105\n0.046 > A 105 999001 <sack 1000449:1001002>\n"} + head +
+                                             "0.348 > A 105 1001002\n", "1001002"));
+    EXPECT_EQ(first_of(a), "premature-close");
+    EXPECT_EQ(verdict_of(a, CauseId::kPrematureClose), "proven");
+  }
+}
+
+TEST(PrematureClose, IsToldByTheNumberOfTheFinWhereTheCaptureLostTheRest) {
+  const std::string lost = R"(
+    0.045 < A 999001:1000449 105 http-resp length 4096
+    0.046 > A 105 1000449
+    0.047 < FA 1001001 105
+    0.348 > A 105 1001002
+  )";
+  EXPECT_EQ(first_of(answer_of(overtaken(lost, "1001002"))), "premature-close");
+  // The answer belongs to another request, which the capture lost as well: it may have been HEAD.
+  const std::string other = R"(
+    0.045 < A 999001:1000449 205 http-resp length 4096
+    0.046 > A 205 1000449
+    0.047 < FA 1001001 205
+    0.348 > A 205 1001002
+    0.450 > FA 205 1001002
+    0.470 < A 1001002 206
+  )";
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + kAsked + other)));
+}
+
+TEST(PrematureClose, IsNotSaidOfAWholeAnswerWhoseFinCameFirst) {
+  EXPECT_TRUE(no_fault(answer_of(overtaken(R"(
+    0.045 < FA 999501 105
+    0.046 > A 105 999001 <sack 999501:999502>
+    0.047 < PA 999001:999501 105 http-resp length 500
+    0.048 > A 105 999502
+  )", "999502"))));
+  EXPECT_TRUE(no_fault(answer_of(overtaken(R"(
+    0.045 < FPA 1000449:1001001 105
+    0.046 > A 105 999001 <sack 1000449:1001002>
+    0.347 < A 999001:1000449 105 http-resp length 2000
+    0.348 > A 105 1001002
+  )", "1001002"))));
+  // Without a length, the FIN is the end (RFC 9112 6.3), and the octets before it are the answer.
+  EXPECT_TRUE(no_fault(answer_of(overtaken(R"(
+    0.045 < FA 1001001 105
+    0.046 > A 105 999001 <sack 1001001:1001002>
+    0.047 < PA 1000449:1001001 105
+    0.048 > A 105 999001 <sack 1000449:1001002>
+    0.347 < A 999001:1000449 105
+    0.348 > A 105 1001002
+  )", "1001002"))));
+}
+
+TEST(PrematureClose, IsNoEmptyReplyWhereTheFinCountsOctetsThatNeverPassed) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < FA 1001001 105
+    0.046 > A 105 999001 <sack 1001001:1001002>
+  )");
+  EXPECT_EQ(find(a, CauseId::kPrematureClose), nullptr);
+  EXPECT_EQ(find(a, CauseId::kProcessKilled), nullptr);
+}
+
 TEST(Reset, WhoAnswersARetransmissionWithRstIsNotUnresponsive) {
   const Answer a = answer_of(kAtServer + kAsked + R"(
     0.0500 > A 105:1553 999001
@@ -562,6 +691,44 @@ TEST(AckNumber, AnAckBesideALossOfTheCaptureWasNotRewritten) {
     0.054 > A 80 999354
   )");
   EXPECT_NE(verdict_of(a, CauseId::kAckNumberRewritten), "likely") << first_of(a);
+}
+
+TEST(AckNumber, OfUploadThatTheCaptureLostWasNotRewrittenWhereTheClientGoesOnThere) {
+  // The capture lost 90 kB of the upload, and the ACKs of its first part, too; the client's own abort begins where the
+  // ACKs end. RST with ACK flag is an abort with its sender's own number (RFC 9293 3.10.5).
+  std::string story = kAtClient + "0.00 > S 100 win 8192 <mss 1460>\n0.44 < SA 300 101 win 64240 <mss 1460>\n0.44 > A 101 301\n"
+                                  "0.45 > A 101:1561 301 http-req\n0.46 < A 301 1561 win 64240\n";
+  for (int k = 0; k < 5; ++k)
+    story += "0.48" + std::to_string(k) + " < A 301 " + std::to_string(94421 + 1460 * k) + " win " + std::to_string(61320 - 1460 * k) + "\n";
+  story += "4.90 < FPA 301:621 100261 win 64239 http-resp\n4.91 > RA 100261 622 win 0\n";
+  const Answer a = answer_of(story);
+  EXPECT_EQ(find(a, CauseId::kAckNumberRewritten), nullptr);
+  EXPECT_EQ(find(a, CauseId::kUnacceptableAck), nullptr);
+}
+
+TEST(ImmediateClose, IsNotSaidWhereTheFinCountsOctetsThatTheCaptureLacks) {
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + "0.0000 > S 100 win 2920 <mss 1460>\n0.0019 < SA 300 101 win 2896 <mss 1460>\n" + R"(
+    0.0057 > A 295 3197 win 2896
+    0.0103 < FA 4586 295 win 2896
+    0.0104 > FA 295 4587 win 2896
+    0.0142 < A 4587 296 win 2896
+  )")));
+}
+
+TEST(Reset, ThatNothingButHarmlessThingsSurroundStaysUnexplained) {
+  // A split handshake: both sent SYN, and what opened it is known, but not why the client reset it.
+  const Answer a = answer_of(R"(
+    0.0000 > S 100
+    0.0006 < S 300
+    0.0011 > SA 100 301
+    0.0016 < A 301 101
+    0.0022 > A 101:105 301
+    0.0037 < A 301 105
+    0.0043 > R 105
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(a.diagnoses.empty() || !a.diagnoses.front().benign) << first_of(a);
+  EXPECT_EQ(a.first_unexplained_frame, a.diagnoses.empty() ? 7u : 0u);
 }
 
 // RFC 1122 4.2.2.13: a close with data unread, or an abort, discards what was sent last.

@@ -278,6 +278,32 @@ TEST(ZeroWindowStall, IsProvenByAWindowThatStaysClosedWhileProbed) {
   EXPECT_EQ(a.diagnoses.front().side, facts::Side::kClient);
 }
 
+TEST(ZeroWindowStall, IsSeenInFramesWhoseOptionsWereCut) {
+  // A snap length of 64 octets keeps the window field and cuts the timestamps.
+  const std::string story = "@vantage server\n@end 14\n" + kOnce + R"(
+    1.000 > PA 105:205 999501 http-req idem
+    1.010 < A 999501(1448) 205 http-resp length 90000
+    1.011 > A 205 1000949 win 0
+    1.231 < A 1000948 205
+    1.232 > A 205 1000949 win 0
+    1.671 < A 1000948 205
+    1.672 > A 205 1000949 win 0
+    3.431 < A 1000948 205
+    3.432 > A 205 1000949 win 0
+    7.831 < A 1000948 205
+    7.832 > A 205 1000949 win 0
+  )";
+  const auto answered = [&](std::uint16_t anomalies) {
+    facts::Connection c = ladder::connection(story);
+    for (facts::SegmentFact& s : c.segments)
+      if (!s.syn()) s.anomalies |= anomalies;
+    flow::annotate(c);
+    return explain(c, facts::Survey{}, Detail::kSentences);
+  };
+  EXPECT_EQ(first_of(answered(wire::Anomaly::kTruncatedHeader)), "zero-window-stall");
+  EXPECT_NE(first_of(answered(wire::Anomaly::kTruncatedHeader | wire::Anomaly::kWindowUnseen)), "zero-window-stall");
+}
+
 TEST(ZeroWindowStall, IsBenignWhenTheWindowOpensAgain) {
   const Answer a = answer_of("@vantage server\n" + kOnce + R"(
     1.000 > PA 105:205 999501 http-req idem

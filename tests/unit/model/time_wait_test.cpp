@@ -80,6 +80,16 @@ TEST(TimeWait, EchoesTheTimestampOfTheHandshakesAckAlthoughNoneWasAgreedOn) {
   }
 }
 
+TEST(TimeWait, AcknowledgesEveryFreshSynWhereNobodyListensAnyMore) {
+  // tcp_v4_rcv(), case TCP_TW_SYN: what finds no listener is acknowledged, and the limit of one in 500 ms is not asked.
+  Closed c = in_time_wait();
+  c.peer.host.close(c.peer.now, c.listener, c.peer.step);
+  for (int i = 0; i < 3; ++i) {
+    c.peer.wait(10ms);
+    expect_old_ack(c, c.arrives(kS, c.theirs + 1000));
+  }
+}
+
 TEST(TimeWait, LastsAMinuteWhateverFinTimeoutSays) {
   Closed c = in_time_wait("6.18", [](HostConfig& h) { h.sysctls.tcp_fin_timeout = 5; });
   EXPECT_EQ(c.state(), State::kTimeWait);

@@ -106,6 +106,20 @@ TEST(Decode, ReadsTheSegmentAnIcmpErrorQuotes) {
   EXPECT_TRUE(s.anomalies & Anomaly::kTruncatedHeader);
 }
 
+TEST(Decode, AHeaderCutBehindItsWindowStillTellsTheWindow) {
+  // RFC 9293 3.1: the window is octets 14 and 15 of the header.
+  const Bytes whole = ethernet(ipv4(tcp({.ack = 17, .window = 0, .options = kTimestamps}), {}));
+  for (std::size_t kept : {14u, 15u, 16u, 20u, 28u}) {
+    Bytes b{whole.begin(), whole.begin() + 14 + 20 + static_cast<std::ptrdiff_t>(kept)};
+    Frame f = frame(b);
+    f.original = static_cast<std::uint32_t>(whole.size());
+    const Segment s = decoded(f);
+    ASSERT_EQ(s.kind, Kind::kTcp) << kept;
+    EXPECT_TRUE(s.anomalies & Anomaly::kTruncatedHeader) << kept;
+    EXPECT_EQ((s.anomalies & Anomaly::kWindowUnseen) != 0, kept < 16) << kept;
+  }
+}
+
 // tcpdump's old snap length: 14 of Ethernet, 20 and 8 of the error, 20 of the quoted header, and 6 of what RFC 792 quotes.
 TEST(Decode, NamesTheConnectionAnIcmpErrorQuotesWhereTheSnapLengthLeftItsPorts) {
   const Bytes icmp = [] {
