@@ -11,7 +11,7 @@ seconds with --threads 1, of which 0.6 is asked for (`at most` 1/0.6): the figur
 Peers that are not installed are left out, and so are tcptrace and tshark without --peers. They take half a minute to
 minutes where they are slow: whoever needs longer than --patience is run once, and without warming up.
 
-The whole of it, in about 12 minutes on two quiet cores, with 25 GB free on disk for captures and 10 GB of memory:
+The whole of it, in at most 12 minutes on two quiet cores, with 8 GB of disk for captures and 10 GB of memory for tshark and tcptrace:
 
     ./dev build && bench/run.py --rounds 3 --peers all
 """

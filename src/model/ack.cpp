@@ -64,6 +64,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path
   const std::uint32_t lost_before = e.lost_total;
   const bool fast =
       path == Path::kPredicted || (p.payload_bytes == 0 && !after(ack, e.snd_nxt) && predicted(*this, e, p));
+  // A predicted ACK without data has its timestamp stored before anybody asks whether its number is too old.
+  if (fast && path != Path::kPredicted) store_timestamp(e, p);
   const auto newly_delivered = [&] {
     const std::uint32_t n = e.delivered - w.prior_delivered;
     for (std::uint32_t i = 0; i < n; ++i) count(Mib::kTCPDelivered);
@@ -182,6 +184,7 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path
     reduce_cwnd(e, n, e.lost_total - lost_before, w.advanced);
   else if (w.data_acked || (reordered && (w.acked() || w.sacked)))
     grow_cwnd(e, n);
+  set_pacing_rate(e);
   resend_now(what);
   return AckFate::kOk;
 }

@@ -337,6 +337,7 @@ class Kernel {
   /// Data if the window admits any, else an empty segment one octet back. tcp_write_wakeup.
   void write_wakeup(Endpoint& e, Mib counter);
   [[nodiscard]] SeqNum acceptable_seq(const Endpoint& e) const;
+  void set_pacing_rate(Endpoint& e);
   [[nodiscard]] std::uint32_t burst_segments(const Endpoint& e, std::uint32_t mss) const;
   [[nodiscard]] std::uint32_t current_mss(const Endpoint& e) const;
   [[nodiscard]] SeqNum window_end(const Endpoint& e) const { return e.snd_una + e.snd_wnd; }

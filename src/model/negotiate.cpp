@@ -166,6 +166,7 @@ void Kernel::enter_established(Endpoint& e) {
   }
   const bool repeated = e.retrans_total > 1 && e.undo_marker != SeqNum{};
   e.cwnd = repeated ? 1 : static_cast<std::uint32_t>(config.kernel.initial_cwnd);
+  set_pacing_rate(e);
   bound_window(e);
   expand_sndbuf(e);
 }

@@ -501,17 +501,21 @@ void validate_cwnd(Kernel& k, Endpoint& e, bool limited) {
 
 }  // namespace
 
+/// What an ACK says about the pace; a window that shrinks for idleness does not change it. Linux tcp_update_pacing_rate().
+void Kernel::set_pacing_rate(Endpoint& e) {
+  if (e.srtt8 == 0) return;
+  const std::uint64_t percent = e.cwnd < e.ssthresh / 2 ? 200 : 120;  // tcp_pacing_ss_ratio, tcp_pacing_ca_ratio
+  const std::uint64_t segments = std::max<std::uint64_t>(e.cwnd, e.packets_out());
+  e.pacing_rate = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(std::uint64_t{e.mss} * 80'000 * percent * segments / e.srtt8, UINT32_MAX));
+}
+
 /// How many segments a burst may hold: about a millisecond's worth at the pace of the connection, more for near
-/// peers. Linux tcp_tso_autosize(), tcp_update_pacing_rate().
+/// peers. Linux tcp_tso_autosize().
 std::uint32_t Kernel::burst_segments(const Endpoint& e, std::uint32_t mss) const {
-  std::uint64_t bytes = kBurstBytes;
-  if (e.srtt8 != 0) {
-    const std::uint64_t percent = e.cwnd < e.ssthresh / 2 ? 200 : 120;  // tcp_pacing_ss_ratio, tcp_pacing_ca_ratio
-    const std::uint64_t rate = std::uint64_t{e.mss} * 80'000 * percent * e.cwnd / e.srtt8;
-    const std::uint32_t far = e.min_rtt >> 9;  // tcp_tso_rtt_log
-    bytes = (rate >> 10) + (far < 32 && e.min_rtt != 0 ? kBurstBytes >> far : 0u);
-  }
-  bytes = std::min<std::uint64_t>(bytes, kBurstBytes);
+  const std::uint32_t far = e.min_rtt >> 9;  // tcp_tso_rtt_log
+  const std::uint64_t paced = std::uint64_t{e.pacing_rate >> 10} + (far < 32 && e.min_rtt != 0 ? kBurstBytes >> far : 0u);
+  const std::uint64_t bytes = std::min<std::uint64_t>(paced, kBurstBytes);
   return std::max(static_cast<std::uint32_t>(bytes / mss), static_cast<std::uint32_t>(config.sysctls.tcp_min_tso_segs));
 }
 

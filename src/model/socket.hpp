@@ -224,6 +224,7 @@ struct Endpoint {
   ModelTime ts_recent_at{};
 
   // RFC 6298, in microseconds, scaled as the kernel scales them.
+  std::uint32_t pacing_rate = UINT32_MAX;  ///< octets a second, as of the last ACK; the largest: no limit known
   std::uint32_t srtt8 = 0, mdev4 = 0, mdev_max = 0, rttvar = 0, min_rtt = 0;
   SeqNum rtt_seq;
   Duration rto{};

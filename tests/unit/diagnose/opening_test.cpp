@@ -288,6 +288,13 @@ TEST(AcceptQueueOverflowReset, IsRuledOutWhereTheNextSynIsRefused) {
   EXPECT_EQ(first_of(a), "process-killed");
 }
 
+TEST(NoData, IsNotSaidOfAHandshakeWhoseLastSegmentWasRefused) {
+  // A client that closes at once sends its FIN with the third segment; R with its ACK number says that nobody took it up.
+  const Answer a = answer_of("@vantage client\n0.000 > S 100\n0.290 < SA 300 101\n0.292 > FA 101 301\n0.600 < R 301\n");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(find(a, CauseId::kNoData), nullptr);
+}
+
 TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatThatWasLeftOut) {
   // linux-tcp.md 4.2: three seconds, the client writes after four: SYN-ACK again at 3.02 s only.
   const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"

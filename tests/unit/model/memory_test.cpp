@@ -69,6 +69,18 @@ TEST(SocketMemory, BuffersBeyondAHoleThatTouchAreSqueezedBeforeAnythingIsThrownA
   EXPECT_EQ(r.arrives(1, 1), 1202u);  // the hole is filled: all of it is there
 }
 
+TEST(HeaderPrediction, RemembersTheTimestampOfAnAckThatIsTooOldToBeBelieved) {
+  // `lab fuzz` on 6.18.44, seed 3001204; tcp_rcv_established() stores it before tcp_ack() looks at the number.
+  Receiver r;
+  r.connect(0, Opt::kTimestamps);
+  Packet old = Peer::segment(kFrom, kA, Peer::kIsn + 1, r.isn + 1 - 100'000);
+  old.options = Opt::kTimestamps;
+  old.tsval = r.stamp + 5000;
+  old.window = 500;
+  r.peer.arrives(old);
+  EXPECT_EQ(r.arrives(1, 100), 1u);  // older than that: refused (RFC 7323 5.3)
+}
+
 TEST(SocketMemory, AnOpeningThatIcmpEndedIsAnErrorForPollEvenWhenItWasTaken) {
   for (const auto& [kernel, stays] : {std::pair{"6.18", true}, std::pair{"5.15", false}}) {
     Peer peer{kernel};
