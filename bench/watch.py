@@ -6,12 +6,14 @@
 Needs root and the right to BPF: the load (bench/churn.cpp) runs over loopback in a network namespace of its own. Program
 time is the kernel's own statistics (BPF_STATS_RUN_TIME), interrupts within included: the median and the least of the rounds.
 Several programs (before and after a change) take turns. Throughput is compared in pairs that follow each other, with and
-without the first program; the median of the ratios counts, its spread is the noise. A load is as fast as the
+without the first program; the median of the ratios counts, its spread is the noise. On a busy machine it says nothing, and the
+programs' share of the load's CPU time is what can be had. A load is as fast as the
 machine makes it: the number of connections a second is printed beside what was lost.
 """
 import argparse
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -49,7 +51,7 @@ class Watch:
 def load(churn, seconds, kind, every):
     done = subprocess.run(in_ns(churn, str(seconds), kind, str(every)), capture_output=True, text=True, check=True)
     n, took = done.stdout.split()
-    return int(n) / float(took)
+    return int(n) / float(took), int(n)
 
 
 def main():
@@ -83,18 +85,28 @@ def main():
 def measure_costs(o, programs, churn):
     load(churn, 0.5, "fin", 1)
     for kind in o.kinds.split(","):
-        costs = {}
+        costs, share, each_ns = {}, {}, {}
         for _ in range(o.rounds):
             for program in programs:
                 watch = Watch(program, "--cost")
-                rate = load(churn, o.seconds, kind, 1)
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                rate, n = load(churn, o.seconds, kind, 1)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                used = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e9
                 end = watch.end()
                 print("%-8s %6.0f connections/s, %6d events, %d lost" % (kind, rate, end["events"], end["events_lost"]), flush=True)
+                share.setdefault(program, []).append(sum(c["nanoseconds"] for c in end["programs"]) / used)
+                each_ns.setdefault(program, []).append(sum(c["nanoseconds"] for c in end["programs"]) / n)
                 for c in end["programs"]:
                     if c["runs"] > 1000:
                         costs.setdefault((c["name"], program), []).append(c["nanoseconds"] / c["runs"])
         for (name, program), each in sorted(costs.items()):
             print("    %-20s %4.0f ns, least %4.0f  %s" % (name, statistics.median(each), min(each), program if len(programs) > 1 else ""))
+
+
+        for program in programs:
+            print("    all programs         %4.0f ns a connection, %.1f %% of the load's CPU time (the statistics' own cost within)  %s"
+                  % (statistics.median(each_ns[program]), 100 * statistics.median(share[program]), program if len(programs) > 1 else ""))
 
 
 def measure_throughput(o, program, churn):
@@ -104,7 +116,7 @@ def measure_throughput(o, program, churn):
             rates = {}
             for on in ((True, False) if n % 2 else (False, True)):
                 watch = Watch(program) if on else None
-                rates[on] = load(churn, o.seconds, kind, every)
+                rates[on], _ = load(churn, o.seconds, kind, every)
                 if watch:
                     watch.end()
             ratios.append(rates[True] / rates[False])

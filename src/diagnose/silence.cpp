@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "diagnose/opening.hpp"
+#include "facts/farewell.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -168,7 +169,7 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
       if (s.fin() || s.rst()) return std::nullopt;  // the server's answer was to end it
       if (w.acked_by < 0 && s.has_ack() && !s.syn() && !before(s.ack, request.seq + request.payload_bytes))
         w.acked_by = i;
-    } else if (w.ended_by < 0 && (s.fin() || s.rst())) {
+    } else if (w.ended_by < 0 && (s.rst() || (s.fin() && s.time - request.time > facts::kRightBehind))) {
       w.ended_by = i;
     }
   }

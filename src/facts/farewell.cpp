@@ -19,15 +19,15 @@ bool is_farewell(const SegmentFact& s, std::uint32_t longest) {
 
 bool is_goodbye(const Connection& c, std::int32_t i) {
   constexpr std::uint32_t kFewOctets = 64;
-  constexpr Duration kAtOnce = std::chrono::milliseconds{50};
   const SegmentFact& s = c.segment(i);
   if (s.payload_bytes == 0 || s.payload_bytes > kFewOctets || s.syn() || s.rst()) return false;
   if (s.app == App::kHttpRequest || s.app == App::kTlsHandshake) return false;
   const std::int32_t fin = c.stream(s.from()).fin;
-  if (fin < i || c.segment(fin).seq + c.segment(fin).payload_bytes != s.seq + s.payload_bytes) return false;
+  if (fin < 0 || c.segment(fin).seq + c.segment(fin).payload_bytes != s.seq + s.payload_bytes) return false;
   // A FIN that rides on the repeat of these very words was lost with the first of its kind: when it was sent is not known.
   const bool rides = c.segment(fin).payload_bytes > 0 && !before(s.seq, c.segment(fin).seq) && !new_payload(c, fin);
-  if (!rides && c.segment(fin).time - s.time > kAtOnce) return false;
+  // (One that overtook them on the path stands before them here, and its number behind.)
+  if (!rides && c.segment(fin).time - s.time > kRightBehind) return false;
   // Somebody who only ever asked this waits for the answer with his half closed (RFC 9293 3.6).
   std::int32_t spoke = -1;
   for (std::int32_t k = 0; k < i; ++k)

@@ -7,6 +7,9 @@
 
 namespace tcpwhy::facts {
 
+/// A FIN so soon after the last words was sent with them: the half-close of RFC 9293 3.6, or a goodbye.
+inline constexpr Duration kRightBehind = std::chrono::milliseconds{50};
+
 /// TLS's last record (close_notify), whose loss loses nothing (RFC 8446 6.1). In TLS 1.3 it looks like data and has
 /// at most 5 + 2 + 1 octets and a tag; 48 leaves room for the suites in use.
 [[nodiscard]] bool is_farewell(const SegmentFact& s, std::uint32_t longest = 48);

@@ -267,8 +267,10 @@ class Ending {
     if (e.response >= 0 && e.announced && !e.response_complete && !client().fin_seen)
       return facts::first_unacked(c_, Party::kServer) < 0 && watched_after(last()) >= kStoppedResponse;
     if (e.response >= 0 || !facts::was_acked(c_, e.request_end)) return false;
-    // A client that closes its half after having waited as long changes nothing.
-    if (client().fin_seen && c_.segment(client().fin).time - c_.segment(e.request_end).time < kFirstAnswer) return false;
+    // A client that closes its half after having waited as long changes nothing; nor does one that closes it right
+    // behind its request and goes on waiting (RFC 9293 3.6).
+    const Duration closed_after = client().fin_seen ? c_.segment(client().fin).time - c_.segment(e.request_end).time : Duration{};
+    if (closed_after > facts::kRightBehind && closed_after < kFirstAnswer) return false;
     const App app = c_.segment(e.request).app;
     const bool expects_answer = app == App::kHttpRequest || app == App::kTlsHandshake || app == App::kSmb;
     if (!expects_answer) return false;

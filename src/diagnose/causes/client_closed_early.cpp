@@ -32,9 +32,8 @@ std::uint64_t announced_by_request(const facts::Connection& c, const ending::Tal
 /// The client closed a moment after its request, and the server ended it as well without a word. Who closes his half
 /// right behind the request waits for the answer (RFC 9293 3.6); then the silence is the server's.
 bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int32_t stop) {
-  constexpr Duration kMoment = std::chrono::milliseconds{50};
   const std::int32_t server = ending::stop_of(c, Party::kServer);
-  if (server < stop || ending::between(c, t.request_end, stop) < kMoment || !ending::owes_answer(c, t.request)) return false;
+  if (server < stop || ending::between(c, t.request_end, stop) <= facts::kRightBehind || !ending::owes_answer(c, t.request)) return false;
   for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
     if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
   return true;

@@ -467,10 +467,9 @@ int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
   if (!o) return 0;
   const bool reset = tcp_flags_of(skb) & 4;
   if (o->sock == sock && o->ttl && !reset) return 0;
-  __u8 ip[8];
+  __u8 ip[16];
   if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + skb->network_header)) return 0;
-  __u8 ttl = ip[7];
-  if ((ip[0] >> 4) == 4 && bpf_probe_read_kernel(&ttl, 1, skb->head + skb->network_header + 8)) return 0;
+  const __u8 ttl = (ip[0] >> 4) == 4 ? ip[8] : ip[7];
   if (o->sock != sock) {
     if (reset) return 0;
     __builtin_memset(o, 0, sizeof(*o));

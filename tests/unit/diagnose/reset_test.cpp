@@ -908,5 +908,22 @@ TEST(ClientTimeout, IsNotMeasuredByAFinThatRidesOnARepeat) {
   )")));
 }
 
+// Recorded at a server whose path changes the order of segments; the words are QUIT.
+TEST(Reset, AGoodbyeThatItsFinOvertookIsStillAGoodbye) {
+  const Answer a = answer_of(kAtServer + kOpening + R"(
+    0.021 < PA 999001:999012 4294967291
+    0.041 > A 4294967291 999012
+    0.046 > FA 1 999012
+    0.046 < A 999012 4294967291
+    0.047 > PA 4294967291:1 999012
+    0.047 < A 999012 2
+    0.247 < PA 999012:999021 2
+    0.247 < FA 999021 2
+    0.267 > R 2
+    0.268 > R 2
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

@@ -566,5 +566,16 @@ TEST(PathBlackhole, LosesNothingWhereOnlyTheAckOfTheLastFinIsMissing) {
   )")));
 }
 
+// RFC 9293 3.6: having said all it has to say, the client closes its half and waits.
+TEST(Stalled, AHalfCloseRightBehindTheRequestDoesNotEndTheWait) {
+  const Answer a = answer_of("@vantage client\n@ttl 64 55\n@end 40\n" + kOpening + R"(
+    0.011 > PA 4294967291:105 999001 http-req idem
+    0.012 > FA 105 999001
+    0.032 < A 999001 106
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_TRUE(first_of(a) == "stalled" || first_of(a) == "server-never-accepts" || first_of(a) == "close-wait-leak") << first_of(a);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose
