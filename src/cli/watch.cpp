@@ -1,5 +1,6 @@
 // `tcpwhy watch`: kernel events and a look around once a second, until a signal. Without the right to BPF it looks
 // around only, and says what that cannot see.
+#ifdef TCPWHY_HOST
 
 #include "cli/watch.hpp"
 
@@ -138,3 +139,5 @@ int watch(const WatchOptions& options) {
 }
 
 }  // namespace tcpwhy::cli
+
+#endif  // TCPWHY_HOST
