@@ -45,7 +45,8 @@ struct Tally {
 /// Collects what speaks for and against one cause. One call per independent
 /// observation: their number decides between rivals. Sentences are given as
 /// callables, so that nobody formats what nobody reads; with Detail::kVerdicts
-/// the observations are counted and nothing is kept.
+/// the observations are counted and nothing is kept. A segment of -1 is none and
+/// is not cited.
 class EvidenceList {
  public:
   explicit EvidenceList(Detail detail) : detail_{detail} {}
@@ -64,7 +65,9 @@ class EvidenceList {
   template <class Text>
   void note(Bearing bearing, std::vector<std::int32_t> segments, std::vector<std::uint32_t> frames, Text&& text) {
     count(bearing);
-    if (detail_ == Detail::kSentences) items_.push_back({bearing, std::move(segments), std::move(frames), text()});
+    if (detail_ == Detail::kVerdicts) return;
+    std::erase_if(segments, [](std::int32_t s) { return s < 0; });
+    items_.push_back({bearing, std::move(segments), std::move(frames), text()});
   }
 
   /// Nothing went wrong by it, although the cause is not benign by definition (a loss that was repaired).
