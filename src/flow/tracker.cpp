@@ -34,6 +34,7 @@ struct Tracker::Impl {
   Decoder decoder;
   Table table;
   Block block;
+  int guesses_left = 2;  ///< of how many connections there will be
   bool finished = false;
 
   template <class Full>
@@ -59,22 +60,27 @@ struct Tracker::Impl {
   }
 
   void run_alone(capture::Source& source, const std::function<void()>& progress) {
-    bool guessed = false;
     for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
       take(frames);
-      if (!guessed && source.consumed() > kGuessAfter && source.size() > source.consumed()) {
-        guessed = true;
-        table.reserve(expected(source, table.born()));
-      }
+      if (guesses_left > 0) table.reserve(guess(source, table.born()));
       if (progress) progress();
     }
   }
-  std::uint64_t expected(const capture::Source& source, std::uint64_t so_far) const {
-    const double rate = static_cast<double>(so_far) / static_cast<double>(source.consumed());
-    // A capture often begins with more new connections than it goes on with; room
-    // that is never used costs more than growing three times. A flood goes on.
-    const bool flood = so_far > decoder.counts().tcp / 2;
-    return static_cast<std::uint64_t>(rate * static_cast<double>(source.size()) / (flood ? 1 : 8));
+  /// How many connections the whole input may have, when it is time to say so; 0 until then. A capture often begins with
+  /// more new connections than it goes on with, and room that is never used costs more than growing three times. What is
+  /// nothing but SYNs after a quarter of it is a flood, and goes on.
+  std::uint64_t guess(const capture::Source& source, std::uint64_t so_far) {
+    if (source.size() <= source.consumed()) return 0;
+    const double whole = static_cast<double>(so_far) / static_cast<double>(source.consumed()) * static_cast<double>(source.size());
+    if (guesses_left == 2 && source.consumed() > kGuessAfter) {
+      guesses_left = 1;
+      return static_cast<std::uint64_t>(whole / 8);
+    }
+    if (guesses_left == 1 && source.consumed() > source.size() / 4) {
+      guesses_left = 0;
+      return so_far * 10 > decoder.counts().tcp * 9 ? static_cast<std::uint64_t>(whole) : 0;
+    }
+    return 0;
   }
 
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
@@ -90,15 +96,11 @@ struct Tracker::Impl {
     }};
     Block* into = &pipe.empty();
     std::uint64_t syns = 0;
-    bool guessed = false;
     for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
       decode(frames, into, [&](Block& b) -> Block& {
-        if (!guessed) {
+        if (guesses_left > 0) {
           for (std::size_t i = 0; i < b.used; ++i) syns += b.packets[i].fact.flags == wire::Flag::kSyn;
-          if (source.consumed() > kGuessAfter && source.size() > source.consumed()) {
-            guessed = true;
-            b.expected_connections = expected(source, syns);
-          }
+          b.expected_connections = guess(source, syns);
         }
         pipe.send();
         return pipe.empty();
