@@ -20,9 +20,21 @@ template <class T, std::size_t kCapacity = 64>
 struct Sample {
   std::vector<T> values;
   std::uint64_t seen = 0;
-  std::uint64_t stride = 1;
+  std::uint64_t stride = 1;  ///< a power of two
+  /// Will the next value be kept? Of a long capture's next to none is.
+  [[nodiscard]] bool keeps_next() const { return (seen & (stride - 1)) == 0; }
+  /// One more value, which is not kept.
+  void pass() { ++seen; }
+  /// Adds a value that is made only if it is kept.
+  template <class Make>
+  void add_made(Make&& make) {
+    if (keeps_next()) add(make());
+    else pass();
+  }
   void add(const T& v) {
-    if (seen++ % stride == 0) {
+    const bool keep = keeps_next();
+    ++seen;
+    if (keep) {
       if (values.size() == kCapacity) {
         std::size_t kept = 0;
         for (std::size_t i = 0; i < values.size(); i += 2) values[kept++] = values[i];

@@ -499,8 +499,6 @@ bool farewell_refused(const Connection& c, const Reset& r) {
   return true;
 }
 
-}  // namespace
-
 /// A server that resets right behind its own answer has not waited for it to arrive; what of it lies unread may be lost
 /// with the connection (RFC 1122 4.2.2.13). Who lets an idle connection go takes longer.
 bool right_behind_its_answer(const Connection& c, const Reset& r) {
@@ -509,6 +507,8 @@ bool right_behind_its_answer(const Connection& c, const Reset& r) {
     if (c.segment(i).from() == r.by && c.segment(i).payload_bytes > 0 && !copy_by_network(c.note(i).repeat)) return true;
   return false;
 }
+
+}  // namespace
 
 bool formality(const Connection& c, const Reset& r) {
   if (!r.established || r.foreign()) return false;

@@ -153,10 +153,8 @@ void take_view(Packet& out, const Payload& payload) {
 }
 
 /// Each field of the packet written once, from where it lies in the frame.
-template <int version>
-void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& common) {
+inline void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& common) {
   using wire::Anomaly;
-  const std::uint8_t* const ip = common.ip;
   const std::uint8_t* const tcp = common.tcp;
   const std::uint8_t* const options = tcp + wire::kTcpHeader;
   const std::uint32_t header = common.header();
@@ -171,15 +169,15 @@ void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& commo
   f.payload_bytes = payload;
   f.sack_left = f.sack_right = SeqNum{};
   f.window = wire::be16(tcp + 14);
-  f.ip_id = version == 4 ? wire::be16(ip + 4) : std::uint16_t{0};
+  f.ip_id = common.ip_id();
   f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
                                            (kept < payload ? Anomaly::kTruncatedPayload : 0));
   f.flags = flags;
-  f.ttl = version == 4 ? ip[8] : ip[7];
+  f.ttl = common.ttl();
   f.window_scale = 0;
   f.app = facts::App::kNone;
   f.sack_blocks = 0;
-  f.dont_fragment = version == 4 && ip[6] & 0x40;
+  f.dont_fragment = common.dont_fragment();
   f.outbound = frame.direction == FrameDirection::kOutbound;
   f.inbound = frame.direction == FrameDirection::kInbound;
   f.dsack = 0;
@@ -205,8 +203,8 @@ void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& commo
   out.kind = PacketKind::kSegment;
   out.extra = -1;
   if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
-  const Ends ends{ip + (version == 4 ? 12 : 8), ip + (version == 4 ? 16 : 24), wire::be16(tcp), wire::be16(tcp + 2)};
-  if constexpr (version == 4) set_narrow_key(out, ends);
+  const Ends ends{common.source(), common.destination(), wire::be16(tcp), wire::be16(tcp + 2)};
+  if (common.is_ipv4) set_narrow_key(out, ends);
   else set_wide_key(out, ends, 6, 0);
   f.from_server = out.sender == End::kHigh;
 }
@@ -255,8 +253,7 @@ bool Decoder::decode_common(const Frame& frame, Packet& out) const {
   const bool stamps = common.has_timestamps_alone(), usual_syn = syn && common.has_usual_syn_options();
   if ((header != wire::kTcpHeader && !stamps && !usual_syn) || (flags & wire::Flag::kRst)) return false;
 
-  if (common.is_ipv4) fill_common<4>(out, frame, common);
-  else fill_common<6>(out, frame, common);
+  fill_common(out, frame, common);
   return true;
 }
 

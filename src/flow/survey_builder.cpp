@@ -33,18 +33,6 @@ void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const Sy
     if (keep(s)) out.values.push_back(pick(s));
 }
 
-/// Will a sample keep the next value? Its stride is a power of two.
-template <class T>
-bool keeps_next(const facts::Sample<T>& sample) {
-  return (sample.seen & (sample.stride - 1)) == 0;
-}
-/// Adds a value that is made only when it is kept: of a long capture's next to none is.
-template <class T, class Make>
-void add(facts::Sample<T>& sample, Make&& make) {
-  if (keeps_next(sample)) sample.add(make());
-  else ++sample.seen;
-}
-
 facts::Attempt attempt_of(const Ended& e) {
   facts::Attempt a;
   a.syn = e.start;
@@ -354,11 +342,11 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   if (e.lone_syn) ++s.lone_syns;
   if (e.syn_acks > 1) s.syn_ack_repeats += e.syn_acks - 1;
   const auto attempt = [&] { return attempt_of(e); };
-  flow::add(s.attempts_sample, attempt);
-  if (e.fate != Fate::kAccepted) flow::add(s.failures_sample, attempt);
+  s.attempts_sample.add_made(attempt);
+  if (e.fate != Fate::kAccepted) s.failures_sample.add_made(attempt);
   if (!e.closed) return;
-  flow::add(s.idle_ends, [&] { return facts::IdleEnd{e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank}; });
-  if (e.closer == facts::Party::kServer && !e.by_reset) flow::add(s.requests_at_server_close, [&] { return e.requests; });
+  s.idle_ends.add_made([&] { return facts::IdleEnd{e.idle, e.requests, e.closer, e.by_reset, e.crossed, e.rank}; });
+  if (e.closer == facts::Party::kServer && !e.by_reset) s.requests_at_server_close.add_made([&] { return e.requests; });
 }
 
 void SurveyBuilder::lone_syn(const Ended& e) {
@@ -380,15 +368,15 @@ bool SurveyBuilder::lone_syn_of_flood(const facts::Endpoint& server, const facts
   ServiceEntry* const entry = services_.find(server, services_.hash(server));
   if (entry == nullptr) return false;
   facts::ServiceFacts& s = entry->facts;
-  if (s.lone_syns < kFlooded || keeps_next(s.attempts_sample) || keeps_next(s.failures_sample)) return false;
+  if (s.lone_syns < kFlooded || s.attempts_sample.keeps_next() || s.failures_sample.keeps_next()) return false;
   ++survey.one_direction_connections;
   ++s.attempts;
   s.first_attempt = std::min(s.first_attempt, when);
   s.last_attempt = std::max(s.last_attempt, when);
   ++s.unanswered;
   ++s.lone_syns;
-  ++s.attempts_sample.seen;
-  ++s.failures_sample.seen;
+  s.attempts_sample.pass();
+  s.failures_sample.pass();
   entry->clients.add(survey_hash(client));
   return true;
 }

@@ -33,9 +33,9 @@ class Namespaces {
   void icmp_errors(std::uint64_t now_ns, const std::function<void(const tw_event&)>& each);
   /// Is this address (network order) one of the namespace's own? True where that is not known.
   bool is_local(std::uint32_t netns, const facts::Address& address);
-  /// What the kernel holds of a connection now; nothing when it cannot be asked.
   /// The open connections between two hosts.
   std::vector<facts::Socket> connections(std::uint32_t netns, const facts::Address& local, const facts::Address& remote);
+  /// What the kernel holds of a connection now; nothing when it cannot be asked.
   std::optional<facts::Glance> glance(std::uint32_t netns, const facts::Endpoint& local, const facts::Endpoint& remote);
 
  private:

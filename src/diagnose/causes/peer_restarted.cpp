@@ -19,7 +19,8 @@ constexpr Duration kShortestTakeover = std::chrono::seconds{1};
 bool gave_up_itself(const facts::Connection& c, const ending::Reset& r) {
   std::uint32_t in_vain = 0;
   for (std::int32_t i = 0; i < r.offender; ++i) {
-    if (c.segment(i).from() == r.peer() && !c.segment(i).rst() && i < r.offender_first) in_vain = 0;
+    // A repeated SYN-ACK takes nothing: it is no answer to data.
+    if (c.segment(i).from() == r.peer() && !c.segment(i).rst() && !c.segment(i).syn() && i < r.offender_first) in_vain = 0;
     if (c.segment(i).from() == r.by && c.note(i).repeat == facts::Repeat::kRto) ++in_vain;
   }
   return in_vain >= 3;

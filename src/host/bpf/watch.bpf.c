@@ -177,7 +177,6 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
   __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
 }
 
-
 static __always_inline void put_inode(struct tw_event *e, const struct sock *sk) {
   if (bpf_core_field_exists(sk->sk_ino)) {
     e->inode = sk->sk_ino;
@@ -394,7 +393,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   }
   put_socket(e, sk);
   put_owner(e, owner);
-  // The table's memory is cold, and where a RST has refused the SYN nothing more comes.
+  // The table's memory is cold, and where a RST has refused the SYN (ECONNREFUSED) nothing more comes.
   if (error != 111) note_end(e, sk, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;

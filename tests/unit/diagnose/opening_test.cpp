@@ -38,6 +38,31 @@ TEST(PortClosed, IsLikelyWhereARstAcknowledgesTheSyn) {
   EXPECT_FALSE(a.healthy);
 }
 
+// Recorded at the server: only SYN-ACKs came back while the client sent its data again and again, and then it was gone.
+TEST(AcceptQueueOverflow, AClientThatGaveUpItselfWasNotRestarted) {
+  const Answer a = answer_of(R"(
+    @vantage server
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 7>
+    0.000 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 7>
+    0.015 > A 101 301 <ts 5015 9000>
+    0.016 > PA 101:165 301 http-req idem <ts 5016 9000>
+    0.244 > PA 101:165 301 http-req idem <ts 5244 9000>
+    0.453 > PA 101:165 301 http-req idem <ts 5453 9000>
+    0.915 > PA 101:165 301 http-req idem <ts 5915 9000>
+    1.023 < SA 300 101 <mss 1460,sackok,ts 10023 5915,ws 7>
+    1.029 > A 165 301 <ts 6029 9000>
+    1.809 > PA 101:165 301 http-req idem <ts 6809 9000>
+    3.039 < SA 300 101 <mss 1460,sackok,ts 12039 6809,ws 7>
+    3.061 > A 165 301 <ts 8061 9000>
+    7.103 < SA 300 101 <mss 1460,sackok,ts 16103 6809,ws 7>
+    7.117 > R 301
+  )");
+  EXPECT_EQ(first_of(a), "accept-queue-overflow");
+  EXPECT_EQ(find(a, CauseId::kPeerRestarted), nullptr);
+  for (const Diagnosis& d : a.diagnoses)
+    for (const Rival& r : d.rivals) EXPECT_NE(r.cause, CauseId::kPeerRestarted);
+}
+
 TEST(PortClosed, IsRuledOutByATtlThatIsNotTheHosts) {
   const facts::Connection c = ladder::connection("0.000 > S 100 <mss 1460>\n0.020 < RA 0 101 win 0 id 0 ttl 128\n");
   facts::Survey survey;

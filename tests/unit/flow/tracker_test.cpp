@@ -157,6 +157,20 @@ TEST(Tracker, TellsALoneSynsFloodOnceWithItsIds) {
   EXPECT_EQ(w.tracker.survey().services.begin()->second.lone_syns, 1201u);
 }
 
+TEST(Tracker, CountsEverySynOfAFloodWhetherASampleKeepsItOrNot) {
+  Wire w;
+  constexpr std::uint16_t kSyns = 20'000;
+  for (std::uint16_t port = 1025; port < 1025 + kSyns; ++port) w.client({.flags = kSyn, .seq = port, .client_port = port});
+  w.tracker.finish({});
+  const facts::ServiceFacts& service = w.tracker.survey().services.begin()->second;
+  EXPECT_EQ(service.attempts, kSyns);
+  EXPECT_EQ(service.lone_syns, kSyns);
+  EXPECT_EQ(service.unanswered, kSyns);
+  EXPECT_EQ(service.attempts_sample.seen, kSyns);
+  EXPECT_EQ(service.failures_sample.seen, kSyns);
+  EXPECT_EQ(w.tracker.survey().one_direction_connections, kSyns);
+}
+
 TEST(Tracker, TakesARepeatedSynAsTheSameAttempt) {
   Wire w;
   w.client({.flags = kSyn, .seq = kClientIss});
