@@ -71,19 +71,19 @@ std::string display_filter(const facts::Connection& c) {
 
 std::vector<std::string> quality_words(const facts::Survey& s) {
   std::vector<std::string> out;
-  auto say = [&](std::uint64_t n, std::string_view text) {
-    if (n > 0) out.push_back(fmt::format("{} {}", grouped(n), text));
+  const auto say = [&](std::uint64_t n, std::string_view noun, std::string_view text) {
+    if (n > 0) out.push_back(fmt::format("{} {}{} {}", grouped(n), noun, n == 1 ? "" : "s", text));
   };
-  say(s.dropped_by_capture, "packets were dropped by the capture: what is missing proves little");
+  say(s.dropped_by_capture, "packet", "dropped by the capture: what is missing proves little");
   if (s.one_direction_connections > s.two_direction_connections && s.one_direction_connections > 10)
-    say(s.one_direction_connections, "connections were captured in one direction only");
-  say(s.capture_gap_connections, "connections acknowledge data that was never captured");
-  say(s.duplicate_frames, "frames were captured twice");
-  say(s.truncated_frames, "frames were cut by the snap length");
-  say(s.super_frames, "frames are larger than the wire carried (segmentation offload)");
-  say(s.clock_steps, "steps back of the clock");
-  say(s.evicted, "connections were let go early to keep memory bounded (--max-connections)");
-  say(s.stories_cut, "connections were too long to keep every segment");
+    say(s.one_direction_connections, "connection", "captured in one direction only");
+  say(s.capture_gap_connections, "connection", "with acknowledged data that was never captured");
+  say(s.duplicate_frames, "frame", "captured twice");
+  say(s.truncated_frames, "frame", "cut by the snap length");
+  say(s.super_frames, "frame", "larger than the wire carried (segmentation offload)");
+  say(s.clock_steps, "step", "back of the clock");
+  say(s.evicted, "connection", "let go early to keep memory bounded (--max-connections)");
+  say(s.stories_cut, "connection", "too long to keep every segment");
   return out;
 }
 

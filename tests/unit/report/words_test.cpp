@@ -1,5 +1,6 @@
 #include "report/words.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "report/reporter.hpp"
@@ -51,6 +52,13 @@ TEST(DisplayFilter, SelectsTheTupleWithinItsFrames) {
   c.ends[0].address = *facts::parse_address("2001:db8::1");
   c.ends[1].address = *facts::parse_address("2001:db8::2");
   EXPECT_EQ(display_filter(c).substr(0, 24), "ipv6.addr == 2001:db8::1");
+}
+
+TEST(Words, WhatLimitsACaptureIsCountedInSingularAndPlural) {
+  facts::Survey survey;
+  survey.capture_gap_connections = 1;
+  survey.duplicate_frames = 2;
+  EXPECT_THAT(quality_words(survey), testing::ElementsAre("1 connection with acknowledged data that was never captured", "2 frames captured twice"));
 }
 
 }  // namespace
