@@ -23,6 +23,9 @@ for i in ids:
 for page in (root / "docs/causes").glob("*.md"):
     if page.stem not in ids and page.stem != "README":
         bad.append(f"{page.relative_to(root)}: no such cause")
+for page in sorted((root / "docs").rglob("*.md")):
+    for mark in re.findall(r"(?m)^(?:<{7} |={7}$|>{7} ).*", page.read_text(encoding="utf-8")):
+        bad.append(f"{page.relative_to(root)}: a merge left '{mark}'")
 words = {}
 for path in sorted((root / "docs/words").glob("*.md")):
     text = path.read_text(encoding="utf-8")
