@@ -4,6 +4,7 @@
 // batch and a packet costs no allocation.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -74,8 +75,9 @@ struct Extent {
 };
 Result<Extent> extent(const std::string& path);
 
-/// Live capture through libpcap. Ends when `stop` becomes true.
-Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options,
-                                          const volatile bool* stop);
+/// Live capture through libpcap. Ends when `stop` becomes true. `meanwhile` is called several times a second while no frame
+/// comes.
+Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options, const volatile bool* stop,
+                                          std::function<void()> meanwhile = {});
 
 }  // namespace tcpwhy::capture

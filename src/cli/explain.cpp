@@ -336,15 +336,26 @@ int explain_live(Run& run, flow::Options tracking) {
   const ExplainOptions& o = run.options;
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  auto source = capture::open_live(o.interface, {o.filter, CaptureTime::min(), CaptureTime::max()}, &g_stop);
+  diagnose::Populations populations;
+  std::function<void()> meanwhile;
+#ifdef TCPWHY_HOST
+  WithKernel with_kernel{run, populations};
+  const bool kernel = o.with_kernel && !run.choice;
+  // An interface that has fallen silent must not hold answers up.
+  if (kernel)
+    meanwhile = [&] {
+      with_kernel.tell_due();
+      std::fflush(stdout);
+    };
+  // The kernel may know of a fault where the packets look well.
+  tracking.tell_all |= kernel;
+#endif
+  auto source = capture::open_live(o.interface, {o.filter, CaptureTime::min(), CaptureTime::max()}, &g_stop, std::move(meanwhile));
   if (!source) return fail(source.error());
   tracking.tell_as_they_end = true;
   tracking.threads = 1;
   flow::Tracker tracker{tracking};
-  diagnose::Populations populations;
 #ifdef TCPWHY_HOST
-  WithKernel with_kernel{run, populations};
-  const bool kernel = o.with_kernel && !run.choice;
   if (kernel) with_kernel.start();
 #endif
   auto tell = [&] {
