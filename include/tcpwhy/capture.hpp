@@ -75,9 +75,9 @@ struct Extent {
 };
 Result<Extent> extent(const std::string& path);
 
-/// Live capture through libpcap. Ends when `stop` becomes true. `meanwhile` is called several times a second while no frame
-/// comes.
+/// Live capture through libpcap. Ends when `stop` becomes true. While no frame comes `meanwhile` is told several times a second up
+/// to when none has come.
 Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options, const volatile bool* stop,
-                                          std::function<void()> meanwhile = {});
+                                          const std::function<void(CaptureTime)>& meanwhile = {});
 
 }  // namespace tcpwhy::capture

@@ -746,7 +746,7 @@ def case_healthy_busy_server():
         assert not told, told[:10]
         assert summary["events_lost"] == 0, summary
         assert summary["ends_opened"] >= total, summary
-    print("  %d connections in %.0f s, nothing said, no event lost" % (total, seconds))
+    print("  %d connections in %.0f s, nothing said, no event lost%s" % (total, seconds, "".join("; " + q for q in summary["quality"])))
 
 
 def case_each_of_many_resets_is_told():
