@@ -35,6 +35,7 @@ struct Opening {
   std::uint32_t tries = 0;           ///< segments of the client that acknowledge the SYN-ACK, before `progress`
   std::uint32_t unasked = 0;         ///< SYN-ACKs that no SYN asked for: the server's timer sent them
   std::uint32_t repeats = 0;         ///< SYN-ACKs repeated after `third` had passed and no SYN asked for them
+  std::uint32_t in_vain = 0;         ///< of the client's tries those that had no effect, as far as `progress` tells
   std::uint32_t data_tries = 0;      ///< transmissions of the client's first payload before `progress`
   Duration first_wait{};             ///< the listener's first timeout as `repeat` shows it: what passed since the SYN-ACK
                                      ///< before it, halved for each that the timer had sent already (RFC 6298 5.5)

@@ -50,8 +50,10 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   const bool data_ignored = o.data_repeat >= 0 || o.data_tries >= 3;
   // A lost ACK, and the last repeat of a deferring listener, are mended by the client's next ACK.
   const bool ignored_again = o.repeats >= 2;
-  // Before the server's host bare ACKs may be lost on the way, several in a row; then the first data is taken at once.
-  const bool lost_as_well = o.progress >= 0 && !at_server(c, survey);
+  // Before the server's host segments may be lost on the way, several in a row: where the next one is taken, and the path
+  // loses one of ten, four are lost once in ten thousand.
+  constexpr std::uint32_t kMoreThanLost = 4;
+  const bool lost_as_well = o.progress >= 0 && !at_server(c, survey) && o.in_vain < kMoreThanLost;
   // As long as the queue is full the listener repeats its SYN-ACK, doubling the wait (linux-tcp: 3.3); a listener that
   // held its peace for that long had taken the connection, and the client's segments were lost on the way.
   if (o.progress >= 0) {
@@ -65,7 +67,7 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
       return;
     }
   }
-  if (!data_ignored && (!ignored_again || lost_as_well)) {
+  if (lost_as_well || !(data_ignored || ignored_again)) {
     out.fits({o.third, o.repeat}, ignored);
     if (settled(c, o)) out.passed();
     return;

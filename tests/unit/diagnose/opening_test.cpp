@@ -478,6 +478,42 @@ TEST(PerHostTimestampCheck, WhatTheSameHostSendsLaterIsNoMark) {
   EXPECT_EQ(find(explain(c, survey, Detail::kSentences), CauseId::kPerHostTimestampCheck), nullptr);
 }
 
+// Recorded at a client on a path that lost 5 %, 145 ms long: the third segment and the first data were lost, the second
+// transmission was taken and the third was on its way when its ACK came.
+TEST(AcceptQueueOverflow, IsNotClaimedOfDataThatWasOnItsWayWhenTheServerTookIt) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 10>
+    0.145 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 10>
+    0.145 > A 101 301 <ts 5145 9000>
+    1.239 < SA 300 101 <mss 1460,sackok,ts 10030 5000,ws 10>
+    1.239 > A 101 301 <ts 6239 9000>
+    1.534 > PA 101:244 301 http-req idem <ts 6534 9000>
+    2.031 > PA 101:244 301 http-req idem <ts 7031 9000>
+    2.575 > PA 101:244 301 http-req idem <ts 7575 9000>
+    2.683 < A 301 244 <ts 11115 7031>
+    2.748 < A 301 244 <ts 11588 7575,dsack 101:244>
+    3.089 < PA 301:360 244 http-resp length 59 <ts 11898 7575>
+    3.089 > A 244 360
+  )")));
+}
+
+// Recorded at a client behind a full buffer: the SYN-ACKs were a second on their way, and the timestamp that they echo says
+// which SYN made them.
+TEST(AcceptQueueOverflow, IsNotToldFromSynAcksThatCrossedTheAckOnALongWay) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 10>
+    1.030 > S 100 <mss 1460,sackok,ts 6030 0,ws 10>
+    1.184 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 10>
+    1.184 > A 101 301 <ts 6184 9000>
+    1.977 < SA 300 101 <mss 1460,sackok,ts 10008 5000,ws 10>
+    1.977 > A 101 301 <ts 6977 9000>
+    2.142 < SA 300 101 <mss 1460,sackok,ts 10364 5000,ws 10>
+    @end 2.5
+  )")));
+}
+
 TEST(AcceptQueueOverflow, AListenerThatDoesNotRepeatItsSynAckForTenSecondsHadTakenTheConnection) {
   // Linux repeats the SYN-ACK 1, 3, 7 s after it while the queue is full; here once, and the data was lost on the way.
   const Answer a = answer_of(R"(
