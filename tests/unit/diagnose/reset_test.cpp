@@ -221,6 +221,18 @@ TEST(Reset, WindowsRefusesAGoodbyeWithAnAcknowledgingReset) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, WindowsRefusesAnAnswerThatComesAfterItsCloseWithAnAcknowledgingReset) {
+  // Without own window and at once: Linux would have sent R (tcp_v4_send_reset()), or its abort with a window.
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001 http-req idem
+    0.025 > FA 105 999001
+    0.045 < PA 999001:999427 105 http-resp length 426
+    0.045 > RA 106 999427 win 0
+  )");
+  EXPECT_EQ(first_of(a), "client-closed-early");
+  EXPECT_EQ(find(a, CauseId::kCloseWithUnreadData), nullptr);
+}
+
 TEST(Reset, ARequestThatMeetsAClosedSocketIsAFault) {
   const Answer a = answer_of(kAtClient + kAnswered + R"(
     0.300 < FA 999501 105
