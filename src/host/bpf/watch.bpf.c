@@ -60,7 +60,8 @@ struct {
 struct owner {
   __u64 sock, opened_ns, closed_ns, fin_ns;
   __u32 pid, flags;
-  __u8 signal, ttl, reset_ttl, pad[5];
+  __u8 signal, ttl, reset_ttl, ended;  // `ended`: the state it was closed in, 0 not yet
+  __u8 pad[4];
   char comm[16];
 };
 #define OWNER_SLOTS (1 << 17)
@@ -220,6 +221,7 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
   e->signal = o->signal;
   e->ttl = o->ttl;
   e->reset_ttl = o->reset_ttl;
+  e->old_state = o->ended;
   __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
 }
 
@@ -378,6 +380,7 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
+  if (now == TCP_SYN_RECV || now == TCP_FIN_WAIT2 || now == TCP_CLOSING) return 0;
   if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
   struct tw_cpu *c = this_cpu();
   if (now == TCP_ESTABLISHED) {
@@ -424,7 +427,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     return 0;
   }
   if (now != TCP_CLOSE) return 0;
-  const struct owner *owner = owner_of(sk);
+  struct owner *owner = owner_of(sk);
+  if (owner) owner->ended = old;  // a RST may follow
   const bool connecting = old == TCP_SYN_SENT;
   if (!connecting && c) c->closed++;
   int error = sk->sk_err;
