@@ -456,7 +456,7 @@ bool closed_unasked(const Connection& c) {
 }
 
 bool unread_when_answering(const Connection& c, const Reset& r) {
-  // What is read gives its window back. The last segment with payload says what was still in the buffer when it was
+  // What is read gives its window back. The last segment with payload, or the FIN behind it, says what was still in the buffer when it was
   // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
   std::uint32_t widest = 0;
   std::int32_t last = -1;
@@ -466,7 +466,7 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
     last = i;
   }
   const facts::StreamFacts& stream = c.stream(r.by);
-  if (last < 0 || !stream.scaling_known || c.segment(last).payload_bytes == 0) return false;
+  if (last < 0 || !stream.scaling_known || (c.segment(last).payload_bytes == 0 && !c.segment(last).fin())) return false;
   const std::uint32_t at_reset = std::uint32_t{c.segment(r.at).window} << stream.window_shift;
   const std::uint32_t at_answer = c.note(last).scaled_window;
   return widest >= at_answer + 4096 && at_reset >= at_answer + 4096 &&

@@ -784,6 +784,20 @@ TEST(Reset, TheAnswerToARequestWithABodyDoesNotShowThatTheBodyWasRead) {
   EXPECT_EQ(verdict_of(a, CauseId::kLingerZeroAbort), "possible");
 }
 
+TEST(Reset, ABodyThatNarrowedTheWindowOfTheFinWasNotReadWhereTheRstOpensItAgain) {
+  // Linux tcp_close() throws the queue away before it sends RST: the window of the RST is the one of an empty buffer.
+  const Answer a = answer_of(kAtServer + kOpening + R"(
+    0.021 > A 4294967291(8000) 999001 http-req length 20000
+    0.021 < A 999001 7995 win 440
+    0.021 > PA 7995(12000) 999001
+    0.021 < A 999001 19995 win 340
+    0.022 < PA 999001:999501 19995 http-resp length 500 win 340
+    0.022 < FA 999501 19995 win 340
+    0.022 < RA 999502 19995 win 509
+  )");
+  EXPECT_EQ(first_of(a), "close-with-unread-data");
+}
+
 TEST(Reset, AServerThatRestedForASecondLetsAnIdleClientGo) {
   const std::string idle = kAtClient + kOpening + R"(
     0.021 > PA 4294967291:105 999001
