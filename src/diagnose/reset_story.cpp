@@ -74,6 +74,17 @@ bool refuses_segment(const Connection& c, std::int32_t rst) {
   return false;
 }
 
+/// The peer's last segment before a RST+ACK, if that acknowledges exactly what the segment brought; -1 none.
+std::int32_t refused_by(const Connection& c, const Reset& r) {
+  for (std::int32_t i = r.at - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.rst()) continue;
+    if (s.from() == r.by) return -1;
+    return s.payload_bytes > 0 && s.end() == c.segment(r.at).ack && facts::new_payload(c, i) ? i : -1;
+  }
+  return -1;
+}
+
 /// RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>, without ACK flag. Windows XP, Apple's and Cisco's stacks and
 /// balancers abort like that; Linux and the BSDs add ACK.
 bool is_bare_abort(const Connection& c, const Reset& r) {
@@ -167,6 +178,23 @@ bool older_ack(const Connection& c, std::int32_t k, std::int32_t rst) {
   return r.has_ack() && s.has_ack() && s.length() == 0 && s.seq == r.seq && before(s.ack, r.ack);
 }
 
+/// The number of the client's RST at `i` counts octets behind its SYN, and those passed later: what it says of the
+/// handshake came before the handshake did.
+bool counts_payload(const Connection& c, std::int32_t i) {
+  const SegmentFact& r = c.segment(i);
+  const facts::StreamFacts& own = c.stream(r.from());
+  return r.from() == Party::kClient && c.handshake_ack > i && own.syn_seen && c.syn_ack >= 0 && c.syn_ack < i && after(r.seq, own.iss + 1);
+}
+
+/// Segment `k` is a bare FIN that passed soon after the RST and acknowledges nothing of what the RST refuses: the socket
+/// had closed before that came, and the RST overtook its FIN or a copy of it.
+bool overtaken_fin(const Connection& c, std::int32_t k, const Reset& r) {
+  constexpr Duration kHeldBack = std::chrono::seconds{1};
+  const SegmentFact& s = c.segment(k);
+  if (!r.answer || r.offender_first < 0 || k <= r.at || s.from() != r.by || !s.fin() || s.payload_bytes > 0 || !s.has_ack()) return false;
+  return s.time - c.segment(r.at).time < kHeldBack && c.segment(r.offender_first).length() > 0 && !after(s.ack, c.segment(r.offender_first).seq);
+}
+
 /// `by` acknowledged the payload of segment `i` before `until`.
 bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t until) {
   if (c.segment(i).length() == 0) return false;
@@ -206,7 +234,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
       // is far too early came from elsewhere.
       const auto least = quickest_answer(c, r.by);
       const bool own_distance = r.ttl_known && rst.ttl == r.usual_ttl;
-      if (r.own_fin < 0 && least && took < (own_distance ? *least / 4 : *least)) doubts |= Doubt::kTooFast;
+      if (r.own_fin < 0 && least && took < (own_distance ? *least / 16 : *least)) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -215,7 +243,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at)) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -282,7 +310,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     r.by = s.from();
     r.answer = !s.has_ack();
     r.rtt = rtt_of(c);
-    r.established = c.handshake_ack >= 0 && c.handshake_ack < i;
+    r.established = (c.handshake_ack >= 0 && c.handshake_ack < i) || counts_payload(c, i);
     // Picked up mid-stream: both sides must have spoken, or the RST answers what nobody here began (backscatter).
     if (c.syn < 0 && c.syn_ack < 0)
       for (std::int32_t k = 0; k < i && !r.established; ++k) r.established = c.segment(k).from() == r.by && !c.segment(k).rst();
@@ -300,6 +328,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       std::int32_t& fin = c.segment(k).from() == r.by ? r.own_fin : r.peer_fin;
       if (fin < 0) fin = k;
     }
+    for (std::int32_t k = i + 1; k < count(c) && r.own_fin < 0; ++k)
+      if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
@@ -309,6 +339,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       r.offender = r.offender_first = -1;
       r.doubts &= static_cast<std::uint8_t>(~(Doubt::kUnprovoked | Doubt::kNumber | Doubt::kTooFast));
     }
+    // A device refuses with ACK flag as well.
+    if (!r.answer && !r.bare && (r.doubts & (Doubt::kTtl | Doubt::kBare))) r.offender = r.offender_first = refused_by(c, r);
     const bool answers = r.offender >= 0 && !(r.doubts & Doubt::kUnprovoked);
     const std::int32_t trigger = answers ? r.offender_first : i;
     std::int32_t k = trigger - 1;

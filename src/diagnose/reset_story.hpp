@@ -32,13 +32,13 @@ struct Reset {
   facts::Party by = facts::Party::kClient;   ///< whose address it bears
   bool answer = false;            ///< R without ACK flag that answers a segment its host has no use for
   bool bare = false;              ///< R without ACK flag, and yet an abort: the form of RFC 9293 3.10.5
-  std::int32_t offender = -1;     ///< with `answer`: the segment it answers, -1 none that could be
+  std::int32_t offender = -1;     ///< with `answer`, or a device's: the segment it answers, -1 none that could be
   std::int32_t offender_first = -1;  ///< the first transmission of that segment
   std::uint8_t doubts = 0;        ///< Doubt bits
   std::uint8_t usual_ttl = 0;     ///< of the same side's other segments, 0 unknown
   bool ttl_known = false;         ///< compared with at least one other segment of that side
   std::int32_t went_on = -1;      ///< first segment of that side after it, -1 none
-  std::int32_t own_fin = -1;      ///< that side's FIN before it
+  std::int32_t own_fin = -1;      ///< that side's FIN, sent before it (it may have passed here after it)
   std::int32_t peer_fin = -1;     ///< the other side's FIN before it
   bool established = false;       ///< the handshake was complete, or lies before the capture
   Duration silence{};             ///< before it, or before the first transmission of what it answers

@@ -39,6 +39,29 @@ bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int
   return true;
 }
 
+/// The longest the server paused within its answer: one that comes in portions (a rate limit, a stream) is not over for that.
+Duration longest_pause(const facts::Connection& c, std::int32_t from, std::int32_t to) {
+  Duration longest{};
+  std::int32_t last = -1;
+  for (std::int32_t i = from; i < to; ++i) {
+    if (c.segment(i).from() != Party::kServer || !facts::new_payload(c, i)) continue;
+    if (last >= 0) longest = std::max(longest, ending::between(c, last, i));
+    last = i;
+  }
+  return longest;
+}
+
+/// The server wrote nothing more once it had the client's FIN, and closed short of what it had announced: it took the FIN,
+/// which came in the middle of its answer, for the end of the client. Who closes his half after the request goes on receiving.
+bool server_gave_up(const facts::Connection& c, const ending::Talk& t, std::int32_t stop) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (!t.answer_short || stop < t.answer || server.fin < stop || c.quality.capture_gap || c.quality.story_incomplete) return false;
+  for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (const facts::SegmentFact& s = c.segment(i); s.from() == Party::kServer && facts::new_payload(c, i) && !before(s.ack, c.segment(stop).end()))
+      return false;
+  return true;
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
@@ -61,10 +84,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (t.answer >= 0 && t.request < 0) {  // a response had begun
     const bool unfinished = t.answer_short || (late >= 0 && (refused >= 0 || by_rst));
     if (!unfinished || (t.answer_whole && !t.answer_short)) return;
-    if (!by_rst && refused < 0 && !r) return;  // a half-close: the client went on receiving
+    const bool given_up = !by_rst && server_gave_up(c, t, stop);
+    if (!by_rst && refused < 0 && !r && !given_up) return;  // a half-close: the client went on receiving
     // What comes after a pause, or is no longer than a protocol's last words (GOAWAY, close_notify), need not be the rest
     // of an answer; and a client that waited in vain for the rest gave up (client-timeout).
-    const bool paused = ending::pause_before(c, stop) >= ending::kPause;
+    const bool paused = ending::pause_before(c, stop) >= std::max(ending::kPause, longest_pause(c, t.answer, stop) * 3 / 2);
     if (!t.answer_short && (paused || !more_than_words(c, late))) return;
     out.note(paused ? Bearing::kFits : Bearing::kSupports, {t.answer, stop}, {}, [&] {
       return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),
@@ -77,6 +101,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       out.supports({stop, late, refused}, [&] {
         return fmt::format("the server's next data, {} later, {}", ending::span(ending::between(c, stop, late)),
                            refused >= 0 ? "met RST: the client's socket was gone" : "was still on its way");
+      });
+    if (given_up)
+      out.supports({stop, c.stream(Party::kServer).fin}, [] {
+        return std::string{"the server sent nothing more once it had the client's FIN, and closed as well"};
       });
     if (by_rst || refused >= 0)
       out.supports({stop}, [&] { return std::string{"no FIN of the server had been seen: the close was the client's own"}; });

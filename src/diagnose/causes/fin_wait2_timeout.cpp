@@ -18,7 +18,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const facts::SegmentFact& late = c.segment(r->offender_first);
   // A request that the closer itself had given up is another story: its timeout.
   const ending::Talk t = ending::talk_before(c, r->own_fin);
-  if (r->by == facts::Party::kClient && t.request >= 0) return;
+  if (r->by == facts::Party::kClient && (t.request >= 0 || t.answer_short)) return;
   out.blames(ending::side(r->peer()));
   if (late.fin() && late.payload_bytes == 0 && waited > std::chrono::seconds{1})
     out.demands({r->own_fin, r->offender, r->at}, [&] {
