@@ -572,6 +572,17 @@ Duration pause_before(const Connection& c, std::int32_t i) {
   return Duration{};
 }
 
+Duration unusual_pause(const Connection& c, const Talk& t, std::int32_t i) {
+  Duration longest{};
+  std::int32_t last = -1;
+  for (std::int32_t k = std::max(t.answer, 0); k < i; ++k) {
+    if (c.segment(k).from() != Party::kServer || !facts::new_payload(c, k)) continue;
+    if (last >= 0) longest = std::max(longest, between(c, last, k));
+    last = k;
+  }
+  return std::max(kPause, longest * 3 / 2);
+}
+
 bool speaks_http(const Connection& c) {
   for (const SegmentFact& s : c.segments)
     if (s.app == facts::App::kHttpRequest || s.app == facts::App::kHttpResponse) return true;

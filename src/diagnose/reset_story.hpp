@@ -97,6 +97,9 @@ bool raced_another(const facts::Connection& c, const facts::Survey& survey);
 inline constexpr Duration kPause = std::chrono::milliseconds{900};
 /// How long the server had sent nothing new when its answer was left at segment `i`.
 Duration pause_before(const facts::Connection& c, std::int32_t i);
+/// From how long on a pause is more than the answer, left at segment `i`, had made before: one that comes in portions (a
+/// rate limit, a stream) is not over for that.
+Duration unusual_pause(const facts::Connection& c, const Talk& t, std::int32_t i);
 
 /// HTTP was spoken, or may have been (turns of request and answer).
 bool speaks_http(const facts::Connection& c);

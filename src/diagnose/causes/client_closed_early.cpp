@@ -22,9 +22,13 @@ bool more_than_words(const facts::Connection& c, std::int32_t late) {
   return octets > facts::kPartingWords;
 }
 
-/// What the head of the request announces, head included; 0 when it is none or does not say.
+/// What the head of the request announces, head included; 0 when it is none or does not say. The head is what has the
+/// lowest number, though it may have come behind what it begins.
 std::uint64_t announced_by_request(const facts::Connection& c, const ending::Talk& t) {
-  const facts::SegmentFact& head = c.segment(t.request);
+  std::int32_t first = t.request;
+  for (std::int32_t i = t.request; i <= t.request_end; ++i)
+    if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && before(c.segment(i).seq, c.segment(first).seq)) first = i;
+  const facts::SegmentFact& head = c.segment(first);
   const bool known = head.app == facts::App::kHttpRequest && (head.app_flags & facts::AppFlag::kHasLength) && !c.quality.capture_gap;
   return known ? head.app_length : 0;
 }
@@ -37,18 +41,6 @@ bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int
   for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
     if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
   return true;
-}
-
-/// The longest the server paused within its answer: one that comes in portions (a rate limit, a stream) is not over for that.
-Duration longest_pause(const facts::Connection& c, std::int32_t from, std::int32_t to) {
-  Duration longest{};
-  std::int32_t last = -1;
-  for (std::int32_t i = from; i < to; ++i) {
-    if (c.segment(i).from() != Party::kServer || !facts::new_payload(c, i)) continue;
-    if (last >= 0) longest = std::max(longest, ending::between(c, last, i));
-    last = i;
-  }
-  return longest;
 }
 
 /// The server wrote nothing more once it had the client's FIN, and closed short of what it had announced: it took the FIN,
@@ -88,7 +80,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (!by_rst && refused < 0 && !r && !given_up) return;  // a half-close: the client went on receiving
     // What comes after a pause, or is no longer than a protocol's last words (GOAWAY, close_notify), need not be the rest
     // of an answer; and a client that waited in vain for the rest gave up (client-timeout).
-    const bool paused = ending::pause_before(c, stop) >= std::max(ending::kPause, longest_pause(c, t.answer, stop) * 3 / 2);
+    const bool paused = ending::pause_before(c, stop) >= ending::unusual_pause(c, t, stop);
     if (!t.answer_short && (paused || !more_than_words(c, late))) return;
     out.note(paused ? Bearing::kFits : Bearing::kSupports, {t.answer, stop}, {}, [&] {
       return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),

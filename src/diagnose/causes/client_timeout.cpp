@@ -23,13 +23,13 @@ bool whole_seconds(Duration d) {
 void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int32_t stop, EvidenceList& out) {
   if (t.answer < 0) return;
   const Duration pause = ending::pause_before(c, stop);
-  if (pause < ending::kPause) {
+  if (pause < ending::unusual_pause(c, t, stop)) {
     out.contradicts({t.answer, stop}, [&] { return std::string{"the server was answering when the client closed"}; });
     return;
   }
   if (!t.answer_short) return;  // whether more was to come cannot be told
   const bool timer = whole_seconds(pause);
-  out.note(timer ? Bearing::kSupports : Bearing::kFits, {t.answer, t.last_payload[index(Party::kServer)], stop}, {}, [&] {
+  out.supports({t.answer, t.last_payload[index(Party::kServer)], stop}, [&] {
     return fmt::format("the answer had stopped at {} of the {} it announced, and the client closed {} after its last piece",
                        ending::octets(t.delivered), ending::octets(t.announced), ending::span(pause));
   });

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
 
@@ -62,9 +64,14 @@ void examine_deaf(const facts::Connection& c, Party prober, EvidenceList& out) {
   }
   if (probes.size() < 3 || probes.front() == 0) return;
   const auto at = [&](std::size_t k) { return c.segment(probes[k]).time; };
-  // A path that is not even moves each probe by a part of the interval.
-  const Duration between = (at(probes.size() - 1) - at(0)) / static_cast<std::int64_t>(probes.size() - 1);
-  const auto alike = [&](Duration d) { return d > between - between / 5 && d < between + between / 5; };
+  // A path that is not even moves each probe by a part of the interval, or loses one or two.
+  Duration between = c.segment(rst).time - at(probes.size() - 1);
+  for (std::size_t k = 1; k < probes.size(); ++k) between = std::min(between, at(k) - at(k - 1));
+  const auto alike = [&](Duration d) {
+    const auto times = (d + between / 2) / between;
+    const Duration off = d - between * times;
+    return times <= 3 && off < between / 5 && off > -between / 5;
+  };
   for (std::size_t k = 1; k < probes.size(); ++k)
     if (!alike(at(k) - at(k - 1))) return;
   if (!alike(c.segment(rst).time - at(probes.size() - 1))) return;

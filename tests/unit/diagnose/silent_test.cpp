@@ -185,6 +185,16 @@ TEST(PmtuBlackhole, ShowsAtTheReceiverAsAHoleTheSizeOfFullSegments) {
   EXPECT_EQ(first_of(a), "pmtu-blackhole");
 }
 
+TEST(PmtuBlackhole, IsNoHoleThatReachesBeyondTheReceiversWindow) {
+  const Answer a = answer_of("@vantage client\n" + kOpening + R"(
+    0.011 > PA 4294967291:105 999001 http-req idem
+    0.021 < A 999001 105
+    0.031 < FA 1900228959 105
+    0.031 > A 105 999001
+  )");
+  EXPECT_EQ(find(a, CauseId::kPmtuBlackhole), nullptr);
+}
+
 TEST(PmtuBlackhole, IsRefutedByASmallSegmentThatVanishesToo) {
   const Answer a = answer_of("@vantage client\n" + kOnce + kUnansweredData);
   EXPECT_NE(verdict_of(a, CauseId::kPmtuBlackhole), "likely");
@@ -396,6 +406,29 @@ TEST(CloseWaitLeak, NeedsTimeAfterTheAcknowledgedFin) {
   )";
   EXPECT_EQ(first_of("@vantage server\n@end 40\n" + story), "close-wait-leak");
   EXPECT_TRUE(no_fault(answer_of("@vantage server\n@end 3\n" + story)));
+}
+
+// Recorded at a client on a path that lost 10 %: the server had reset the connection, and nobody sends a RST again.
+TEST(CloseWaitLeak, IsNotToldFromALostResetWhereTheConnectionLostPackets) {
+  const std::string story = kOnce + R"(
+    1.000 > FA 105 999501
+    1.240 > FA 105 999501
+    1.335 < A 999501 106
+  )";
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n@end 40\n" + story)));
+  EXPECT_EQ(first_of(R"(
+    @vantage server
+    @end 40
+    0.000 > S 100 <mss 1460>
+    0.000 < SA 300 101 <mss 1460>
+    0.020 > A 101 301
+    0.021 > PA 101:201 301 http-req idem
+    0.021 < PA 301:801 201 http-resp length 500
+    0.041 > A 201 801
+    1.000 > FA 201 801
+    1.240 > FA 201 801
+    1.240 < A 801 202
+  )"), "close-wait-leak");
 }
 
 TEST(CloseWaitLeak, IsNotAServerThatStillAnswersAfterAHalfClose) {
