@@ -577,7 +577,7 @@ Duration unusual_pause(const Connection& c, const Talk& t, std::int32_t i) {
   std::int32_t last = -1;
   for (std::int32_t k = std::max(t.answer, 0); k < i; ++k) {
     if (c.segment(k).from() != Party::kServer || !facts::new_payload(c, k)) continue;
-    if (last >= 0) longest = std::max(longest, between(c, last, k));
+    if (last >= 0) longest = std::max(longest, ending::between(c, last, k));
     last = k;
   }
   return std::max(kPause, longest * 3 / 2);

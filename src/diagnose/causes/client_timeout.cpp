@@ -29,7 +29,7 @@ void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int3
   }
   if (!t.answer_short) return;  // whether more was to come cannot be told
   const bool timer = whole_seconds(pause);
-  out.supports({t.answer, t.last_payload[index(Party::kServer)], stop}, [&] {
+  out.note(timer ? Bearing::kSupports : Bearing::kFits, {t.answer, t.last_payload[index(Party::kServer)], stop}, {}, [&] {
     return fmt::format("the answer had stopped at {} of the {} it announced, and the client closed {} after its last piece",
                        ending::octets(t.delivered), ending::octets(t.announced), ending::span(pause));
   });

@@ -358,6 +358,13 @@ TEST(ConnectTimeout, IsLikelyWhereALateSynAckMeetsAReset) {
   EXPECT_EQ(first_of(a), "connect-timeout");
 }
 
+// net.ipv4.tcp_syncookies=2: the minute of the cookie may change between a SYN and its repeat a second later.
+TEST(ConflictingSynAcks, AreNotToldOfTwoAlikeThatAnswerTwoSyns) {
+  const std::string syns = "@vantage server\n0.00 > S 100\n0.00 < SA 300 101 <mss 1460> ttl 64\n1.02 > S 100\n1.02 < SA 9000 101 <mss 1460> ttl ";
+  EXPECT_NE(verdict_of(answer_of(syns + "64\n2.04 > S 100\n2.04 < SA 9000 101 <mss 1460> ttl 64\n"), CauseId::kConflictingSynAcks), "proven");
+  EXPECT_EQ(verdict_of(answer_of(syns + "61\n"), CauseId::kConflictingSynAcks), "proven") << "two places";
+}
+
 TEST(ConnectTimeout, IsLikelyAtTheServerWhereASynComesBehindTheRstOfItsHost) {
   // The path holds SYNs back for longer than the client waits; here each of them is answered at once.
   const Answer a = answer_of("@vantage server\n0.00 > S 100\n0.00 < SA 300 101\n0.01 > R 101 win 0\n1.01 > S 100\n1.01 < SA 900 101\n1.02 > R 101 win 0\n");

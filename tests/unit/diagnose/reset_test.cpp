@@ -1051,5 +1051,30 @@ TEST(ClientTimeout, IsNotUndoneByTheServersFinThatMeetsNoSocketLongAfterIt) {
   EXPECT_FALSE(a.healthy);
 }
 
+TEST(ClientAborted, IsToldOfAFinInTheMiddleOfAnAnswerThatHadStopped) {
+  // wget --read-timeout=4 behind a slow line: not a whole number of seconds here, and no RST.
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:999501 105 http-resp length 5000
+    0.085 > A 105 999501
+    4.160 > FA 105 999501
+    4.200 < A 999501 106
+    30.000 < FA 999501 106
+    30.040 > R 106
+  )");
+  EXPECT_EQ(first_of(a), "client-aborted");
+  EXPECT_FALSE(a.healthy);
+}
+
+TEST(ClientClosedEarly, TheHeadOfARequestMayComeBehindItsBody) {
+  EXPECT_EQ(first_of(kAtServer + kOpening + R"(
+    0.021 > PA 1453:2905 999001
+    0.022 > PA 4294967291:1453 999001 http-req length 50000
+    0.022 < A 999001 2905
+    0.300 > FA 2905 999001
+    0.301 < FA 999001 2906
+    0.321 > A 2906 999002
+  )"), "client-closed-early");
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose
