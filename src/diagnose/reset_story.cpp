@@ -566,6 +566,12 @@ bool formality(const Connection& c, const Reset& r) {
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
 }
 
+bool left_waiting(const Connection& c, const Reset& r) {
+  if (r.by != Party::kClient || r.own_fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return false;
+  const Talk t = talk_before(c, r.own_fin);
+  return t.answer_short || (t.request >= 0 && owes_answer(c, t.request) && ending::between(c, t.request_end, r.own_fin) >= kPause);
+}
+
 Duration pause_before(const Connection& c, std::int32_t i) {
   for (std::int32_t k = i - 1; k >= 0; --k)
     if (c.segment(k).from() == Party::kServer && facts::new_payload(c, k)) return ending::between(c, k, i);

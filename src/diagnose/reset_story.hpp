@@ -87,6 +87,9 @@ bool closed_unasked(const facts::Connection& c);
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
 
+/// A client's RST long after its own FIN says nothing of why it had closed: with an answer outstanding, or the rest of one.
+bool left_waiting(const facts::Connection& c, const Reset& r);
+
 /// The side that sent RST+ACK had still not read what had come when it wrote its last segment: its window says so.
 bool unread_when_answering(const facts::Connection& c, const Reset& r);
 

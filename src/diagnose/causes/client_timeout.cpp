@@ -46,9 +46,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r && r->at == stop && r->answer) return;
   const ending::Talk t = ending::talk_before(c, stop);
   if (r && r->by == Party::kClient && r->foreign()) return;
-  // What meets a RST long after the client's FIN says nothing of why it had stopped to wait.
-  const bool unheard = r && r->at != stop && (t.answer_short || (t.request >= 0 && ending::owes_answer(c, t.request)));
-  if (r && r->by == Party::kClient && !unheard && ending::formality(c, *r)) return;
+  if (r && r->by == Party::kClient && !ending::left_waiting(c, *r) && ending::formality(c, *r)) return;
   if (t.request < 0) return examine_answer(c, t, stop, out);
   const std::int32_t acked = ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness
