@@ -20,7 +20,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const ending::Talk t = ending::talk_before(c, r->own_fin);
   if (r->by == facts::Party::kClient && (t.request >= 0 || t.answer_short)) return;
   // Nothing is lost where a bare FIN comes too late: reset-after-close.
-  if (late.payload_bytes == 0) return;
+  if (late.payload_bytes == 0 || c.segment(r->at).has_ack()) return;
   out.blames(ending::side(r->peer()));
   // tcp_fin_timeout is 60 s unless set; an eighth late at most (timer wheel).
   if (waited >= std::chrono::milliseconds{59500}) {
