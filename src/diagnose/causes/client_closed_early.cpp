@@ -60,7 +60,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->answer) return;
-  if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
+  if (r && r->by == Party::kClient && (r->foreign() || (!ending::left_waiting(c, *r) && ending::formality(c, *r)))) return;
   const ending::Talk t = ending::talk_before(c, stop);
 
   // Late data of the server that meets no socket: the response was not over (RFC 9293 3.10.7.1).

@@ -1102,5 +1102,36 @@ TEST(ClientClosedEarly, TheHeadOfARequestMayComeBehindItsBody) {
   )"), "client-closed-early");
 }
 
+TEST(KeepaliveRace, IsNoneWhereTheRequestHadBeenRefusedForLong) {
+  // Recorded where PAWS refused the data; the server's own timeout came a minute later.
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    1.000 > PA 105:205 999501 http-req idem
+    1.020 < A 999501 105
+    1.400 > PA 105:205 999501 http-req idem
+    1.420 < A 999501 105
+    2.200 > PA 105:205 999501 http-req idem
+    2.220 < A 999501 105
+    20.000 < FA 999501 105
+    20.001 > A 205 999502
+    21.000 > PA 105:205 999502 http-req idem
+    21.020 < R 999502
+  )");
+  EXPECT_NE(verdict_of(a, CauseId::kKeepaliveRace), "likely");
+}
+
+TEST(ClientClosedEarly, ALastOctetThatMeetsRstIsNoGoodbyeOfAnAnswerThatAnnouncedMore) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.046 > A 105 1000449
+    0.140 > FA 105 1000449
+    0.160 < PA 1000449:1000450 105
+    0.161 > R 105
+    0.180 < FA 1000450 106
+    0.181 > R 106
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "client-closed-early");
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose
