@@ -182,6 +182,8 @@ class KernelHost : public world::Host, private world::System {
       case Option::kReceiveBuffer: return plain(SOL_SOCKET, SO_RCVBUF);
       case Option::kSendBuffer: return plain(SOL_SOCKET, SO_SNDBUF);
       case Option::kNoDelay: return plain(IPPROTO_TCP, TCP_NODELAY);
+      case Option::kFastOpen: return plain(IPPROTO_TCP, TCP_FASTOPEN);
+      case Option::kFastOpenConnect: return plain(IPPROTO_TCP, TCP_FASTOPEN_CONNECT);
     }
     return -EINVAL;
   }

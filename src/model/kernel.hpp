@@ -298,7 +298,7 @@ class Kernel {
   bool update_rtt(Endpoint& e, std::int64_t seq_us, std::int64_t sack_us, std::int64_t ca_us, const AckWork& w);
   /// What is in flight was too big for the path: it is cut anew and sent again. tcp_simple_retransmit.
   void simple_retransmit(Endpoint& e);
-  void rack_advance(Endpoint& e, const Piece& piece);
+  void rack_advance(Endpoint& e, const Piece& piece, SeqNum end);
   void see_reordering(Endpoint& e, SeqNum low, Mib counter, SeqNum fack);
   void check_reno_reordering(Endpoint& e, std::uint32_t addend);
   [[nodiscard]] bool echo_before(const Endpoint& e, ModelTime t) const;
