@@ -18,14 +18,13 @@ constexpr std::size_t kListener = 0, kConnection = 1;
 
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed) : random_{seed} { trial_.seed = seed; }
+  Generator(std::uint64_t seed, FastOpenTrials fast_open) : random_{seed}, fast_open_{fast_open == FastOpenTrials::kOnly} { trial_.seed = seed; }
 
   Trial make() {
     settings();
     stamps_ = chance(40);
     shift_ = chance(70);
     sack_ = chance(60);
-    fast_open_ = chance(6);
     // Both ends, and neither asks for a cookie.
     if (fast_open_) trial_.sysctls.emplace_back("net.ipv4.tcp_fastopen", "519");
     switch (pick({60, 22, 6, 12})) {
@@ -329,11 +328,12 @@ class Generator {
   world::Random random_;
   Trial trial_;
   Duration now_{10ms};
-  bool stamps_ = false, shift_ = false, sack_ = false, fast_open_ = false;
+  bool stamps_ = false, shift_ = false, sack_ = false;
+  const bool fast_open_;
 };
 
 }  // namespace
 
-Trial generate(std::uint64_t seed) { return Generator{seed}.make(); }
+Trial generate(std::uint64_t seed, FastOpenTrials fast_open) { return Generator{seed, fast_open}.make(); }
 
 }  // namespace tcpwhy::lab

@@ -193,6 +193,11 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
 void Kernel::add_syn_data(Endpoint& e, const Packet& p) {
   if (p.end() == e.rcv_nxt) return;
   if (p.payload_bytes != 0) {
+    RcvBuffer fresh = buffer_of(p);
+    fresh.fin = p.fin();
+    set_aside(e, fresh.memory);
+    charge_received(e, fresh.memory);
+    e.received.push_back(fresh);
     take_data(e, p, p.seq + 1, p.payload_bytes);
     ++e.data_segs_in;
   }

@@ -148,6 +148,11 @@ std::uint32_t Kernel::tcp_header(const Packet& p) {
   std::uint32_t n = 20;
   if (p.has(wire::Opt::kTimestamps)) n += kTimestampBytes;
   if (p.sack_blocks != 0) n += 4 + 8u * p.sack_blocks;
+  if (!p.syn()) return n;
+  if (p.has(wire::Opt::kMss)) n += 4;
+  if (p.has(wire::Opt::kWindowScale)) n += 4;
+  if (p.has(wire::Opt::kSackPermitted) && !p.has(wire::Opt::kTimestamps)) n += 4;  // beside them it takes two of their NOPs
+  if (p.has(wire::Opt::kFastOpen)) n += (2u + p.cookie_bytes + (p.cookie_experimental ? 2u : 0u) + 3u) / 4 * 4;
   return n;
 }
 

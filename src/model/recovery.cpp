@@ -360,7 +360,7 @@ void Kernel::enter_loss(Endpoint& e) {
   e.cwnd_tick = jiffies(now);
   const auto least = static_cast<std::uint32_t>(config.sysctls.tcp_reordering);
   if (e.ca <= CaState::kDisorder && e.sacked_out >= least) e.reordering = std::min(e.reordering, least);
-  if (e.ca != CaState::kLoss) e.cubic = {};
+  e.cubic = {};
   e.ca = CaState::kLoss;
   e.high_seq = e.snd_nxt;
   e.tlp_open = false;
@@ -525,6 +525,7 @@ void Kernel::simple_retransmit(Endpoint& e) {
     e.ssthresh = ssthresh_now(e);
     e.prior_ssthresh = 0;
     forget_undo(e);
+    e.cubic = {};
     e.ca = CaState::kLoss;
   }
   retransmit_lost(e);
