@@ -16,7 +16,7 @@ using Opt = wire::Opt;
 /// Header prediction: nothing about the segment is new but its data or its ACK number.
 bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
   if (e.state != State::kEstablished || (p.flags & ~Flag::kPsh) != Flag::kAck || !(p.seq == e.rcv_nxt)) return false;
-  if (!e.holes().empty() || e.rcv_wnd == 0 || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
+  if (e.slow_path || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
   if (p.sack_blocks != 0 || p.has(Opt::kTimestamps) != e.neg.timestamps) return false;
   if (e.neg.timestamps && static_cast<std::int32_t>(p.tsval - e.ts_recent) < 0) return false;
   return p.payload_bytes == 0 || !after(p.end(), e.rcv_nxt + k.receive_window(e));
@@ -31,6 +31,11 @@ bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
 }
 
 }  // namespace
+
+/// Linux tcp_fast_path_check(): asked when data was queued in order, and when the peer's window changed.
+void Kernel::predict_again(Endpoint& e) const {
+  if (e.holes().empty() && e.rcv_wnd != 0 && e.rcv_memory < rcvbuf_of(e.opt)) e.slow_path = false;
+}
 
 /// Header prediction, Linux tcp_rcv_established(): data that is nothing but the next is queued before its ACK is looked at,
 /// and stays even if that ACK is none we can believe.
@@ -128,6 +133,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path
       e.snd_wl1 = p.seq;
       if (window != e.snd_wnd) {
         e.snd_wnd = window;
+        e.slow_path = true;
+        predict_again(e);
         if (e.has_unsent()) restart_after_idle(e);
         if (window > e.max_window) {
           e.max_window = window;

@@ -165,6 +165,7 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
     if (e.holes().empty()) e.ack.now = true;
   }
   if (e.num_sacks != 0) forget_sacks(e);
+  predict_again(e);
   if (!e.orphan) wake(e);
 }
 
@@ -218,6 +219,7 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
 /// Linux tcp_data_queue_ofo().
 void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
   measure_rcv_mss(e, p);
+  e.slow_path = true;
   e.ack.scheduled = true;
   ++e.rcv_ooopack;
   count(Mib::kTCPOFOQueue);

@@ -265,6 +265,7 @@ class Kernel {
   /// kPredicted: its data is queued already.
   enum class Path : std::uint8_t { kSlow, kPredicted };
   AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p, Path path = Path::kSlow);
+  void predict_again(Endpoint& e) const;
   bool take_predicted(Endpoint& e, std::uint32_t index, const Packet& p);
   /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {

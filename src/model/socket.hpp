@@ -197,6 +197,7 @@ struct Endpoint {
   bool write_pending = false;         ///< a blocking write waits for the handshake
   bool ts_seen = false;
   bool no_space = false;              ///< somebody was told that the send buffer is full: SOCK_NOSPACE
+  bool slow_path = false;             ///< no header prediction for now: pred_flags is 0
   bool write_sleeps = false;          ///< a blocking call waits for room in it
   std::uint16_t ip_id = 0;
   bool syn_fastopen_experimental = false;

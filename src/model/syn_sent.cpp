@@ -83,6 +83,7 @@ void Kernel::on_syn_sent(std::uint32_t index, const Packet& p) {
     first_rcv_mss(e);
     set_state(e, State::kEstablished);
     e.ack.last_received = now;
+    e.slow_path = e.neg.snd_wscale != 0;  // tcp_finish_connect(): until the window is told with its scale
     enter_established(e);
     e.lsndtime = now;
     if (e.opt.keepalive) start_keepalive(e, keepalive_idle(e));
