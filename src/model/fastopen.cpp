@@ -314,7 +314,11 @@ bool Kernel::fastopen_disabled() const {
   return now < fastopen_blackhole_at + std::chrono::seconds{pause * times};
 }
 
-void Kernel::disable_fastopen() {
+// Linux tcp_fastopen_active_detect_blackhole(): the third timeout in a row, or the end after fewer, is laid on data in a SYN.
+void Kernel::suspect_fastopen(const Endpoint& e, bool expired) {
+  if (!e.syn_fastopen && !e.syn_data && !e.syn_data_acked) return;
+  if (e.retransmits != 2 && (e.retransmits > 2 || !expired)) return;
+  count(Mib::kTCPFastOpenActiveFail);
   if (config.sysctls.tcp_fastopen_blackhole_timeout_sec == 0) return;
   fastopen_blackhole_at = now;
   ++fastopen_blackholes;

@@ -440,7 +440,7 @@ class Kernel {
   void ask_cookie(Endpoint& e);
   void dress_syn(Endpoint& e, const Packet& option);
   void add_syn_data(Endpoint& e, const Packet& p);
-  void disable_fastopen();
+  void suspect_fastopen(const Endpoint& e, bool expired);
   [[nodiscard]] bool fastopen_disabled() const;
   [[nodiscard]] bool fastopen_room(Listener& l);
   /// tcp_check_req() for a child that has its connection already. kDone: the segment ends here.
