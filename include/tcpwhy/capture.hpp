@@ -4,6 +4,7 @@
 // batch and a packet costs no allocation.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,6 +42,8 @@ class Source {
   /// The next frames, at most a few hundred; empty at the end of the input.
   /// The frames and their bytes stay valid until the next call.
   virtual std::span<const Frame> next() = 0;
+  /// From here on a thread of its own may fetch what next() will parse: worth it where copying is the larger part of reading.
+  virtual void read_ahead() {}
   /// Complete after next() has returned empty, running until then.
   [[nodiscard]] virtual const Losses& losses() const = 0;
   /// Bytes of raw input (compressed size) consumed and in all; 0 when unknown. For progress lines and for sizing.
@@ -74,8 +77,9 @@ struct Extent {
 };
 Result<Extent> extent(const std::string& path);
 
-/// Live capture through libpcap. Ends when `stop` becomes true.
-Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options,
-                                          const volatile bool* stop);
+/// Live capture through libpcap. Ends when `stop` becomes true. While no frame comes `meanwhile` is told several times a second up
+/// to when none has come.
+Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options, const volatile bool* stop,
+                                          const std::function<void(CaptureTime)>& meanwhile = {});
 
 }  // namespace tcpwhy::capture

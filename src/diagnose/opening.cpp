@@ -1,5 +1,12 @@
 #include "diagnose/opening.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
+
 namespace tcpwhy::diagnose {
 namespace {
 
@@ -23,13 +30,42 @@ constexpr Duration kSoonestRepeat = std::chrono::milliseconds{100};
 /// A SYN-ACK that passes within this time after the client's ACK may have left the
 /// server before the ACK arrived: the round trip between here and the server.
 Duration crossing(const Connection& c, const Opening& o) {
-  std::int32_t asked_by = -1;  // the SYN right before its answer
-  for (std::int32_t i = 0; i < o.syn_ack; ++i)
-    if (const SegmentFact& s = c.segment(i); !s.from_server && s.syn()) asked_by = i;
+  const facts::Index asked_by = facts::syn_answered(c, o.syn_ack);
   if (asked_by < 0) return Duration{};
-  const Duration took = c.segment(o.syn_ack).time - c.segment(asked_by).time;
-  // Which of several SYNs it answers cannot be told (RFC 6298 3, Karn): what the server acknowledged later tells.
+  const Duration took = facts::between(c, asked_by, o.syn_ack);
   return (o.syns > 1 && c.rtt_to_server ? std::max(took, *c.rtt_to_server) : took) * 5 / 4;
+}
+
+/// The client's segment that the server took, of those that passed before `progress`: the one whose timestamp that
+/// echoes (RFC 7323 4.3); without timestamps, the last that a round trip allows. -1: none can be told.
+std::int32_t taken_by(const Connection& c, const Opening& o) {
+  const SegmentFact& answer = c.segment(o.progress);
+  std::int32_t taken = -1;
+  for (std::int32_t i = o.third; i >= 0 && i < o.progress; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from_server || s.rst() || s.syn()) continue;
+    if (s.has(wire::Opt::kTimestamps) && answer.has(wire::Opt::kTimestamps)) {
+      if (s.tsval == answer.tsecr) return i;
+    } else if (answer.time - s.time > crossing(c, o) || taken < 0) {
+      taken = i;
+    }
+  }
+  return taken;
+}
+
+/// Of the client's tries those that had no effect: each of them was lost, or each was ignored. Bare ACKs after the last
+/// SYN-ACK may have had theirs in silence.
+std::uint32_t in_vain(const Connection& c, const Opening& o) {
+  if (o.third < 0) return 0;
+  const std::int32_t taken = o.progress >= 0 ? taken_by(c, o) : o.last_try + 1;
+  std::uint32_t tries = 0;
+  for (std::int32_t i = o.third; i < taken; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from_server || s.rst() || s.syn() || c.note(i).repeat == facts::Repeat::kCaptureDuplicate) continue;
+    // The rest of the first flight is not another try of what opens it.
+    if (s.payload_bytes == 0 ? i < o.last_syn_ack : o.data < 0 || !after(s.seq, c.segment(o.data).seq)) ++tries;
+  }
+  return tries;
 }
 
 }  // namespace
@@ -73,11 +109,14 @@ Opening opening_of(const Connection& c) {
       if (s.seq == c.segment(o.syn_ack).seq) {
         // SYNs that were dropped are never answered: what comes so long after the last one is a timer's.
         if (asked > 0 && s.time - c.segment(o.last_syn).time > std::max<Duration>(std::chrono::milliseconds{700}, 3 * crossing(c, o))) asked = 0;
-        o.last_syn_ack = i;
+        const std::int32_t before_it = std::exchange(o.last_syn_ack, i);
         ++o.syn_acks;
         if (asked == 0) ++o.unasked;
         if (o.third >= 0 && asked == 0 && s.time - c.segment(o.third).time > crossing(c, o)) {
-          if (o.repeat < 0) o.repeat = i;
+          if (o.repeat < 0) {
+            o.repeat = i;
+            o.first_wait = (s.time - c.segment(before_it).time) / (std::int64_t{1} << std::min(o.unasked - 1, 8u));
+          }
           ++o.repeats;
           if (o.data >= 0 && o.data_repeat < 0 && s.time - c.segment(o.data).time > crossing(c, o)) o.data_repeat = i;
         }
@@ -91,6 +130,7 @@ Opening opening_of(const Connection& c) {
     }
     ++i;
   }
+  o.in_vain = in_vain(c, o);
   return o;
 }
 
@@ -132,6 +172,15 @@ bool at_client(const Connection& c, const facts::Survey&) {
     case facts::Vantage::kUnknown: break;
   }
   return c.syn >= 0 && c.segment(c.syn).outbound;
+}
+
+void note_repeats_left_out(const Connection& c, const Opening& o, const facts::Survey& survey, EvidenceList& out) {
+  if (o.first_wait <= kFirstSynAckRepeat) return;
+  const bool sure = o.first_wait > kOldFirstSynAckRepeat && at_server(c, survey);
+  out.note(sure ? Bearing::kDemands : Bearing::kSupports, {o.syn_ack, o.repeat}, {}, [&] {
+    return fmt::format("the repeats due before {} were left out, as only a deferring listener does (linux-tcp 4.2)",
+                       span_words(c.segment(o.repeat).time - c.segment(o.syn_ack).time));
+  });
 }
 
 bool answers_would_show(const Connection& c, const facts::Survey& survey) {

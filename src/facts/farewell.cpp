@@ -17,6 +17,21 @@ bool is_farewell(const SegmentFact& s, std::uint32_t longest) {
   return s.app == App::kTlsAlert || s.app == App::kTlsData || unread;
 }
 
+namespace {
+
+/// The FIN at `fin` may be the repeat of one that was lost on its way here, sent with the words at `words`: it came when a
+/// retransmission timeout was over (Linux TCP_RTO_MIN), in a dialog that had gone back and forth.
+bool may_be_again(const Connection& c, std::int32_t words, std::int32_t fin) {
+  constexpr Duration kTimeout = std::chrono::milliseconds{200}, kNoRepeatAnyMore = std::chrono::milliseconds{900};
+  const Vantage at_sender = c.segment(fin).from() == Party::kClient ? Vantage::kClient : Vantage::kServer;
+  const Duration after = c.segment(fin).time - c.segment(words).time;
+  if (c.vantage == at_sender || c.vantage == Vantage::kUnknown || after < kTimeout || after > kNoRepeatAnyMore) return false;
+  return std::count_if(c.exchanges.begin(), c.exchanges.end(),
+                       [&](const Exchange& e) { return e.response >= 0 && e.response < words; }) >= 2;
+}
+
+}  // namespace
+
 bool is_goodbye(const Connection& c, std::int32_t i) {
   constexpr std::uint32_t kFewOctets = 64;
   const SegmentFact& s = c.segment(i);
@@ -27,7 +42,7 @@ bool is_goodbye(const Connection& c, std::int32_t i) {
   // A FIN that rides on the repeat of these very words was lost with the first of its kind: when it was sent is not known.
   const bool rides = c.segment(fin).payload_bytes > 0 && !before(s.seq, c.segment(fin).seq) && !new_payload(c, fin);
   // (One that overtook them on the path stands before them here, and its number behind.)
-  if (!rides && c.segment(fin).time - s.time > kRightBehind) return false;
+  if (!rides && c.segment(fin).time - s.time > kRightBehind && !may_be_again(c, i, fin)) return false;
   // Somebody who only ever asked this waits for the answer with his half closed (RFC 9293 3.6).
   std::int32_t spoke = -1;
   for (std::int32_t k = 0; k < i; ++k)

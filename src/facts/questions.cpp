@@ -108,6 +108,18 @@ Duration answer_time(const Connection& c, Party party) {
   return rtt ? 3 * *rtt + 200ms : Duration{1s};
 }
 
+Index syn_answered(const Connection& c, Index syn_ack) {
+  const SegmentFact& answer = c.segment(syn_ack);
+  Index asked_by = -1;
+  for (Index i = 0; i < syn_ack; ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from_server || !s.syn()) continue;
+    asked_by = i;
+    if (s.has(wire::Opt::kTimestamps) && answer.tsecr != 0 && s.tsval == answer.tsecr) break;
+  }
+  return asked_by;
+}
+
 Index acked_by(const Connection& c, Index i) {
   const SegmentFact& s = c.segment(i);
   for (Index k = i + 1; k < size_of(c); ++k) {

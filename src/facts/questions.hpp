@@ -49,6 +49,10 @@ std::optional<Duration> rtt_estimate(const Connection& c);
 /// going to come without a timer: several round trips plus a delayed ACK (RFC 9293 3.8.6.3).
 Duration answer_time(const Connection& c, Party party);
 
+/// The client's SYN that the SYN-ACK at `syn_ack` answers. Of several only an echoed timestamp tells (RFC 6298 3, Karn): on a
+/// long way the SYN is repeated before its answer can be here. Without timestamps the one right before it; -1 none.
+Index syn_answered(const Connection& c, Index syn_ack);
+
 // --- Acknowledgment ----------------------------------------------------------
 
 /// First segment of the other side whose ACK covers the whole of segment `i`.

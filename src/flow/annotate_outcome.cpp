@@ -60,6 +60,9 @@ class Ending {
   [[nodiscard]] Duration watched_after(Index i) const { return facts::coverage_after(c_, i); }
 
   void look() {
+    // A SYN-ACK that crossed the client's ACK is as old as the path is long.
+    const Index asked_by = c_.syn_ack >= 0 ? facts::syn_answered(c_, c_.syn_ack) : -1;
+    const Duration crossing = std::max<Duration>(500ms, facts::between(c_, asked_by, c_.syn_ack) * 5 / 4);
     for (std::size_t k = 0; k < c_.segments.size(); ++k) {
       const SegmentFact& s = c_.segments[k];
       const Note& n = c_.notes[k];
@@ -68,7 +71,7 @@ class Ending {
         const bool own = !n.challenge && n.ack_place != AckPlace::kImpossible;
         if (!s.syn() && own) server_joined_ = true;
         if (s.syn() && s.has_ack() && c_.handshake_ack >= 0 && static_cast<Index>(k) > c_.handshake_ack &&
-            (s.time - c_.segment(c_.handshake_ack).time) > 500ms)
+            (s.time - c_.segment(c_.handshake_ack).time) > crossing)
           ++late_syn_acks_;
       } else if (!s.syn()) {
         client_joined_ = true;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
 
@@ -11,6 +13,7 @@ namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
+using facts::Repeat;
 using namespace std::chrono_literals;
 
 /// Nothing asked, nothing owed: an application that notices the end of the stream has no reason to wait.
@@ -19,6 +22,17 @@ constexpr Duration kOwingNothing = 10s;
 constexpr Duration kDone = 4s;
 /// A pooled client looks at an idle connection only when it wants to use it; a server may still be working.
 constexpr Duration kMayBeBusy = 120s;
+
+/// A RST is not sent again (RFC 9293 3.10.5): where this connection lost packets before this point, the holder's abort may
+/// be among them. Beside the holder nothing is lost on the way.
+bool abort_may_be_lost(const facts::Connection& c, Party holder) {
+  const facts::Vantage beside = holder == Party::kClient ? facts::Vantage::kClient : facts::Vantage::kServer;
+  if (c.vantage == beside) return false;
+  return std::any_of(c.notes.begin(), c.notes.end(), [](const facts::Note& n) {
+    return n.repeat == Repeat::kRto || n.repeat == Repeat::kFast || n.repeat == Repeat::kTlp || n.repeat == Repeat::kFin ||
+           n.repeat == Repeat::kSpurious || n.repeat == Repeat::kUnseenOriginal;
+  });
+}
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction) return;
@@ -44,7 +58,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const bool done = !c.exchanges.empty() && c.exchanges.back().announced && c.exchanges.back().response_complete;
     const Duration patience = holder == Party::kClient || server_owes || c.quality.began_late ? kMayBeBusy : done ? kDone : kOwingNothing;
     if (kept < patience) continue;
-    out.supports({gone.fin, ack}, [&] {
+    out.note(abort_may_be_lost(c, holder) ? Bearing::kFits : Bearing::kSupports, {gone.fin, ack}, {}, [&] {
       return fmt::format("{}'s FIN (frame {}) was acknowledged (frame {}); no FIN of {} in the {} the capture went on",
                          name(closer), c.segment(gone.fin).frame, c.segment(ack).frame, name(holder),
                          say(kept));

@@ -333,5 +333,41 @@ TEST(Judge, AResetInPlaceOfTheLastFinIsNoFault) {
   EXPECT_EQ(Bench{}.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
+// tcp_close() sets CLOSE before tcp_send_active_reset(): what the socket was before decides whether anything is lost.
+TEST(Judge, TellsAnAbortByTheStateThatTheSocketWasClosedIn) {
+  tw_event e = Bench::event(TW_RESET_SENT, 4);
+  e.flags = TW_HAS_SOCKET | TW_LINGER_ZERO | TW_OWNER_KNOWN;
+  e.state = static_cast<std::uint8_t>(State::kClose);
+  e.bytes_in = e.bytes_sent = 100;
+  {
+    Bench b;
+    e.old_state = static_cast<std::uint8_t>(State::kEstablished);
+    const auto said = b.cause_after(e);
+    EXPECT_EQ(said, CauseId::kLingerZeroAbort);
+  }
+  {
+    Bench b;  // the peer had closed, and all was delivered
+    e.old_state = static_cast<std::uint8_t>(State::kCloseWait);
+    EXPECT_EQ(b.cause_after(e), std::nullopt);
+  }
+}
+
+// Silence about a connection must not be taken for health where its event met too many others.
+TEST(Judge, CountsEveryEventThatItHasNoRoomFor) {
+  Bench b;
+  tw_event e = Bench::reset_sent(1);
+  e.tcp_flags = kSyn;
+  constexpr std::uint32_t kMany = 100'000;
+  for (std::uint32_t i = 0; i < kMany; ++i) {
+    e.remote_port = static_cast<std::uint16_t>(i);
+    e.local_port = static_cast<std::uint16_t>(1 + (i >> 16));
+    b.judge.observe(e);
+  }
+  EXPECT_GT(b.judge.overlooked(), 0u);
+  std::uint64_t told = 0;
+  for (const Failure& f : b.judge.rest(e.time_ns + 1'000'000'000)) told += f.connections;
+  EXPECT_EQ(told + b.judge.overlooked(), kMany);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose::kernel

@@ -2,6 +2,7 @@
 // complete. Times and numbers are the articles' (linux-tcp.md 12) where they
 // have a case, else the rules' of sections 3 to 9.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "unit/diagnose/answers.hpp"
@@ -320,14 +321,31 @@ TEST(NoData, IsNotSaidOfAHandshakeWhoseLastSegmentWasRefused) {
   EXPECT_EQ(find(a, CauseId::kNoData), nullptr);
 }
 
-TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatThatWasLeftOut) {
-  // linux-tcp.md 4.2: three seconds, the client writes after four: SYN-ACK again at 3.02 s only.
-  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
-                             "3.0200 < SA 300 101\n3.0300 > A 101 301\n4.0000 > PA 101:201 301 http-req\n"
-                             "4.0001 < A 301 201\n4.0010 < PA 301:401 201 http-resp length 100\n4.0110 > A 201 401\n"
-                             "4.0200 > FA 201 401\n4.0201 < FA 401 202\n4.0300 > A 202 402\n");
+/// linux-tcp.md 4.2: the client writes one second after the end of the period: SYN-ACK again at its end only.
+std::string deferred(std::string_view repeat, int written) {
+  return fmt::format("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
+                     "{0} < SA 300 101\n{0}1 > A 101 301\n{1}.0000 > PA 101:201 301 http-req\n"
+                     "{1}.0001 < A 301 201\n{1}.0010 < PA 301:401 201 http-resp length 100\n{1}.0110 > A 201 401\n"
+                     "{1}.0200 > FA 201 401\n{1}.0201 < FA 401 202\n{1}.0300 > A 202 402\n", repeat, written);
+}
+
+TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatsThatWereLeftOut) {
+  const Answer a = answer_of(deferred("7.280", 8));
   EXPECT_EQ(verdict_of(a, CauseId::kDeferAcceptWait), "proven");
   EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(DeferAcceptWait, IsNotProvenByThreeSecondsWhichAreTheFirstTimeoutOf2632) {
+  const Answer a = answer_of(deferred("3.020", 4));
+  EXPECT_EQ(verdict_of(a, CauseId::kDeferAcceptWait), "likely");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(AcceptQueueOverflow, RepeatsTheSynAckInItsFirstSecondsOrIsAnotherCause) {
+  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
+                             "7.2800 < SA 300 101\n7.2900 > A 101 301\n20.0000 < FA 301 101\n20.0100 > A 101 302\n"
+                             "21.0000 > FA 101 302\n21.0001 < A 302 102\n");
+  EXPECT_EQ(find(a, CauseId::kAcceptQueueOverflow), nullptr);
 }
 
 TEST(HandshakeAckLost, IsLikelyAtTheServerWhereNothingFollowedTheSyn) {
@@ -338,6 +356,56 @@ TEST(HandshakeAckLost, IsLikelyAtTheServerWhereNothingFollowedTheSyn) {
 TEST(ConnectTimeout, IsLikelyWhereALateSynAckMeetsAReset) {
   const Answer a = answer_of("@vantage client\n0.00 > S 100\n1.02 > S 100\n2.50 < SA 300 101\n2.50 > R 101 win 0\n");
   EXPECT_EQ(first_of(a), "connect-timeout");
+}
+
+// net.ipv4.tcp_syncookies=2: the minute of the cookie may change between a SYN and its repeat a second later.
+TEST(ConflictingSynAcks, AreNotToldOfTwoAlikeThatAnswerTwoSyns) {
+  const std::string syns = "@vantage server\n0.00 > S 100\n0.00 < SA 300 101 <mss 1460> ttl 64\n1.02 > S 100\n1.02 < SA 9000 101 <mss 1460> ttl ";
+  EXPECT_NE(verdict_of(answer_of(syns + "64\n2.04 > S 100\n2.04 < SA 9000 101 <mss 1460> ttl 64\n"), CauseId::kConflictingSynAcks), "proven");
+  EXPECT_EQ(verdict_of(answer_of(syns + "61\n"), CauseId::kConflictingSynAcks), "proven") << "two places";
+}
+
+TEST(ConnectTimeout, IsLikelyAtTheServerWhereASynComesBehindTheRstOfItsHost) {
+  // The path holds SYNs back for longer than the client waits; here each of them is answered at once.
+  const Answer a = answer_of("@vantage server\n0.00 > S 100\n0.00 < SA 300 101\n0.01 > R 101 win 0\n1.01 > S 100\n1.01 < SA 900 101\n1.02 > R 101 win 0\n");
+  EXPECT_EQ(first_of(a), "connect-timeout");
+}
+
+// A burst at a small backlog, net.ipv4.tcp_syncookies=1: the SYN queue is full as well, and nothing is kept of a SYN.
+TEST(AcceptQueueOverflow, IsLikelyWithSyncookiesBesideConnectionsThatNobodyReads) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 > PA 101:181 301 http-req\n"
+                                                 "0.25 > PA 101:181 301 http-req\n0.70 > PA 101:181 301 http-req\n1.60 > PA 101:181 301 http-req\n3.40 > PA 101:181 301 http-req\n");
+  facts::Survey survey;
+  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
+  facts::ServiceFacts& service = survey.services[server];
+  service.endpoint = server;
+  facts::Attempt taken;
+  taken.syn = ladder::at(0.0);
+  taken.connection = c.id + 1;
+  service.attempts_sample.values.push_back(taken);
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "peer-unresponsive") << "nobody shows that the kernel takes data";
+  service.attempts_sample.values.back().unread = true;
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "accept-queue-overflow");
+  service.attempts_sample.values.back().server_spoke = true;
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "peer-unresponsive") << "an application that reads empties the queue";
+}
+
+/// A SYN refused by a RST with TTL 64, where the host's other segments had these.
+Answer refused_at_64(std::initializer_list<std::pair<std::size_t, std::uint32_t>> ttls) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100\n0.01 < RA 0 101 win 0 ttl 64\n");
+  facts::Survey survey;
+  facts::HostFacts& host = survey.hosts[endpoint(c, facts::Party::kServer).address];
+  host.syn_acks = 9;
+  for (const auto& [ttl, times] : ttls) host.ttl_seen[ttl] = times;
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(RejectedByMiddlebox, IsToldByOneHopWhereTheHostIsAlwaysOneHopFarther) {
+  // The NAT between client and server refuses (nft reject with tcp reset).
+  EXPECT_EQ(first_of(refused_at_64({{63, 9}})), "rejected-by-middlebox");
+  EXPECT_EQ(first_of(refused_at_64({{63, 1}})), "port-closed") << "one connection shows no custom";
+  EXPECT_EQ(first_of(refused_at_64({{63, 9}, {62, 4}})), "port-closed") << "routes that differ by a hop";
+  EXPECT_EQ(first_of(refused_at_64({{65, 9}})), "port-closed") << "a port passed on to a host behind";
 }
 
 TEST(TimeWait, ChallengesASynWithOlderNumbersAndDoesNotStandForALiveConnection) {
@@ -458,6 +526,42 @@ TEST(PerHostTimestampCheck, WhatTheSameHostSendsLaterIsNoMark) {
   later.connection = c.id + 1;
   survey.services[c.ends[1]].attempts_sample.add(later);
   EXPECT_EQ(find(explain(c, survey, Detail::kSentences), CauseId::kPerHostTimestampCheck), nullptr);
+}
+
+// Recorded at a client on a path that lost 5 %, 145 ms long: the third segment and the first data were lost, the second
+// transmission was taken and the third was on its way when its ACK came.
+TEST(AcceptQueueOverflow, IsNotClaimedOfDataThatWasOnItsWayWhenTheServerTookIt) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 10>
+    0.145 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 10>
+    0.145 > A 101 301 <ts 5145 9000>
+    1.239 < SA 300 101 <mss 1460,sackok,ts 10030 5000,ws 10>
+    1.239 > A 101 301 <ts 6239 9000>
+    1.534 > PA 101:244 301 http-req idem <ts 6534 9000>
+    2.031 > PA 101:244 301 http-req idem <ts 7031 9000>
+    2.575 > PA 101:244 301 http-req idem <ts 7575 9000>
+    2.683 < A 301 244 <ts 11115 7031>
+    2.748 < A 301 244 <ts 11588 7575,dsack 101:244>
+    3.089 < PA 301:360 244 http-resp length 59 <ts 11898 7575>
+    3.089 > A 244 360
+  )")));
+}
+
+// Recorded at a client behind a full buffer: the SYN-ACKs were a second on their way, and the timestamp that they echo says
+// which SYN made them.
+TEST(AcceptQueueOverflow, IsNotToldFromSynAcksThatCrossedTheAckOnALongWay) {
+  EXPECT_TRUE(no_fault(answer_of(R"(
+    @vantage client
+    0.000 > S 100 <mss 1460,sackok,ts 5000 0,ws 10>
+    1.030 > S 100 <mss 1460,sackok,ts 6030 0,ws 10>
+    1.184 < SA 300 101 <mss 1460,sackok,ts 9000 5000,ws 10>
+    1.184 > A 101 301 <ts 6184 9000>
+    1.977 < SA 300 101 <mss 1460,sackok,ts 10008 5000,ws 10>
+    1.977 > A 101 301 <ts 6977 9000>
+    2.142 < SA 300 101 <mss 1460,sackok,ts 10364 5000,ws 10>
+    @end 2.5
+  )")));
 }
 
 TEST(AcceptQueueOverflow, AListenerThatDoesNotRepeatItsSynAckForTenSecondsHadTakenTheConnection) {

@@ -185,6 +185,16 @@ TEST(PmtuBlackhole, ShowsAtTheReceiverAsAHoleTheSizeOfFullSegments) {
   EXPECT_EQ(first_of(a), "pmtu-blackhole");
 }
 
+TEST(PmtuBlackhole, IsNoHoleThatReachesBeyondTheReceiversWindow) {
+  const Answer a = answer_of("@vantage client\n" + kOpening + R"(
+    0.011 > PA 4294967291:105 999001 http-req idem
+    0.021 < A 999001 105
+    0.031 < FA 1900228959 105
+    0.031 > A 105 999001
+  )");
+  EXPECT_EQ(find(a, CauseId::kPmtuBlackhole), nullptr);
+}
+
 TEST(PmtuBlackhole, IsRefutedByASmallSegmentThatVanishesToo) {
   const Answer a = answer_of("@vantage client\n" + kOnce + kUnansweredData);
   EXPECT_NE(verdict_of(a, CauseId::kPmtuBlackhole), "likely");
@@ -237,6 +247,22 @@ TEST(KeepaliveDeadPeer, IsProvenByUnansweredProbesAndTheProbersReset) {
   )");
   EXPECT_EQ(first_of(a), "keepalive-dead-peer");
   EXPECT_EQ(verdict_of(a, CauseId::kKeepaliveDeadPeer), "proven");
+}
+
+TEST(KeepaliveDeadPeer, IsProvenWhereAnswersPassedAndTheProberWentOnAsIfTheyHadNot) {
+  // TCP_KEEPIDLE 3, TCP_KEEPINTVL 1, TCP_KEEPCNT 4 at the server: an answer that arrived would have bought it 3 s.
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 < PA 301:304 101\n0.03 > A 101 304\n"
+                             "3.05 < A 303 101\n3.05 > A 101 304\n4.07 < A 303 101\n4.07 > A 101 304\n5.09 < A 303 101\n5.09 > A 101 304\n"
+                             "6.12 < A 303 101\n6.12 > A 101 304\n7.14 < RA 304 101\n");
+  EXPECT_EQ(first_of(a), "keepalive-dead-peer");
+  EXPECT_EQ(verdict_of(a, CauseId::kKeepaliveDeadPeer), "proven");
+}
+
+TEST(KeepaliveDeadPeer, IsNotClaimedOfAnAbortBetweenTwoProbes) {
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 < PA 301:304 101\n0.03 > A 101 304\n"
+                             "3.05 < A 303 101\n3.05 > A 101 304\n6.07 < A 303 101\n6.07 > A 101 304\n9.09 < A 303 101\n9.09 > A 101 304\n"
+                             "10.2 < RA 304 101\n");
+  EXPECT_EQ(find(a, CauseId::kKeepaliveDeadPeer), nullptr);
 }
 
 TEST(KeepaliveDeadPeer, IsNotClaimedWhileProbesAreAnswered) {
@@ -380,6 +406,29 @@ TEST(CloseWaitLeak, NeedsTimeAfterTheAcknowledgedFin) {
   )";
   EXPECT_EQ(first_of("@vantage server\n@end 40\n" + story), "close-wait-leak");
   EXPECT_TRUE(no_fault(answer_of("@vantage server\n@end 3\n" + story)));
+}
+
+// Recorded at a client on a path that lost 10 %: the server had reset the connection, and nobody sends a RST again.
+TEST(CloseWaitLeak, IsNotToldFromALostResetWhereTheConnectionLostPackets) {
+  const std::string story = kOnce + R"(
+    1.000 > FA 105 999501
+    1.240 > FA 105 999501
+    1.335 < A 999501 106
+  )";
+  EXPECT_TRUE(no_fault(answer_of("@vantage client\n@end 40\n" + story)));
+  EXPECT_EQ(first_of(R"(
+    @vantage server
+    @end 40
+    0.000 > S 100 <mss 1460>
+    0.000 < SA 300 101 <mss 1460>
+    0.020 > A 101 301
+    0.021 > PA 101:201 301 http-req idem
+    0.021 < PA 301:801 201 http-resp length 500
+    0.041 > A 201 801
+    1.000 > FA 201 801
+    1.240 > FA 201 801
+    1.240 < A 801 202
+  )"), "close-wait-leak");
 }
 
 TEST(CloseWaitLeak, IsNotAServerThatStillAnswersAfterAHalfClose) {
