@@ -438,6 +438,7 @@ Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) 
   if (maker.error) return *maker.error;
   if (run) {
     run->kernel = run->client_kernel = running_kernel();
+    run->without_effect.clear();  // said of the profile; the kernel at hand says for itself
     run->machine = maker.machine();
   }
   return run;
