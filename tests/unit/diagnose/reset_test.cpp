@@ -110,6 +110,19 @@ TEST(ClientClosedEarly, IsNotSaidOfLastWordsThatMeetAClosedClient) {
   }
 }
 
+// The snap length took the end of the head, and with it the length. A client that has all of an answer leaves at once or
+// lets an idle connection go; one that stays a moment and aborts waited for more (or stopped reading).
+TEST(Reset, AnAbortAMomentAfterTheLastPieceOfAnAnswerOfUnknownLengthIsAFault) {
+  const std::string download = kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp cut
+    0.045 < PA 1000449:1001897 105
+    0.046 > A 105 1001897
+  )";
+  EXPECT_EQ(first_of(kAtClient + download + "0.366 > RA 105 1001897 win 502\n"), "client-aborted");
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + download + "0.047 > RA 105 1001897 win 502\n")));
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + download + "30.047 > RA 105 1001897 win 502\n")));
+}
+
 TEST(ClientClosedEarly, IsNotSaidWhereTheServerHadBeenSilentBeforeTheClose) {
   // Nothing tells whether the talk was over when the client left it after half a minute.
   const Answer a = answer_of(closed_then(R"(
