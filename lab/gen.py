@@ -86,6 +86,7 @@ def run(names, jobs, out, program=None):
                 command = [sys.executable, os.path.abspath(__file__), "one", name, "--out", out]
                 command += ["--events", events] if listener else []
                 command += ["--program", program] if program else []
+                command += ["--capture"] if live.CAPTURE in live.chosen else []
                 running[name] = (subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                                   stdin=subprocess.DEVNULL), time.monotonic())
             for name, (process, began) in list(running.items()):
@@ -139,10 +140,13 @@ def main():
     parser.add_argument("--out", default="/tmp/lab-out")
     parser.add_argument("--perturb", default="", help="changes to the world, comma separated: " + " ".join(perturb.KNOWN))
     parser.add_argument("--program", help="for `live`: the tcpwhy to run at both ends")
+    parser.add_argument("--capture", action="store_true", help="for `live`: a capture with the kernel's word at both ends, too")
     parser.add_argument("--events", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.perturb:
         perturb.choose(options.perturb)
+    if options.capture:
+        live.chosen.append(live.CAPTURE)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.command == "list":
         for name, recipe in sorted(load().items()):

@@ -1,7 +1,7 @@
-"""What `tcpwhy watch` and `tcpwhy host` say at both ends while a recipe happens, and whether it is right.
+"""What `tcpwhy watch`, `tcpwhy host` and `tcpwhy -i any --with-kernel` say at both ends while a recipe happens, and whether it is right.
 
-`Observers` runs both commands in the client's and the server's namespace for the length of a recipe. `score` holds what
-they said against truth.json. Right is a cause truly at work (exact), one that a capture taken at that end may be
+`Observers` runs the commands in the client's and the server's namespace for the length of a recipe. `score` holds what
+they said against truth.json. What only the payload tells is for the third, which sees it: it counts where the others see nothing. Right is a cause truly at work (exact), one that a capture taken at that end may be
 answered with (generic), or "possible" with such a one among the others that are (listed); whatever else is said of the
 connections is wrong, and anything said of a healthy one is too. A few things no kernel can see: UNSEEN says which and why.
 A finding of `host` names sockets of a process and not one connection: it is right when any failing connection, or a
@@ -19,7 +19,11 @@ from catalogue import BENIGN, GENERICS
 
 SAID = "live.jsonl"
 SIDES = {"client": "client", "client2": "client", "server": "server"}
-COMMANDS = {"watch": ["watch"], "host": ["host", "--interval", "2"], "host 2 s": ["host", "--interval", "0.7", "--patience", "2"]}
+CAPTURE = "capture"
+READY = {"watch": "watching", CAPTURE: "capturing"}
+COMMANDS = {"watch": ["watch"], CAPTURE: ["-i", "any", "-f", "tcp or icmp or icmp6", "--with-kernel"], "host": ["host", "--interval", "2"], "host 2 s": ["host", "--interval", "0.7", "--patience", "2"]}
+# The third needs a capture and programs of its own, which many at once do not bear: `gen.py live --capture` adds it.
+chosen = [by for by in COMMANDS if by != CAPTURE]
 # The same failure under the word for many sockets of it, and under the honest word of an end whose kernel knows less
 # than a capture there: no TTL of a RST, nothing of a SYN-ACK it did not take, one end of a connection only.
 ALSO = {
@@ -40,13 +44,14 @@ UNSEEN = {
     "stalled": "an idle connection; only the payload would tell that a response is not complete",
     "client-timeout": "an orderly close; only the payload would tell that an answer was still due",
     "slow-response": "an idle connection, for shorter than a user's patience",
+    "client-closed-early": "an orderly close; only the payload had announced more",
 }
 # Said of many connections none of which fails.
 HARMLESS = {"client-connection-limit", "nat-address-sharing"}
 
 
 class Observers:
-    """Both commands in every end's namespace, from before the traffic until `end`.
+    """The commands in every end's namespace, from before the traffic until `end`.
 
     A recipe is over sooner than a socket is stuck by the patience a user has: `host` runs once with the default, which
     is what healthy connections are held to, and once with two seconds."""
@@ -57,21 +62,20 @@ class Observers:
         self._lock, self._over = threading.Lock(), threading.Event()
         self.pids = {os.getpid()}
         for name, host in self._hosts.items():
-            for by, command in COMMANDS.items():
-                self._start(program, host, SIDES[name], by, command)
+            for by in chosen:
+                self._start(program, host, SIDES[name], by, COMMANDS[by])
         threading.Thread(target=self._children, daemon=True).start()
 
     def _start(self, program, host, side, by, command):
         import subprocess
         process = host.popen([program, *command, "--format", "jsonl"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)
-        if by == "watch":
-            while True:
-                line = process.stderr.readline()
-                if not line:
-                    raise RuntimeError("watch did not start")
-                if "watching" in line:
-                    break
+        while by in READY:
+            line = process.stderr.readline()
+            if not line:
+                raise RuntimeError("%s did not start" % by)
+            if READY[by] in line:
+                break
         self._running.append(process)
         for stream, note in ((process.stdout, True), (process.stderr, False)):
             reader = threading.Thread(target=self._read, args=(stream, side, by, note), daemon=True)
@@ -183,7 +187,8 @@ def score(directory):
                 found = "aside"      # true of the setting whatever happens
             hasty = entry["by"] != "host"      # with a patience nobody has
             note(found or ("doubtful" if hasty or x["verdict"] == "possible" else "wrong"), entry, x["cause"], x["verdict"], pid)
-    grades = [key[0] for key in told]
+    grades = [key[0] for key in told if key[1] != CAPTURE]
+    by_capture = [key[0] for key in told if key[1] == CAPTURE]
     # At no end that has a kernel anything of it can be seen, by the capture's truth too.
     kernels = [side for side in ("client", "server") if side not in first["plays"]]
     hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in kernels)
@@ -195,6 +200,10 @@ def score(directory):
         word = "healthy, alarmed" if word == "healthy" else word + ", and wrong"
     elif word in ("exact", "generic", "listed"):
         word += "" if named else ", no process"
+    elif by_capture:
+        word += next((", but %s by the capture" % g for g in ("exact", "generic", "listed") if g in by_capture), "")
+    if "wrong" in by_capture:
+        word += ", capture wrong"
     lines = ["%-8s %-8s at %-6s %s %s, %s%s" % (*key[:3], key[3], key[4], key[5], " x%d" % n if n > 1 else "")
              for key, n in sorted(told.items())]
     return word, lines

@@ -4,6 +4,7 @@
 // batch and a packet costs no allocation.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -78,8 +79,9 @@ struct Extent {
 };
 Result<Extent> extent(const std::string& path);
 
-/// Live capture through libpcap. Ends when `stop` becomes true.
-Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options,
-                                          const volatile bool* stop);
+/// Live capture through libpcap. Ends when `stop` becomes true. While no frame comes `meanwhile` is told several times a second up
+/// to when none has come.
+Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options, const volatile bool* stop,
+                                          const std::function<void(CaptureTime)>& meanwhile = {});
 
 }  // namespace tcpwhy::capture

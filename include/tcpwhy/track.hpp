@@ -59,6 +59,9 @@ class Tracker {
   /// while no new connection appears.
   void observe(std::span<const Frame> frames);
 
+  /// Live: no frame has come until `now`. What has gone quiet can be told.
+  void pass(CaptureTime now);
+
   /// Reads a source to its end, in parallel where `reopen` allows. Equivalent
   /// to observe() until the source is empty. `progress` is called now and then.
   void run(capture::Source& source, const Reopen& reopen, const std::function<void()>& progress);

@@ -11,6 +11,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -26,12 +27,13 @@ constexpr int kSnapLength = 262'144;
 constexpr int kKernelBuffer = 32 << 20;
 constexpr int kFramesAtOnce = 256;
 constexpr std::size_t kOctetsAtOnce = 4u << 20;
-// How soon a request to stop is noticed on a silent interface.
+// How soon a request to stop is noticed on a silent interface, and how often `meanwhile` is called there.
 constexpr int kGlance_ms = 100;
 
 class Live final : public Source {
  public:
-  Live(pcap_t* handle, const volatile bool* stop) : handle_{handle}, stop_{stop} {
+  Live(pcap_t* handle, const volatile bool* stop, std::function<void(CaptureTime)> meanwhile)
+      : handle_{handle}, stop_{stop}, meanwhile_{std::move(meanwhile)} {
     link_ = static_cast<LinkType>(pcap_datalink(handle));
     nanoseconds_ = pcap_get_tstamp_precision(handle) == PCAP_TSTAMP_PRECISION_NANO;
     octets_.reserve(kOctetsAtOnce + kSnapLength);
@@ -57,6 +59,9 @@ class Live final : public Source {
                                     std::string{"the capture ended: "} + pcap_geterr(handle_)});
         ended_ = true;
       }
+      // Frames bear the time of day. One that was on its way when we looked is younger than a glance.
+      if (frames_.empty() && !ended_ && meanwhile_)
+        meanwhile_(CaptureTime{std::chrono::system_clock::now().time_since_epoch() - std::chrono::milliseconds{kGlance_ms}});
     }
     losses_.frames += frames_.size();
     if (ended_) read_statistics();
@@ -106,6 +111,7 @@ class Live final : public Source {
 
   pcap_t* handle_;
   const volatile bool* stop_;
+  std::function<void(CaptureTime)> meanwhile_;
   LinkType link_ = LinkType::kEthernet;
   bool nanoseconds_ = false;
   bool ended_ = false;
@@ -156,7 +162,7 @@ Error cannot_capture(pcap_t* handle, int status, const std::string& interface) {
 }  // namespace
 
 Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions& options,
-                                          const volatile bool* stop) {
+                                          const volatile bool* stop, const std::function<void(CaptureTime)>& meanwhile) {
   std::string error(PCAP_ERRBUF_SIZE, '\0');
   pcap_t* handle = pcap_create(interface.c_str(), error.data());
   if (handle == nullptr)
@@ -185,14 +191,14 @@ Result<std::unique_ptr<Source>> open_live(const std::string& interface, const Op
   }
   if (pcap_setnonblock(handle, 1, error.data()) != 0)
     return Error{"capture.live", "cannot capture on " + interface + ": " + error.c_str()};
-  auto source = std::make_unique<Live>(owner.release(), stop);
+  auto source = std::make_unique<Live>(owner.release(), stop, meanwhile);
   return std::unique_ptr<Source>{std::move(source)};
 }
 
 #else
 
 Result<std::unique_ptr<Source>> open_live(const std::string& interface, const OpenOptions&,
-                                          const volatile bool*) {
+                                          const volatile bool*, const std::function<void(CaptureTime)>&) {
   return Error{"capture.live", "cannot capture on " + interface + ": this program was built without libpcap"};
 }
 

@@ -336,17 +336,16 @@ int explain_live(Run& run, flow::Options tracking) {
   const ExplainOptions& o = run.options;
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  auto source = capture::open_live(o.interface, {o.filter, CaptureTime::min(), CaptureTime::max()}, &g_stop);
-  if (!source) return fail(source.error());
   tracking.tell_as_they_end = true;
   tracking.threads = 1;
-  flow::Tracker tracker{tracking};
   diagnose::Populations populations;
 #ifdef TCPWHY_HOST
   WithKernel with_kernel{run, populations};
   const bool kernel = o.with_kernel && !run.choice;
-  if (kernel) with_kernel.start();
+  // The kernel may know of a fault where the packets look well.
+  tracking.tell_all |= kernel;
 #endif
+  flow::Tracker tracker{tracking};
   auto tell = [&] {
     tracker.tell(flow::Grouping::kEach, [&](const flow::Told& told) {
 #ifdef TCPWHY_HOST
@@ -359,11 +358,27 @@ int explain_live(Run& run, flow::Options tracking) {
 #endif
     std::fflush(stdout);
   };
+  // An interface that has fallen silent must not hold answers up.
+  const auto meanwhile = [&](CaptureTime now) {
+    tracker.pass(now);
+    tell();
+  };
+  auto source = capture::open_live(o.interface, {o.filter, CaptureTime::min(), CaptureTime::max()}, &g_stop, meanwhile);
+  if (!source) return fail(source.error());
+#ifdef TCPWHY_HOST
+  if (kernel) with_kernel.start();
+#endif
   if (isatty(STDERR_FILENO) || o.with_kernel)
     fmt::print(stderr, "tcpwhy: capturing on {}{}; Ctrl-C ends and explains\n", o.interface, o.with_kernel ? ", with kernel events" : "");
+  // Every open connection is looked at to tell the ended ones: not for each handful of frames.
+  constexpr auto kTellEvery = std::chrono::milliseconds{50};
+  auto told = std::chrono::steady_clock::now();
   for (auto frames = (*source)->next(); !frames.empty(); frames = (*source)->next()) {
     tracker.observe(frames);
-    tell();
+    if (const auto now = std::chrono::steady_clock::now(); now - told >= kTellEvery) {
+      tell();
+      told = now;
+    }
   }
   tracker.finish((*source)->losses());
   tell();

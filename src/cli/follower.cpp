@@ -1,6 +1,7 @@
 #ifdef TCPWHY_HOST
 #include "cli/follower.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,15 @@ std::vector<diagnose::kernel::Failure> Follower::rest() {
   step(0);
   look_around();
   return judge_.rest(monotonic_ns());
+}
+
+std::vector<std::string> Follower::losses() const {
+  std::vector<std::string> out;
+  if (const std::uint64_t n = lost(); n > 0)
+    out.push_back(fmt::format("{} kernel events were lost: what the kernel did not say of a connection means nothing", n));
+  if (const std::uint64_t missed = events_ ? events_->totals().missed : 0; missed > 0)
+    out.push_back(fmt::format("{} times the kernel left a program out, because an interrupt found it running: an event may be missing for each", missed));
+  return out;
 }
 
 void Follower::look_around() {

@@ -40,6 +40,10 @@ class Follower {
   /// The last look, and all that is left.
   std::vector<diagnose::kernel::Failure> rest();
   [[nodiscard]] const host::KernelEvents* events() const { return events_.get(); }
+  /// Events that found a ring full, or too many others still to be judged.
+  [[nodiscard]] std::uint64_t lost() const { return (events_ ? events_->totals().lost : 0) + judge_.overlooked(); }
+  /// What that means, and what else the kernel left out, a sentence each.
+  [[nodiscard]] std::vector<std::string> losses() const;
 
  private:
   std::optional<facts::Glance> look_at(const tw_event& e);

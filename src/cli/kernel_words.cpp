@@ -1,15 +1,13 @@
 #ifdef TCPWHY_HOST
 #include "cli/kernel_words.hpp"
 
-#include <fmt/format.h>
-
 #include <iterator>
 
 namespace tcpwhy::cli {
 
 Result<std::unique_ptr<KernelWords>> KernelWords::start() {
   host::EventOptions how;
-  how.netns = host::Namespaces{host::Namespaces::Reach::kOwn, host::Namespaces::Stuck::kSkip}.own();
+  how.netns = {host::Namespaces{host::Namespaces::Reach::kOwn, host::Namespaces::Stuck::kSkip}.own()};
   auto events = host::open_kernel_events(how);
   if (!events) return events.error();
   return std::unique_ptr<KernelWords>{new KernelWords{std::move(*events)}};
@@ -44,8 +42,7 @@ std::vector<diagnose::kernel::Failure> KernelWords::take() {
 
 std::vector<std::string> KernelWords::shortcomings() const {
   std::vector<std::string> out = follower_.events()->shortcomings();
-  if (const host::EventTotals totals = follower_.events()->totals(); totals.lost > 0)
-    out.push_back(fmt::format("{} kernel events were lost: what the kernel did not say of a connection means nothing", totals.lost));
+  for (std::string& loss : follower_.losses()) out.push_back(std::move(loss));
   return out;
 }
 

@@ -83,7 +83,7 @@ int probe_command(const std::vector<std::string>& arguments) {
       ->transform(choice<Format>({{"text", Format::kText}, {"jsonl", Format::kJsonl}}));
   app.footer("Exit status: 0 every address is well, 1 one is not, 2 the command could not do its work.");
   if (const auto ended = parse(app, arguments)) return *ended;
-  if (!parse_target(target, o)) return fail(fmt::format("'{}' is no HOST:PORT; an IPv6 address stands in brackets: [2001:db8::7]:443", target));
+  if (!parse_target(target, o)) return fail(fmt::format("'{}' is no HOST:PORT with a port of 1 to 65535; an IPv6 address stands in brackets: [2001:db8::7]:443", target));
   o.family = four ? probe::Family::kIpv4 : six ? probe::Family::kIpv6 : probe::Family::kAny;
   o.raw = no_raw ? probe::RawUse::kNever : probe::RawUse::kIfAllowed;
   o.half_open = half_open ? facts::HalfOpenTest::Wanted::kYes : facts::HalfOpenTest::Wanted::kNo;

@@ -63,11 +63,10 @@ struct Watcher {
   int finish() {
     const host::KernelEvents* events = follower.events();
     const host::EventTotals totals = events ? events->totals() : host::EventTotals{};
-    if (totals.lost > 0)
-      shortcomings.push_back(fmt::format("{} events were lost: what is missing above may have happened", totals.lost));
+    for (std::string& loss : follower.losses()) shortcomings.push_back(std::move(loss));
     if (options.format == Format::kText) {
       fmt::print("\n{} connection{} failed, {} finding{}", said, said == 1 ? "" : "s", findings, findings == 1 ? "" : "s");
-      if (events) fmt::print("; {} ends of connections opened, {} closed; {} events, {} lost", totals.opened, totals.closed, totals.told, totals.lost);
+      if (events) fmt::print("; {} ends of connections opened, {} closed; {} events, {} lost", totals.opened, totals.closed, totals.told, follower.lost());
       fmt::print("\n");
       std::vector<std::pair<diagnose::CauseId, std::uint64_t>> ordered{causes.begin(), causes.end()};
       std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
@@ -89,7 +88,7 @@ struct Watcher {
       out["ends_opened"] = totals.opened;
       out["ends_closed"] = totals.closed;
       out["events"] = totals.told;
-      out["events_lost"] = totals.lost;
+      out["events_lost"] = follower.lost();
       out["quality"] = shortcomings;
       if (options.cost && events) {
         out["programs"] = Json::array();
@@ -111,14 +110,14 @@ int watch(const WatchOptions& options) {
   // The namespace must be known before the programs are loaded.
   {
     host::Namespaces look{host::Namespaces::Reach::kOwn, host::Namespaces::Stuck::kSkip};
-    how.netns = options.all || options.netns.size() > 1 ? 0 : look.own();
+    if (!options.all && options.netns.empty()) how.netns = {look.own()};
     for (const std::string& which : options.netns) {
       auto inode = look.only(which);
       if (!inode) {
         fmt::print(stderr, "tcpwhy: {}\n", inode.error().message);
         return Exit::kCouldNotWork;
       }
-      if (options.netns.size() == 1) how.netns = *inode;
+      how.netns.push_back(*inode);
     }
   }
   std::signal(SIGINT, on_signal);

@@ -1,5 +1,10 @@
 #include "diagnose/opening.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "diagnose/cause.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -104,11 +109,14 @@ Opening opening_of(const Connection& c) {
       if (s.seq == c.segment(o.syn_ack).seq) {
         // SYNs that were dropped are never answered: what comes so long after the last one is a timer's.
         if (asked > 0 && s.time - c.segment(o.last_syn).time > std::max<Duration>(std::chrono::milliseconds{700}, 3 * crossing(c, o))) asked = 0;
-        o.last_syn_ack = i;
+        const std::int32_t before_it = std::exchange(o.last_syn_ack, i);
         ++o.syn_acks;
         if (asked == 0) ++o.unasked;
         if (o.third >= 0 && asked == 0 && s.time - c.segment(o.third).time > crossing(c, o)) {
-          if (o.repeat < 0) o.repeat = i;
+          if (o.repeat < 0) {
+            o.repeat = i;
+            o.first_wait = (s.time - c.segment(before_it).time) / (std::int64_t{1} << std::min(o.unasked - 1, 8u));
+          }
           ++o.repeats;
           if (o.data >= 0 && o.data_repeat < 0 && s.time - c.segment(o.data).time > crossing(c, o)) o.data_repeat = i;
         }
@@ -164,6 +172,15 @@ bool at_client(const Connection& c, const facts::Survey&) {
     case facts::Vantage::kUnknown: break;
   }
   return c.syn >= 0 && c.segment(c.syn).outbound;
+}
+
+void note_repeats_left_out(const Connection& c, const Opening& o, const facts::Survey& survey, EvidenceList& out) {
+  if (o.first_wait <= kFirstSynAckRepeat) return;
+  const bool sure = o.first_wait > kOldFirstSynAckRepeat && at_server(c, survey);
+  out.note(sure ? Bearing::kDemands : Bearing::kSupports, {o.syn_ack, o.repeat}, {}, [&] {
+    return fmt::format("the repeats due before {} were left out, as only a deferring listener does (linux-tcp 4.2)",
+                       span_words(c.segment(o.repeat).time - c.segment(o.syn_ack).time));
+  });
 }
 
 bool answers_would_show(const Connection& c, const facts::Survey& survey) {

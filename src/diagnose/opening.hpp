@@ -3,12 +3,20 @@
 // which SYN met what, how often it was repeated, what the server did about the
 // client's ACK. Observations only; every index is -1 when it was not seen.
 
+#include <chrono>
 #include <cstdint>
 
 #include "tcpwhy/connection.hpp"
 #include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::diagnose {
+
+class EvidenceList;
+
+/// A request that is ignored repeats its SYN-ACK after 1 s, up to 1.6 s on kernels that walk a table (linux-tcp: 3.3, 3.4) ...
+inline constexpr Duration kFirstSynAckRepeat = std::chrono::milliseconds{2500};
+/// ... and on 2.6.32 after 3 s, up to 1.4 s late. Who waits longer has left a repeat out.
+inline constexpr Duration kOldFirstSynAckRepeat = std::chrono::milliseconds{4700};
 
 struct Opening {
   std::int32_t syn = -1, last_syn = -1;          ///< of the client
@@ -29,6 +37,8 @@ struct Opening {
   std::uint32_t repeats = 0;         ///< SYN-ACKs repeated after `third` had passed and no SYN asked for them
   std::uint32_t in_vain = 0;         ///< of the client's tries those that had no effect, as far as `progress` tells
   std::uint32_t data_tries = 0;      ///< transmissions of the client's first payload before `progress`
+  Duration first_wait{};             ///< the listener's first timeout as `repeat` shows it: what passed since the SYN-ACK
+                                     ///< before it, halved for each that the timer had sent already (RFC 6298 5.5)
 };
 
 Opening opening_of(const facts::Connection& c);
@@ -45,6 +55,10 @@ bool settled(const facts::Connection& c, const Opening& o);
 /// server's other connections look.
 bool at_server(const facts::Connection& c, const facts::Survey& survey);
 bool at_client(const facts::Connection& c, const facts::Survey& survey);
+
+/// Repeats that were due and left out speak for a listener that defers; past the first timeout of any kernel, at the
+/// server, they prove it.
+void note_repeats_left_out(const facts::Connection& c, const Opening& o, const facts::Survey& survey, EvidenceList& out);
 
 /// Does the capture show both directions of this connection's host, so that
 /// "nothing came back" may be said? Unseen is not no.

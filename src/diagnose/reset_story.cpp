@@ -177,6 +177,19 @@ bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t
   return false;
 }
 
+/// Data that its side had closed against, and that this RST+ACK refuses by acknowledging it: so Windows answers where
+/// Linux sends R. Linux's own abort of a socket that took the data in keeps a window (tcp_send_active_reset()).
+std::int32_t late_data_refused(const Connection& c, const Reset& r) {
+  const SegmentFact& rst = c.segment(r.at);
+  if (!rst.has_ack() || rst.window != 0 || r.own_fin < 0 || rst.seq != c.stream(r.by).fin_seq + 1) return -1;
+  for (std::int32_t i = r.at - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != r.peer() || s.end() != rst.ack || !facts::new_payload(c, i)) continue;
+    return before(c.segment(r.own_fin).ack, s.end()) && !acknowledged_by(c, r.by, i, r.at) ? i : -1;
+  }
+  return -1;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -286,6 +299,11 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     // Picked up mid-stream: both sides must have spoken, or the RST answers what nobody here began (backscatter).
     if (c.syn < 0 && c.syn_ack < 0)
       for (std::int32_t k = 0; k < i && !r.established; ++k) r.established = c.segment(k).from() == r.by && !c.segment(k).rst();
+    for (std::int32_t k = 0; k < i; ++k) {
+      if (!c.segment(k).fin()) continue;
+      std::int32_t& fin = c.segment(k).from() == r.by ? r.own_fin : r.peer_fin;
+      if (fin < 0) fin = k;
+    }
     if (r.answer) {
       r.offender = c.note(i).provoked_by;
       if (r.offender < 0 || c.segment(r.offender).length() == 0) {
@@ -293,13 +311,11 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
         if (found >= 0) r.offender = found;
       }
       if (r.offender >= 0) r.offender = reached(c, i, r.by, r.offender);
-      r.offender_first = first_of_what_was_refused(c, r);
+    } else if (const std::int32_t late = late_data_refused(c, r); late >= 0) {
+      r.answer = true;
+      r.offender = late;
     }
-    for (std::int32_t k = 0; k < i; ++k) {
-      if (!c.segment(k).fin()) continue;
-      std::int32_t& fin = c.segment(k).from() == r.by ? r.own_fin : r.peer_fin;
-      if (fin < 0) fin = k;
-    }
+    if (r.answer) r.offender_first = first_of_what_was_refused(c, r);
     r.doubts = doubts_of(c, r);
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
@@ -440,7 +456,7 @@ bool closed_unasked(const Connection& c) {
 }
 
 bool unread_when_answering(const Connection& c, const Reset& r) {
-  // What is read gives its window back. The last segment with payload says what was still in the buffer when it was
+  // What is read gives its window back. The last segment with payload, or the FIN behind it, says what was still in the buffer when it was
   // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
   std::uint32_t widest = 0;
   std::int32_t last = -1;
@@ -450,7 +466,7 @@ bool unread_when_answering(const Connection& c, const Reset& r) {
     last = i;
   }
   const facts::StreamFacts& stream = c.stream(r.by);
-  if (last < 0 || !stream.scaling_known || c.segment(last).payload_bytes == 0) return false;
+  if (last < 0 || !stream.scaling_known || (c.segment(last).payload_bytes == 0 && !c.segment(last).fin())) return false;
   const std::uint32_t at_reset = std::uint32_t{c.segment(r.at).window} << stream.window_shift;
   const std::uint32_t at_answer = c.note(last).scaled_window;
   return widest >= at_answer + 4096 && at_reset >= at_answer + 4096 &&

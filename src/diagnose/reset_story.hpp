@@ -30,7 +30,8 @@ struct Doubt {
 struct Reset {
   std::int32_t at = -1;
   facts::Party by = facts::Party::kClient;   ///< whose address it bears
-  bool answer = false;            ///< R without ACK flag that answers a segment its host has no use for
+  bool answer = false;            ///< answers a segment its host has no use for: R without ACK flag, or Windows' RST+ACK
+                                  ///< for data that came after its FIN
   bool bare = false;              ///< R without ACK flag, and yet an abort: the form of RFC 9293 3.10.5
   std::int32_t offender = -1;     ///< with `answer`: the segment it answers, -1 none that could be
   std::int32_t offender_first = -1;  ///< the first transmission of that segment

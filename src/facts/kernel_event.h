@@ -77,6 +77,7 @@ struct tw_event {
   uint8_t ttl;           /* of the peer's first segment after the handshake, 0 unknown */
   uint8_t reset_ttl;     /* of the RST that came, 0 unknown */
   uint8_t signal;        /* that the owner is dying of */
+  uint32_t serial;       /* of its CPU's ring: as below */
   /* What follows is the reader's: the programs do not write it. */
   uint8_t closed_state;  /* what the remembered connection was when it ended */
   uint8_t closed_error;
@@ -87,15 +88,23 @@ struct tw_event {
     uint8_t icmp_from[16];
   };
 };
-/* As much of it as the programs write, in words of 8 octets. */
-#define TW_WRITTEN ((__builtin_offsetof(struct tw_event, signal) + 1 + 7) / 8 * 8)
+/* As much of it as the programs write: three cache lines. */
+enum { TW_WRITTEN = 192 };
 
-/* Per CPU. */
-struct tw_stats {
-  uint64_t lost;       /* events that found the ring full */
-  uint64_t told;       /* events handed over */
-  uint64_t scratch;    /* the programs' own */
+/* Each CPU writes its events into a ring of its own, an array that the reader maps, and asks the kernel for nothing: no lock, no
+   reservation, no waking. An event is whole when its serial is the number of its place in the order of the CPU's events, from 1;
+   while it is being written the highest bit is set. A place is free again when the reader has moved `tail` behind it. */
+enum { TW_SERIAL_BITS = 0x7fffffff };
+enum { TW_MOST_NETNS = 8 };  /* network namespaces that the programs tell apart */
+struct tw_cpu {
+  uint64_t head;            /* events begun */
+  uint64_t discarded;       /* of them */
+  uint64_t lost;            /* events that found the ring full */
   uint64_t opened, closed;  /* connections of this host seen to open and to end */
+  uint64_t scratch;         /* the programs' own */
+  uint64_t rest_of_line[2];
+  uint64_t tail;            /* the reader's: events taken */
+  uint64_t rest_of_tails_line[7];
 };
 
 /* How a connection ended, in a table that the programs write and the reader looks up in, by a hash of its tuple. */

@@ -154,7 +154,11 @@ void Table::observe(Block& block) {
     }
   }
   // Frames of other protocols prove that the capture went on watching.
-  if (started_) end_ = std::max(end_, block.latest);
+  pass(block.latest);
+}
+
+void Table::pass(CaptureTime now) {
+  if (started_) end_ = std::max(end_, now);
   retire_quiet(end_);
 }
 

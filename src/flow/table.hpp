@@ -59,6 +59,8 @@ class Table {
   explicit Table(const Options& options);
 
   void observe(Block& block);
+  /// Time has passed without a packet.
+  void pass(CaptureTime now);
   /// No more packets: decides what the open ones amount to.
   void finish();
   void reserve(std::uint64_t connections) { slots_.reserve(connections); }

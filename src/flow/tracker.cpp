@@ -241,6 +241,8 @@ Tracker& Tracker::operator=(Tracker&&) noexcept = default;
 
 void Tracker::observe(std::span<const Frame> frames) { impl_->take(frames); }
 
+void Tracker::pass(CaptureTime now) { impl_->table.pass(now); }
+
 void Tracker::run(capture::Source& source, const Reopen&, const std::function<void()>& progress) {
   if (source.size() >= kLong) impl_->table.expect_many();
   if (impl_->options.threads > 1) impl_->run_in_two(source, progress);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -157,7 +159,7 @@ void save(const facts::HostSnapshot& snapshot, std::FILE* out) {
 
 Result<facts::HostSnapshot> load(const std::string& path) {
   std::ifstream in{path};
-  if (!in) return Error{"host.snapshot", fmt::format("{}: cannot be opened", path)};
+  if (!in) return Error{"host.snapshot", fmt::format("the snapshot {} cannot be opened: {}", path, std::strerror(errno))};
   facts::HostSnapshot out;
   std::string text;
   std::uint64_t line = 0;

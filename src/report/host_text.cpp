@@ -38,7 +38,7 @@ void write_finding(std::FILE* out, const diagnose::HostFinding& f, const TextOpt
     write_evidence(out, text, o);
   }
   for (const auto& p : f.processes)
-    write_evidence(out, fmt::format("process {} (pid {}): {} sockets of these", p.process.comm, p.process.pid, grouped(p.sockets)), o);
+    write_evidence(out, fmt::format("process {} (pid {}): {} socket{} of these", p.process.comm, p.process.pid, grouped(p.sockets), p.sockets == 1 ? "" : "s"), o);
   std::string counters;
   for (const auto& c : f.counters) {
     if (c.rise && *c.rise != 0)
@@ -92,8 +92,8 @@ void write_host_text(std::FILE* out, const facts::HostSnapshot& h, const std::ve
       if (ns.by_state[i] > 0)
         states += fmt::format("{}{} {}", states.empty() ? "" : ", ", grouped(ns.by_state[i]),
                               to_string(static_cast<State>(i)));
-    fmt::print(out, "{}{} sockets{}{}\n", h.namespaces.size() > 1 ? fmt::format("{}: ", ns.name.empty() ? "here" : ns.name) : "",
-               grouped(ns.sockets_total), states.empty() ? "" : ": ", states);
+    fmt::print(out, "{}{} socket{}{}{}\n", h.namespaces.size() > 1 ? fmt::format("{}: ", ns.name.empty() ? "here" : ns.name) : "",
+               grouped(ns.sockets_total), ns.sockets_total == 1 ? "" : "s", states.empty() ? "" : ": ", states);
     write_listeners(out, h, ns, h.namespaces.size() > 1 ? 5 : 12);
   }
   for (const std::string& q : h.quality) std::fputs(wrap(q, "note: ", "      ", o.columns).c_str(), out);

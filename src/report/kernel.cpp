@@ -83,7 +83,7 @@ Json kernel_object(const Failure& v, std::uint64_t id, WallClock wall) {
 std::string kernel_lines(const Failure& v, WallClock wall) {
   constexpr std::size_t kDay = 11, kMilliseconds = 12;  // of RFC 3339: the day is known, microseconds tell nobody anything
   const diagnose::Diagnosis& d = v.diagnoses.front();
-  std::string head = wall_time(v.end_ns, wall).substr(kDay, kMilliseconds);
+  std::string head = wall_time(v.end_ns, wall).substr(kDay, kMilliseconds) + "Z";
   if (v.kind == Failure::Kind::kConnection)
     head += fmt::format("  {} > {}", facts::to_string(v.client), facts::to_string(v.server));
   head += fmt::format("  {} ({})", diagnose::to_string(d.cause), diagnose::to_string(d.verdict));

@@ -167,7 +167,7 @@ std::string answer_paragraph(const facts::Connection& c, const diagnose::Answer&
       continue;
     }
     out += wrap(fmt::format("{} [{}{}]", d.summary, diagnose::to_string(d.cause), d.benign ? ", harmless" : ""),
-                "  also: ", "    ", options.columns);
+                d.verdict == diagnose::Verdict::kPossible ? "  perhaps: " : "  also: ", "    ", options.columns);
   }
   if (!possible.empty()) out += wrap(possible, "  it may be: ", "    ", options.columns);
   for (const diagnose::Rival& r : first.rivals) {

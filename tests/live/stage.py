@@ -153,7 +153,7 @@ def serve(work=None, port=80, backlog=128, **kw):
     return run
 
 
-def segment(source, sport, dport, flags, seq=1, bad=False, payload=b""):
+def segment(source, sport, dport, flags, seq=1, bad=False, payload=b"", ttl=64):
     """A raw TCP segment to the server, IP header included."""
     tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 64240, 0, 0) + payload
     pseudo = socket.inet_aton(source) + socket.inet_aton(SERVER) + struct.pack("!BBH", 0, 6, len(tcp))
@@ -163,7 +163,7 @@ def segment(source, sport, dport, flags, seq=1, bad=False, payload=b""):
     total += total >> 16
     check = (~total & 0xffff) ^ (0x5555 if bad else 0)
     tcp = tcp[:16] + struct.pack("!H", check) + tcp[18:]
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0, socket.inet_aton(source),
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0x4000, ttl, 6, 0, socket.inet_aton(source),
                        socket.inet_aton(SERVER)) + tcp
 
 

@@ -24,7 +24,8 @@ from stage import (CLIENT, FORGED, NOBODY, NS, SERVER, SERVER6, Skipped, actor, 
                    holding, in_ns, libc, listen, segment, serve, sh, sysctl, until_told)
 
 LINGER_ZERO = struct.pack("ii", 1, 0)
-TCP_REPAIR, TCP_USER_TIMEOUT, TCP_MD5SIG = 19, 18, 14
+TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_USER_TIMEOUT, TCP_MD5SIG = 19, 20, 21, 18, 14
+TCP_SEND_QUEUE, TCP_REPAIR_OFF_NO_WP = 2, -1
 
 
 class Watch:
@@ -86,6 +87,15 @@ def reject(side, rule):
 
 def open_again(side):
     in_ns(side, "nft", "delete table inet t")
+
+
+def next_number(s):
+    """The sequence number of what this socket sends next."""
+    s.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    s.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE)
+    number = s.getsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ) & 0xffffffff
+    s.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)
+    return number
 
 
 def vanish(s):
@@ -435,6 +445,31 @@ def case_closed_early_by_the_client():
     w.expect("close-with-unread-data", pid, verdicts=("proven",), side="client")
 
 
+def reset_with(ttl):
+    """A connection in use, and then a RST with the client's address and number that took (64 - ttl) hops."""
+    pid = actor("server", serve(lambda c: (c.recv(100), c.sendall(b"answer"))))
+    w = Watch("server")
+
+    def work(s):
+        s.sendall(b"request")
+        s.recv(100)
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        raw.sendto(segment(CLIENT, s.getsockname()[1], 80, 4, next_number(s), ttl=ttl), (SERVER, 0))
+    actor("client", client(work))
+    return w, pid
+
+
+def case_reset_with_another_ttl_is_not_the_peers():
+    w, pid = reset_with(57)
+    t = w.expect("reset-by-network", pid, verdicts=("likely",), side="path")
+    assert any("TTL 57" in e["text"] and "64" in e["text"] for e in t["evidence"]), t
+
+
+def case_reset_with_the_peers_ttl_is_the_peers():
+    w, pid = reset_with(64)
+    w.expect("client-aborted", pid, side="client")
+
+
 def case_process_killed():
     pid = actor("server", serve(lambda c: c.recv(100)))
     w = Watch("server")
@@ -711,7 +746,7 @@ def case_healthy_busy_server():
         assert not told, told[:10]
         assert summary["events_lost"] == 0, summary
         assert summary["ends_opened"] >= total, summary
-    print("  %d connections in %.0f s, nothing said, no event lost" % (total, seconds))
+    print("  %d connections in %.0f s, nothing said, no event lost%s" % (total, seconds, "".join("; " + q for q in summary["quality"])))
 
 
 def case_each_of_many_resets_is_told():
@@ -744,7 +779,7 @@ def case_each_of_many_resets_is_told():
     while len(w.told()) < count and time.time() < end:
         time.sleep(0.1)
     told = [t for t in w.told() if t["cause"] == "linger-zero-abort" and t["pid"] == pid]
-    assert len(told) == count == len(w.told()), "%d of %d told" % (len(told), count)
+    assert len(told) == count == len(w.told()), "%d of %d told, other words: %s" % (len(told), count, [(t["cause"], t["verdict"], t["pid"], t["summary"]) for t in w.told() if t not in told][:3])
 
 
 def case_capture_with_kernel():
@@ -778,6 +813,27 @@ def case_capture_with_kernel():
     first = refused["diagnoses"][0]
     assert (first["cause"], first["verdict"]) == ("port-closed", "proven"), first
     assert refused["kernel"] == {"reset_reason": "NO_SOCKET"}, refused
+
+
+def case_capture_with_kernel_when_all_packets_look_well():
+    """The exit of a killed process closes in order: only the kernel knows of the signal. The interface is silent afterwards."""
+    pid = actor("server", serve(lambda c: (c.recv(100), c.sendall(b"half an answer"))))
+    live = subprocess.Popen(["ip", "netns", "exec", NS["server"], stage.PROGRAM, "-i", "v0", "-f", "tcp", "--with-kernel", "--format", "jsonl"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    children.append(live.pid)
+    while "capturing" not in (line := live.stderr.readline()):
+        assert line, "the capture did not start"
+    actor("client", client(lambda s: (s.sendall(b"request"), s.recv(100), s.recv(100), s.close())))
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGKILL)
+    told, _, _ = select.select([live.stdout], [], [], 5)
+    assert told, "not told while the interface is silent"
+    first = json.loads(live.stdout.readline())
+    assert first["type"] == "connection" and first["process"]["pid"] == pid, first
+    assert [d["cause"] for d in first["diagnoses"]][:1] == ["process-killed"], first["diagnoses"]
+    live.send_signal(signal.SIGINT)
+    live.communicate(timeout=10)
+    children.remove(live.pid)
 
 
 # --- what is left behind ----------------------------------------------------------------------------------------
@@ -832,7 +888,8 @@ def case_without_rights_it_polls():
 # What CI has time for: one of each kind.
 SHORT = {"port_closed_at_the_server", "rejected_by_icmp_prohibited", "syn_dropped_by_host_filter", "accept_queue_overflow_drops_the_ack",
          "accept_queue_overflow_resets", "linger_zero_at_the_server", "close_with_unread_data", "process_killed", "data_after_close",
-         "keepalive_dead_peer", "connect_timeout", "dropped_here", "capture_with_kernel", "healthy_busy_server", "kill_leaves_no_program_behind",
+         "keepalive_dead_peer", "connect_timeout", "dropped_here", "capture_with_kernel", "capture_with_kernel_when_all_packets_look_well",
+         "reset_with_another_ttl_is_not_the_peers", "healthy_busy_server", "kill_leaves_no_program_behind",
          "without_rights_it_polls", "rejecting_is_not_dropping", "close_with_unread_data_ipv6", "two_namespaces_at_once"}
 
 

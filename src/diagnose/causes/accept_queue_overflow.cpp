@@ -34,6 +34,13 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
     return;
   }
   if (o.repeats == 0) return;
+  const Duration first_gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
+  if (o.first_wait > kOldFirstSynAckRepeat && o.repeats == 1 && at_server(c, survey)) {
+    out.contradicts({o.syn_ack, o.repeat}, [&] {
+      return fmt::format("a full queue repeats the SYN-ACK after one second (2.6.32: three), not first after {}", span_words(first_gap));
+    });
+    return;
+  }
   const auto ignored = [&] {
     return fmt::format("the SYN-ACK was sent again {} {} after the client's ACK had {}", o.repeats == 1 ? "once," : "up to",
                        span_words(c.segment(o.last_syn_ack).time - c.segment(o.third).time),
@@ -50,7 +57,6 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   // As long as the queue is full the listener repeats its SYN-ACK, doubling the wait (linux-tcp: 3.3); a listener that
   // held its peace for that long had taken the connection, and the client's segments were lost on the way.
   if (o.progress >= 0) {
-    const Duration first_gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
     const Duration until = c.segment(o.progress).time - c.segment(o.syn_ack).time;
     std::uint32_t due = 0;
     for (Duration at = first_gap, gap = first_gap; at + at / 4 < until && due < 8; gap *= 2, at += gap) ++due;

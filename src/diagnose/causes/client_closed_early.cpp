@@ -52,7 +52,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   std::int32_t late = -1, refused = -1;
   for (std::int32_t i = stop + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
     if (c.segment(i).from() == Party::kServer && facts::new_payload(c, i) && late < 0 && !facts::is_farewell(c.segment(i))) late = i;
-    if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst() && !c.segment(i).has_ack()) {
+    if (late >= 0 && c.segment(i).from() == Party::kClient && c.segment(i).rst() && (!c.segment(i).has_ack() || (r && r->at == i && r->answer))) {
       refused = i;
       break;
     }

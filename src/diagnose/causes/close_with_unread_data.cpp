@@ -54,7 +54,10 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
     out.supports({theirs, mine}, [&] {
       return fmt::format("{} of the {} had arrived before, and no wider window followed them", ending::octets(t.bytes[facts::index(peer)]), ending::who(peer));
     });
-    out.supports({r->at}, [&] { return std::string{"RST+ACK in sequence without FIN (tcp_send_active_reset())"}; });
+    out.supports({r->at}, [&] {
+      return std::string{r->own_fin >= 0 ? "RST+ACK in sequence behind its FIN: shutdown(), then close() (tcp_send_active_reset())"
+                                         : "RST+ACK in sequence without FIN (tcp_send_active_reset())"};
+    });
     return;
   }
   // The RST's own ACK number names what had arrived in the socket.

@@ -40,7 +40,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   out.note(follows ? Bearing::kFits : Bearing::kSupports, {r->own_fin, last, r->at}, {}, [&] {
     return fmt::format("the {} had sent FIN; {} of the {} {} {} {} (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
                        ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here",
-                       d.ack == c.segment(r->at).seq ? "met RST with exactly their ACK number" : "were not acknowledged any more, and what followed met RST");
+                       c.segment(r->at).has_ack() ? "met RST+ACK, as Windows refuses it" : d.ack == c.segment(r->at).seq ? "met RST with exactly their ACK number" : "were not acknowledged any more, and what followed met RST");
   });
   if (knew && !follows)
     out.supports({last}, [&] {

@@ -1,17 +1,11 @@
 // TCP_DEFER_ACCEPT, and the client never sent anything.
 
-#include <chrono>
-
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
 #include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr Duration kFirstRepeatAtLatest = 2500ms;  // as in defer_accept_wait.cpp
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   if (c.syn_ack < 0) return;
@@ -25,19 +19,13 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return fmt::format("the SYN-ACK came again {} after the first, although the client's bare ACK had {}",
                        span_words(gap), at_server(c, survey) ? "arrived" : "passed here");
   };
-  if (o.repeats >= 2 || gap <= kFirstRepeatAtLatest) {
+  if (o.repeats >= 2 || o.first_wait <= kFirstSynAckRepeat) {
     // One second, or every time: a full accept queue does the same (and so did kernels before 2.6.32).
     out.fits({o.third, o.repeat}, ignored);
     return;  // once, and then it went on: the client's ACK was lost
   }
   out.supports({o.third, o.repeat}, ignored);
-  if (gap > kFirstRepeatAtLatest) {
-    const Bearing bearing = at_server(c, survey) ? Bearing::kDemands : Bearing::kSupports;
-    out.note(bearing, {o.syn_ack, o.repeat}, {}, [&] {
-      return fmt::format("the repeats due before {} were left out, as only a deferring listener does (linux-tcp 4.2)",
-                         span_words(gap));
-    });
-  }
+  note_repeats_left_out(c, o, survey, out);
   if (o.progress >= 0)
     out.supports({o.progress}, [&] {
       return fmt::format("neither side ever sent a byte in {}", span_words(c.end - c.start));

@@ -1,20 +1,11 @@
 // TCP_DEFER_ACCEPT: a bare ACK is ignored until data comes or the period ends.
 
-#include <chrono>
-
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
 #include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
-
-using namespace std::chrono_literals;
-
-// Linux reqsk_timer_handler(): an ignored request repeats its SYN-ACK after 1 s.
-// A deferring one that was acknowledged skips all repeats but the last of its
-// period: 3, 7, 15 … s (linux-tcp: 4.2).
-constexpr Duration kFirstRepeatAtLatest = 2500ms;
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   if (c.syn_ack < 0) return;
@@ -37,19 +28,13 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
 
   const Duration gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
   // After one second a lost ACK looks the same, unless it is seen to have arrived.
-  const bool telling = at_server(c, survey) || gap > kFirstRepeatAtLatest;
+  const bool telling = at_server(c, survey) || o.first_wait > kFirstSynAckRepeat;
   out.note(telling ? Bearing::kSupports : Bearing::kFits, {o.third, o.repeat}, {}, [&] {
     return fmt::format("the SYN-ACK came again once, {} after the first, although the client's bare ACK had {}",
                        span_words(gap), at_server(c, survey) ? "arrived" : "passed here");
   });
   if (!telling) return;
-  if (gap > kFirstRepeatAtLatest) {
-    const Bearing bearing = at_server(c, survey) ? Bearing::kDemands : Bearing::kSupports;
-    out.note(bearing, {o.syn_ack, o.repeat}, {}, [&] {
-      return fmt::format("the repeats due before {} were left out, as only a deferring listener does (linux-tcp 4.2)",
-                         span_words(gap));
-    });
-  }
+  note_repeats_left_out(c, o, survey, out);
   if (o.data >= 0 && o.progress > o.data)
     out.supports({o.data, o.progress}, [&] {
       return fmt::format("the data was taken at once when it came, {} later",

@@ -19,14 +19,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // A request that the closer itself had given up is another story: its timeout.
   const ending::Talk t = ending::talk_before(c, r->own_fin);
   if (r->by == facts::Party::kClient && t.request >= 0) return;
+  // Nothing is lost where a bare FIN comes too late: reset-after-close.
+  if (late.payload_bytes == 0 || c.segment(r->at).has_ack()) return;
   out.blames(ending::side(r->peer()));
-  if (late.fin() && late.payload_bytes == 0 && waited > std::chrono::seconds{1})
-    out.demands({r->own_fin, r->offender, r->at}, [&] {
-      return fmt::format("the {}'s bare FIN met RST {} after it had acknowledged the {}'s FIN; FIN_WAIT2 would have acknowledged it (tcp_timewait_state_process())",
-                         ending::who(r->peer()), ending::span(waited), ending::who(r->by));
-    });
   // tcp_fin_timeout is 60 s unless set; an eighth late at most (timer wheel).
-  else if (waited >= std::chrono::milliseconds{59500}) {
+  if (waited >= std::chrono::milliseconds{59500}) {
     out.supports({acked, r->offender, r->at}, [&] {
       return fmt::format("{} passed between the ACK of the FIN and the data that met RST; tcp_fin_timeout is 60 s unless set", ending::span(waited));
     });

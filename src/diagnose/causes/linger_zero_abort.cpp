@@ -29,7 +29,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (r->answer) {
     if (!r->foreign())
       out.contradicts({r->at}, [&] {
-        return std::string{"an abortive close sends RST with ACK flag; this RST has none and answers a segment (tcp_v4_send_reset())"};
+        return c.segment(r->at).has_ack()
+                   ? std::string{"this RST came with the data it acknowledges, after the FIN: it answers a segment that met a closed socket"}
+                   : std::string{"an abortive close sends RST with ACK flag; this RST has none and answers a segment (tcp_v4_send_reset())"};
       });
     return;
   }

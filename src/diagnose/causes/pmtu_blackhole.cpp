@@ -96,6 +96,8 @@ void examine_downstream(const facts::Connection& c, Party sender, EvidenceList& 
       continue;
     }
     if (s.payload_bytes >= kAlwaysFits) return;  // a large one passed
+    // What no window of the receiver allowed is not the rest of what was lost: another connection's, or a broken end.
+    if (c.note(i).seq_place == facts::SeqPlace::kBeyondWindow) continue;
     if (beyond < 0 || before(s.seq, c.segment(beyond).seq)) beyond = i;
   }
   if (beyond < 0) return;

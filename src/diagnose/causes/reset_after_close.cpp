@@ -19,6 +19,14 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
                             : (r->peer_fin >= 0 ? "the other side had sent FIN"
                                                 : (r->own_fin >= 0 ? "it had sent FIN before" : "the last answer was whole")));
   });
+  if (r->answer && r->own_fin >= 0 && r->offender >= 0 && c.segment(r->offender).fin() && c.segment(r->offender).payload_bytes == 0) {
+    const std::int32_t acked = ending::ack_of(c, r->peer(), c.stream(r->by).fin_seq + 1, r->own_fin);
+    if (acked >= 0 && acked < r->offender_first)
+      out.supports({acked, r->offender, r->at}, [&] {
+        return fmt::format("the {}'s bare FIN came {} after it had acknowledged the {}'s: FIN_WAIT2 was over (tcp_fin_timeout), and no data was left to lose",
+                           ending::who(r->peer()), ending::span(ending::between(c, acked, r->offender_first)), ending::who(r->by));
+      });
+  }
 }
 
 }  // namespace

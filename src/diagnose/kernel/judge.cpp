@@ -57,7 +57,11 @@ void Judge::observe(const tw_event& event) {
     if (is(e.state, State::kListen)) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;
   }
-  if (cases_.size() >= kMostCases || !means_something(e)) return;
+  if (!means_something(e)) return;
+  if (cases_.size() >= kMostCases) {
+    ++overlooked_;
+    return;
+  }
   const std::string k = key(e);
   if (told_before(k, e)) return;
   Case& c = cases_[k];

@@ -33,6 +33,8 @@ class Judge {
   std::vector<Failure> due(std::uint64_t now_ns);
   /// All that is left, at the end.
   std::vector<Failure> rest(std::uint64_t now_ns);
+  /// Events that met too many others still to be judged.
+  [[nodiscard]] std::uint64_t overlooked() const { return overlooked_; }
 
  private:
   struct Case {
@@ -82,6 +84,7 @@ class Judge {
   LookAt look_at_;
   HasSibling has_sibling_;
   std::uint64_t now_ns_ = 0;  // of this round of judging
+  std::uint64_t overlooked_ = 0;
   std::uint32_t looks_ = 0;   // at what the kernel holds, in this round
   std::unordered_map<std::string, Case> cases_;
   std::unordered_map<std::string, Reported> reported_;

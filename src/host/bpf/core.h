@@ -19,8 +19,8 @@ typedef _Bool bool;
 enum { false, true };
 
 // include/uapi/linux/bpf.h: numbers of the system call's interface.
-enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_SK_STORAGE = 24, BPF_MAP_TYPE_RINGBUF = 27 };
-enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1024, BPF_SK_STORAGE_GET_F_CREATE = 1, BPF_RB_NO_WAKEUP = 1 };
+enum { BPF_MAP_TYPE_ARRAY = 2 };
+enum { BPF_F_MMAPABLE = 1024 };
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -70,7 +70,7 @@ struct inet_connection_sock {
 } CORE;
 struct tcp_sock {
   struct inet_connection_sock inet_conn;
-  __u64 bytes_received, bytes_acked, bytes_sent;
+  __u64 bytes_received, bytes_acked, bytes_sent, tcp_clock_cache;
   __u32 lsndtime;
   __u32 rcv_nxt, copied_seq, write_seq, snd_una, snd_nxt, total_retrans, srtt_us;
   __u32 mss_cache;

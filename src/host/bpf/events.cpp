@@ -13,8 +13,12 @@
 #include <unistd.h>
 #endif
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace tcpwhy::host {
@@ -83,9 +87,36 @@ struct CloseObject {
 struct CloseBtf {
   void operator()(btf* b) const { btf__free(b); }
 };
-struct CloseRing {
-  void operator()(ring_buffer* r) const { ring_buffer__free(r); }
+
+/// The values of a map that the programs and the reader share.
+class Mapped {
+ public:
+  Mapped() = default;
+  Mapped(const Mapped&) = delete;
+  Mapped& operator=(const Mapped&) = delete;
+  ~Mapped() {
+    if (at_ != nullptr) munmap(at_, octets_);
+  }
+  /// False, with errno, where the kernel does not let it be mapped.
+  bool map(const bpf_map* map, int protection) {
+    octets_ = std::size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
+    void* at = mmap(nullptr, octets_, protection, MAP_SHARED, bpf_map__fd(map), 0);
+    if (at == MAP_FAILED) return false;
+    at_ = at;
+    return true;
+  }
+  template <class T>
+  [[nodiscard]] T* as() const {
+    return static_cast<T*>(at_);
+  }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t octets_ = 0;
 };
+
+/// A second of 30 thousand events for each CPU of a few; a machine of very many has 48 MB for all.
+std::uint32_t ring_slots(std::uint32_t cpus) { return std::clamp(std::bit_floor((1u << 18) / cpus), 1u << 11, 1u << 15); }
 
 struct Program {
   const char* name;
@@ -106,9 +137,6 @@ constexpr Program kPrograms[] = {
 class Loaded final : public KernelEvents {
  public:
   ~Loaded() override {
-    ring_.reset();
-    if (ends_ != nullptr) munmap(const_cast<tw_ended*>(ends_), kEndsOctets);
-    object_.reset();
     if (statistics_ >= 0) ::close(statistics_);
   }
 
@@ -121,6 +149,7 @@ class Loaded final : public KernelEvents {
     out->names_.reset = enum_names(kernel.get(), "sk_rst_reason", "SK_RST_REASON_");
     out->names_.drop = enum_names(kernel.get(), "skb_drop_reason", "SKB_DROP_REASON_");
 
+    out->may_cast_ = btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) >= 0;
     LIBBPF_OPTS(bpf_object_open_opts, how, .object_name = "tcpwhy_watch");
     out->object_.reset(bpf_object__open_mem(kWatchObject, kWatchObjectSize, &how));
     if (!out->object_) return Error{"watch.object", "the built-in BPF object cannot be read by this libbpf"};
@@ -137,39 +166,33 @@ class Loaded final : public KernelEvents {
   }
 
   bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) override {
-    each_ = &each;
-    constexpr int kLook = 10;  // milliseconds: the programs wake nobody
-    int status = 0;
+    constexpr int kLook = 10, kSettled = 2;  // milliseconds: the programs wake nobody
+    if (milliseconds < kLook && !pause(kSettled)) return false;
     for (int waited = 0;; waited += kLook) {
-      status = ring_buffer__consume(ring_.get());
-      if (status < 0 || waited >= milliseconds) break;
-      const timespec pause{0, kLook * 1'000'000L};
-      if (nanosleep(&pause, nullptr) != 0) break;
+      take(each);
+      if (waited + kLook > milliseconds) return true;
+      if (!pause(kLook)) return false;
     }
-    each_ = nullptr;
-    return status >= 0;
   }
 
   [[nodiscard]] std::optional<tw_ended> ended(const tw_event& e) const override {
-    if (ends_ == nullptr) return std::nullopt;
+    const auto* ends = ends_.as<const tw_ended>();
+    if (ends == nullptr) return std::nullopt;
     const std::uint64_t key = tw_tuple_key(&e);
-    const tw_ended end = ends_[tw_ended_slot(key)];
+    const tw_ended end = ends[tw_ended_slot(key)];
     return end.key == key ? std::optional{end} : std::nullopt;
   }
   [[nodiscard]] EventTotals totals() const override {
     EventTotals out;
-    const int cpus = libbpf_num_possible_cpus();
-    const int map = bpf_object__find_map_fd_by_name(object_.get(), "stats");
-    if (cpus <= 0 || map < 0) return out;
-    std::vector<tw_stats> each(static_cast<std::size_t>(cpus));
-    const __u32 zero = 0;
-    if (bpf_map_lookup_elem(map, &zero, each.data()) != 0) return out;
-    for (const tw_stats& s : each) {
-      out.lost += s.lost;
-      out.told += s.told;
-      out.opened += s.opened;
-      out.closed += s.closed;
+    for (std::uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+      const tw_cpu& c = of_cpu_.as<const tw_cpu>()[cpu];
+      out.lost += c.lost;
+      out.told += c.head - c.discarded;
+      out.opened += c.opened;
+      out.closed += c.closed;
     }
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_.get()) out.missed += information(program).recursion_misses;
     return out;
   }
   [[nodiscard]] const facts::ReasonNames& names() const override { return names_; }
@@ -178,16 +201,21 @@ class Loaded final : public KernelEvents {
     std::vector<ProgramCost> out;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_.get()) {
-      if (!bpf_program__autoload(program)) continue;
-      bpf_prog_info info{};
-      __u32 size = sizeof info;
-      if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
-      out.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
+      const bpf_prog_info info = information(program);
+      if (bpf_program__autoload(program)) out.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
     }
     return out;
   }
 
  private:
+  /// What the kernel knows of a program; all zero where it is not loaded.
+  static bpf_prog_info information(const bpf_program* program) {
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (bpf_program__fd(program) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) return {};
+    return info;
+  }
+
   /// Only programs whose tracepoint this kernel has, with the arguments it has.
   void choose(const btf* kernel) {
     auto load = [&](const char* name, bool on) {  // NOLINT: libbpf's own parameter
@@ -223,16 +251,26 @@ class Loaded final : public KernelEvents {
       const btf_type* variable = btf__type_by_id(own, variables[i].type);
       const std::string_view name = btf__name_by_offset(own, variable->name_off);
       unsigned char* at = bytes + variables[i].offset;
-      if (name == "only_netns") std::memcpy(at, &options.netns, sizeof options.netns);
+      if (name == "only_netns" && !options.netns.empty() && options.netns.size() <= TW_MOST_NETNS)
+        std::memcpy(at, options.netns.data(), options.netns.size() * sizeof options.netns[0]);
+      if (name == "may_cast") *at = may_cast_ ? 1 : 0;
+      if (name == "ring_slots") std::memcpy(at, &slots_, sizeof slots_);
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
         for (const char* told : kToldDrops)
           if (names_.drop[n] == told) at[n] = 1;
     }
+    bpf_map__set_max_entries(map("cpus"), cpus_);
+    bpf_map__set_max_entries(map("events"), cpus_ * slots_);
     return std::nullopt;
   }
+  [[nodiscard]] bpf_map* map(const char* name) const { return bpf_object__find_map_by_name(object_.get(), name); }
 
   std::optional<Error> attach() {
+    if (!of_cpu_.map(map("cpus"), PROT_READ | PROT_WRITE) || !events_.map(map("events"), PROT_READ))
+      return Error{"watch.ring", fmt::format("the events of the BPF programs cannot be read ({})", std::strerror(errno))};
+    if (!ends_.map(map("ends"), PROT_READ))
+      shortcomings_.push_back(fmt::format("connections that have just ended are not remembered ({})", std::strerror(errno)));
     bpf_program* program = nullptr;
     std::size_t attached = 0;
     bpf_object__for_each_program(program, object_.get()) {
@@ -249,27 +287,45 @@ class Loaded final : public KernelEvents {
       ++attached;
     }
     if (attached == 0) return Error{"watch.attach", "no BPF program could be attached on this kernel"};
-    ring_.reset(ring_buffer__new(
-        bpf_object__find_map_fd_by_name(object_.get(), "events"),
-        [](void* self, void* data, std::size_t size) {
-          auto* me = static_cast<Loaded*>(self);
-          if (size < TW_WRITTEN || me->each_ == nullptr) return 0;
-          tw_event e{};
-          std::memcpy(&e, data, TW_WRITTEN);
-          e.sent_ms = me->milliseconds(e.sent_ms);
-          e.got_ms = me->milliseconds(e.got_ms);
-          if (e.kind == TW_RESET_SENT || e.kind == TW_DROPPED) me->remember(e);
-          (*me->each_)(e);
-          return 0;
-        },
-        this, nullptr));
-    if (!ring_) return Error{"watch.ring", "the ring buffer of the BPF programs cannot be read"};
-    void* ends = mmap(nullptr, kEndsOctets, PROT_READ, MAP_SHARED, bpf_object__find_map_fd_by_name(object_.get(), "ends"), 0);
-    if (ends != MAP_FAILED)
-      ends_ = static_cast<const tw_ended*>(ends);
-    else
-      shortcomings_.push_back(fmt::format("connections that have just ended are not remembered ({})", std::strerror(errno)));
     return std::nullopt;
+  }
+
+  static bool pause(int milliseconds) {
+    const timespec pause{0, milliseconds * 1'000'000L};
+    return nanosleep(&pause, nullptr) == 0;
+  }
+
+  /// Hands over what all CPUs told, in the order in which it happened. The last millisecond is left for the next time: an event of
+  /// it may still be being written, and a later one of another CPU must not go before it.
+  void take(const std::function<void(const tw_event&)>& each) {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const std::uint64_t before = static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec) - 1'000'000;
+    for (std::uint32_t cpu = 0; cpu < cpus_; ++cpu) take_from(cpu, before);
+    std::stable_sort(taken_.begin(), taken_.end(), [](const tw_event& a, const tw_event& b) { return a.time_ns < b.time_ns; });
+    for (tw_event& e : taken_) {
+      e.sent_ms = milliseconds(e.sent_ms);
+      e.got_ms = milliseconds(e.got_ms);
+      if (e.kind == TW_RESET_SENT || e.kind == TW_DROPPED) remember(e);
+      each(e);
+    }
+    taken_.clear();
+  }
+  void take_from(std::uint32_t cpu, std::uint64_t before) {
+    tw_cpu& c = of_cpu_.as<tw_cpu>()[cpu];
+    const std::uint64_t end = std::atomic_ref{c.head}.load(std::memory_order_acquire);
+    std::uint64_t at = c.tail;
+    for (; at != end; ++at) {
+      auto& slot = events_.as<std::array<unsigned char, TW_WRITTEN>>()[cpu * slots_ + (at & (slots_ - 1))];
+      auto& serial = *reinterpret_cast<std::uint32_t*>(slot.data() + offsetof(tw_event, serial));
+      // Whole first, and only then what it says.
+      if (std::atomic_ref{serial}.load(std::memory_order_acquire) != ((at + 1) & TW_SERIAL_BITS)) break;
+      tw_event e{};
+      std::memcpy(&e, slot.data(), TW_WRITTEN);
+      if (e.time_ns > before) break;
+      if (e.kind != 0) taken_.push_back(e);
+    }
+    std::atomic_ref{c.tail}.store(at, std::memory_order_release);
   }
 
   /// The programs count in the kernel's ticks; they have no time to divide.
@@ -303,12 +359,12 @@ class Loaded final : public KernelEvents {
   };
   std::unique_ptr<bpf_object, CloseObject> object_;
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links_;
-  std::unique_ptr<ring_buffer, CloseRing> ring_;
-  static constexpr std::size_t kEndsOctets = TW_ENDED_SLOTS * sizeof(tw_ended);
-  const tw_ended* ends_ = nullptr;
+  std::uint32_t cpus_ = static_cast<std::uint32_t>(std::max(libbpf_num_possible_cpus(), 1)), slots_ = ring_slots(cpus_);
+  bool may_cast_ = false;
+  Mapped of_cpu_, events_, ends_;
+  std::vector<tw_event> taken_;
   facts::ReasonNames names_;
   std::vector<std::string> shortcomings_;
-  const std::function<void(const tw_event&)>* each_ = nullptr;
   std::uint32_t tick_us_ = tick_us();
   int statistics_ = -1;
 };

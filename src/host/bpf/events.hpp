@@ -22,11 +22,12 @@ struct ProgramCost {
 
 struct EventTotals {
   std::uint64_t lost = 0, told = 0;     ///< events that found the ring full; handed over
+  std::uint64_t missed = 0;             ///< runs of a program that the kernel left out, because one was interrupted by itself
   std::uint64_t opened = 0, closed = 0; ///< ends of connections seen to open and to end
 };
 
 struct EventOptions {
-  std::uint32_t netns = 0;  ///< inode of the only network namespace to tell of; 0 all
+  std::vector<std::uint32_t> netns;  ///< inodes of the only network namespaces to tell of; none: all. Of more than eight all are told
   enum class Cost : std::uint8_t { kDoNotMeasure, kMeasure } cost = Cost::kDoNotMeasure;
 };
 

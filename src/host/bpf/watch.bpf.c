@@ -3,7 +3,7 @@
 // Every program sits on a tracepoint of the kernel, runs in a hundred nanoseconds or so, and on a healthy connection
 // says nothing: it only notes who called connect() or close(), and,
 // when a connection ends, its tuple in a table of the last ends, so that a later segment to it can be told from a
-// stranger's. Only what is unusual becomes an event in the ring. What finds the ring full is counted.
+// stranger's. Only what is unusual becomes an event in the CPU's ring. What finds the ring full is counted.
 //
 // The programs need no license of the kernel's beyond what their helpers ask for; "Dual MIT/GPL" names both.
 
@@ -23,24 +23,36 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define IPPROTO_TCP 6
 #define PF_EXITING 0x4  // include/linux/sched.h
 
-// Set before loading. 0: all network namespaces.
-const volatile __u32 only_netns = 0;
+// Set before loading. The network namespaces to tell of, up to the first 0; none: all.
+const volatile __u32 only_netns[TW_MOST_NETNS] = {};
 // One octet per drop reason of the running kernel: 1 is told.
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
 
-// The reader looks every few milliseconds of its own accord: waking it would cost more than the event does.
+const volatile __u32 ring_slots = 1024;  // events in the ring of one CPU; a power of 2
+const volatile bool may_cast = false;    // the kernel has bpf_rdonly_cast() (6.2)
+
+// Most of what a program costs is memory that the network's own code has pushed out of the cache: a call of a helper is that, too.
+// So helpers are called where there is no other way.
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __attribute__((weak));
+
+// The reader looks every few milliseconds of its own accord: waking it would cost more than the event does. The kernel's own
+// ring buffer costs more than all else in a program: a lock, and a barrier that waits for the cold memory just written.
 struct {
-  __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 8 << 20);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);  // `ring_slots` for each CPU, set before loading
+  __type(key, __u32);
+  __type(value, __u64[TW_WRITTEN / 8]);
 } events SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);  // set before loading
   __type(key, __u32);
-  __type(value, struct tw_stats);
-} stats SEC(".maps");
+  __type(value, struct tw_cpu);
+} cpus SEC(".maps");
 
 // Who called connect() or close() on a socket: a table without chains, by the socket's address. A newer socket may take
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
@@ -70,17 +82,17 @@ struct {
   __type(value, struct tw_ended);
 } ends SEC(".maps");
 
-static __always_inline struct tw_stats *my_stats(void) {
-  __u32 zero = 0;
-  return bpf_map_lookup_elem(&stats, &zero);
+static __always_inline struct tw_cpu *this_cpu(void) {
+  __u32 cpu = bpf_get_smp_processor_id();
+  return bpf_map_lookup_elem(&cpus, &cpu);
 }
 
 // The verifier lets nobody calculate with a pointer; written to a map and read back it is a number.
 static __always_inline __u64 number_of(const struct sock *sk) {
-  struct tw_stats *s = my_stats();
-  if (!s) return 0;
-  *(volatile __u64 *)&s->scratch = (__u64)sk;
-  return *(volatile __u64 *)&s->scratch;
+  struct tw_cpu *c = this_cpu();
+  if (!c) return 0;
+  *(volatile __u64 *)&c->scratch = (__u64)sk;
+  return *(volatile __u64 *)&c->scratch;
 }
 static __always_inline struct owner *owner_slot(__u64 sock) {
   __u32 slot = tw_mix(0, sock) >> 47;
@@ -98,20 +110,57 @@ static __always_inline void forget_owner(const struct sock *sk) {
 }
 
 static __always_inline __u32 netns_of(const struct sock *sk) { return sk->__sk_common.skc_net.net->ns.inum; }
-static __always_inline bool is_ours(__u32 netns) { return only_netns == 0 || netns == only_netns; }
+// They are constants: of the loop the comparisons that can be true are left.
+static __always_inline bool is_ours(__u32 netns) {
+  if (only_netns[0] == 0) return true;
+#pragma unroll
+  for (int i = 0; i < TW_MOST_NETNS && only_netns[i] != 0; ++i)
+    if (netns == only_netns[i]) return true;
+  return false;
+}
 
-static __always_inline struct tw_event *begin(__u8 kind) {
-  struct tw_event *e = bpf_ringbuf_reserve(&events, TW_WRITTEN, 0);
-  struct tw_stats *s = my_stats();
-  if (!e) {
-    if (s) s->lost++;
+// A full socket of TCP as such; the cast is no call.
+static __always_inline const struct tcp_sock *tcp_of(const struct sock *sk) {
+  if (may_cast) return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+  return bpf_skc_to_tcp_sock((void *)sk);
+}
+// When the kernel last looked at the clock for this connection: on each segment that comes, and before a RST of its own accord.
+static __always_inline __u64 clock_of(const struct tcp_sock *tp) {
+  return bpf_core_field_exists(tp->tcp_clock_cache) ? tp->tcp_clock_cache : bpf_ktime_get_ns();
+}
+
+// `now`: 0 to ask the clock.
+static __always_inline struct tw_event *begin_at(__u8 kind, __u64 now) {
+  __u32 cpu = bpf_get_smp_processor_id();
+  struct tw_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+  if (!c) return 0;
+  // Eight places are kept: an interrupt may come between the question and the taking, and tell something itself.
+  if (c->head - *(volatile __u64 *)&c->tail >= ring_slots - 8) {
+    c->lost++;
     return 0;
   }
-  if (s) s->told++;
+  __u64 index = __sync_fetch_and_add(&c->head, 1);
+  __u32 slot = cpu * ring_slots + (index & (ring_slots - 1));
+  struct tw_event *e = bpf_map_lookup_elem(&events, &slot);
+  if (!e) return 0;
   __builtin_memset(e, 0, TW_WRITTEN);
-  e->time_ns = bpf_ktime_get_ns();
+  e->serial = ~TW_SERIAL_BITS | (index + 1);
+  e->time_ns = now ? now : bpf_ktime_get_ns();
   e->kind = kind;
   return e;
+}
+static __always_inline struct tw_event *begin(__u8 kind) { return begin_at(kind, 0); }
+
+// The reader takes no event of the last millisecond, so that what stands before this store has arrived by then on any machine.
+static __always_inline void submit(struct tw_event *e) {
+  asm volatile("" ::: "memory");
+  *(volatile __u32 *)&e->serial = e->serial & TW_SERIAL_BITS;
+}
+static __always_inline void discard(struct tw_event *e) {
+  e->kind = 0;
+  submit(e);
+  struct tw_cpu *c = this_cpu();
+  if (c) c->discarded++;
 }
 
 // What every kind of socket has, mini-sockets and requests included.
@@ -141,11 +190,8 @@ static __always_inline void put_common(struct tw_event *e, const struct sock_com
 }
 
 // The port was given back before the state changed; the number it had is still in the socket.
-static __always_inline void put_port(struct tw_event *e, const struct sock *sk) {
-  if (e->local_port != 0) return;
-  __be16 port = 0;
-  bpf_core_read(&port, sizeof(port), &((const struct inet_sock *)sk)->inet_sport);
-  e->local_port = __builtin_bswap16(port);
+static __always_inline void put_port(struct tw_event *e, const struct tcp_sock *tp) {
+  if (e->local_port == 0) e->local_port = __builtin_bswap16(tp->inet_conn.icsk_inet.inet_sport);
 }
 
 // Cheaper than the helper; the kernel keeps a 0 at the end.
@@ -189,9 +235,9 @@ static __always_inline void put_inode(struct tw_event *e, const struct sock *sk)
 // The numbers of a full socket.
 static __always_inline void put_socket(struct tw_event *e, const struct sock *sk) {
   put_common(e, &sk->__sk_common);
-  put_port(e, sk);
-  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  const struct tcp_sock *tp = tcp_of(sk);
   if (!tp) return;
+  put_port(e, tp);
   e->flags |= TW_HAS_SOCKET;
   e->error = sk->sk_err;
   unsigned long flags = sk->__sk_common.skc_flags;
@@ -305,7 +351,8 @@ static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
 }
 
 // `e` has the tuple.
-static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct owner *o, __u64 now, __u8 old) {
+static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct tcp_sock *tp, const struct owner *o,
+                                     __u64 now, __u8 old) {
   __u64 key = tw_tuple_key(e);
   __u32 slot = tw_ended_slot(key);
   struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
@@ -315,11 +362,10 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
   end->state = old;
   end->error = sk->sk_err;
   end->unanswered_ticks = 0;
-  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
-  end->took_nothing = tp && tp->bytes_received <= 1;  // a FIN counts as one
+  end->took_nothing = tp->bytes_received <= 1;  // a FIN counts as one
   // We closed first: was it for lack of an answer? What the peer still sends will ask.
   if (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2) {
-    if (tp && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ticks = (__u32)bpf_jiffies64() - tp->lsndtime;
+    if ((__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ticks = (__u32)bpf_jiffies64() - tp->lsndtime;
   }
   if (o) {
     end->pid = o->pid;
@@ -333,9 +379,9 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
-  struct tw_stats *s = my_stats();
+  struct tw_cpu *c = this_cpu();
   if (now == TCP_ESTABLISHED) {
-    if (s) s->opened++;
+    if (c) c->opened++;
     if (old == TCP_SYN_RECV) forget_owner(sk);
     return 0;
   }
@@ -352,7 +398,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     forget_owner(sk);
     e->old_state = old;
     e->state = now;
-    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+    submit(e);
     return 0;
   }
   if (now == TCP_FIN_WAIT1 || now == TCP_LAST_ACK) {
@@ -368,36 +414,39 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     put_task(e);
     e->old_state = old;
     e->state = now;
-    bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+    submit(e);
     return 0;
   }
   if (now == TCP_CLOSE_WAIT) {
     struct owner *o = owner_of(sk);
-    if (o) o->fin_ns = bpf_ktime_get_ns();
+    const struct tcp_sock *tp = o ? tcp_of(sk) : 0;
+    if (tp) o->fin_ns = clock_of(tp);
     return 0;
   }
   if (now != TCP_CLOSE) return 0;
   const struct owner *owner = owner_of(sk);
   const bool connecting = old == TCP_SYN_SENT;
-  if (!connecting && s) s->closed++;
+  if (!connecting && c) c->closed++;
   int error = sk->sk_err;
   const bool quiet = !connecting && (error == 0 || error == 104 || error == 32);  // ECONNRESET, EPIPE: told by their RST
+  const struct tcp_sock *tp = tcp_of(sk);
+  if (!tp) return 0;
   struct tw_event *e = quiet ? 0 : begin(connecting ? TW_CONNECT_FAILED : TW_DIED);
   if (!e) {
     struct tw_event tuple;  // only as much of an event as tw_tuple_key() reads
     __builtin_memset(tuple.local, 0, 32);
     put_common(&tuple, &sk->__sk_common);
-    put_port(&tuple, sk);
-    note_end(&tuple, sk, owner, bpf_ktime_get_ns(), old);
+    put_port(&tuple, tp);
+    note_end(&tuple, sk, tp, owner, bpf_ktime_get_ns(), old);
     return 0;
   }
   put_socket(e, sk);
   put_owner(e, owner);
   // The table's memory is cold, and where a RST has refused the SYN (ECONNREFUSED) nothing more comes.
-  if (error != 111) note_end(e, sk, owner, e->time_ns, old);
+  if (error != 111) note_end(e, sk, tp, owner, e->time_ns, old);
   e->old_state = old;
   e->state = now;
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -408,7 +457,9 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   else if (skb && skb->dev)
     netns = skb->dev->nd_net.net->ns.inum;
   if (!is_ours(netns)) return 0;
-  struct tw_event *e = begin(TW_RESET_SENT);
+  // One that answers no segment is sent by the connection itself, which has just looked at the clock.
+  const struct tcp_sock *tp = sk && !skb ? tcp_of(sk) : 0;
+  struct tw_event *e = begin_at(TW_RESET_SENT, tp ? clock_of(tp) : 0);
   if (!e) return 0;
   e->reason = reason;
   if (sk) {
@@ -428,7 +479,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   if (!skb && !(bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
                 reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
     put_task(e);
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -446,14 +497,15 @@ SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(on_reset_received, struct sock *sk) {
   if (!is_ours(netns_of(sk))) return 0;
   if (sk->__sk_common.skc_state == TCP_SYN_SENT) return 0;  // told as a failed connect
-  struct tw_event *e = begin(TW_RESET_RECEIVED);
+  const struct tcp_sock *tp = tcp_of(sk);
+  struct tw_event *e = tp ? begin_at(TW_RESET_RECEIVED, clock_of(tp)) : 0;
   if (!e) return 0;
   put_socket(e, sk);
   const struct owner *o = owner_of(sk);
   put_owner(e, o);
   const struct sk_buff *waiting = (const struct sk_buff *)sk->tcp_rtx_queue.rb_node;  // linked by its first field
   if (o && o->fin_ns && waiting && BPF_CORE_READ(waiting, skb_mstamp_ns) < o->fin_ns) e->flags |= TW_FIN_CROSSED;
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -484,7 +536,7 @@ int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   if (!sk || !is_ours(netns_of(sk))) return 0;
-  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  const struct tcp_sock *tp = tcp_of(sk);
   if (!tp) return 0;
   __u8 state = sk->__sk_common.skc_state, tries = tp->inet_conn.icsk_retransmits;
   if (state != TCP_SYN_SENT && tries < retransmits_told) return 0;
@@ -492,7 +544,7 @@ int BPF_PROG(on_retransmit, const struct sock *sk, const struct sk_buff *skb) {
   if (!e) return 0;
   put_socket(e, sk);
   put_owner(e, owner_of(sk));
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -508,7 +560,7 @@ int BPF_PROG(on_synack, const struct sock *sk, const struct request_sock *req) {
   e->tries = BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout);
   e->probes = req->num_retrans;
   if (BPF_CORE_READ_BITFIELD_PROBED((struct inet_request_sock *)req, acked)) e->flags |= TW_REQ_ACKED;
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -523,7 +575,9 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   // A SYN that TIME_WAIT answers with an ACK is dropped without a reason.
   const bool resting = reason == SKB_DROP_REASON_NOT_SPECIFIED && receiver && receiver->__sk_common.skc_state == TCP_TIME_WAIT &&
                        (tcp_flags_of(skb) & 0x12) == 2;
-  if (!resting && (reason >= sizeof(told_reasons) || !told_reasons[reason & 255])) return 0;
+  __u64 known = reason;
+  asm volatile("%0 &= 255" : "+r"(known));  // so that the verifier sees it; the compiler would leave it out
+  if (!resting && (reason != known || !told_reasons[known])) return 0;
   __u16 protocol = skb->protocol;
   if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
   const struct sock *owner = skb->sk;
@@ -545,9 +599,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
     receiver = owner;
   }
   if (!tcp) {
-    bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-    struct tw_stats *s = my_stats();
-    if (s) s->told--;
+    discard(e);
     return 0;
   }
   if (resting) e->state = TCP_TIME_WAIT;
@@ -567,9 +619,9 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
       if ((e->tcp_flags & 0x12) == 0x12 && e->seq + 1 + (__u32)e->bytes_in != next) e->flags |= TW_OTHER_ISN;
     }
   }
-  e->netns = netns != 0 ? netns : only_netns;
+  e->netns = netns != 0 || only_netns[1] != 0 ? netns : only_netns[0];
   e->reason = reason;
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }
 
@@ -589,13 +641,11 @@ int BPF_PROG(on_icmp_sent, const struct sk_buff *skb, int type, int code) {
   struct tw_event *e = begin(TW_ICMP_SENT);
   if (!e) return 0;
   if (!put_packet(e, skb, true)) {
-    bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-    struct tw_stats *s = my_stats();
-    if (s) s->told--;
+    discard(e);
     return 0;
   }
   e->netns = skb->dev->nd_net.net->ns.inum;
   e->reason = type << 8 | code;
-  bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+  submit(e);
   return 0;
 }

@@ -102,6 +102,16 @@ TEST(Healthy, ServerClosesItsIdleConnection) {
   EXPECT_EQ(first_of(a), "server-idle-close");
 }
 
+TEST(Healthy, ABareFinThatMeetsRstAfterFinWait2LostNothing) {
+  // linux-tcp.md 8.5: the server has forgotten its half of the connection after tcp_fin_timeout.
+  for (const char* late : {"30.0", "70.0"}) {
+    const Answer a = answer_of("@vantage client\n" + kOnce +
+                               "5.000 < FA 999501 105\n5.001 > A 105 999502\n+" + late + " > FA 105 999502\n+0.010 < R 999502\n");
+    EXPECT_EQ(first_of(a), "reset-after-close");
+    EXPECT_TRUE(no_fault(a)) << first_of(a);
+  }
+}
+
 TEST(Healthy, IdleAtTheEndIsOpen) {
   const Answer a = answer_of(kOnce);
   EXPECT_TRUE(no_fault(a));

@@ -333,5 +333,22 @@ TEST(Judge, AResetInPlaceOfTheLastFinIsNoFault) {
   EXPECT_EQ(Bench{}.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
+// Silence about a connection must not be taken for health where its event met too many others.
+TEST(Judge, CountsEveryEventThatItHasNoRoomFor) {
+  Bench b;
+  tw_event e = Bench::reset_sent(1);
+  e.tcp_flags = kSyn;
+  constexpr std::uint32_t kMany = 100'000;
+  for (std::uint32_t i = 0; i < kMany; ++i) {
+    e.remote_port = static_cast<std::uint16_t>(i);
+    e.local_port = static_cast<std::uint16_t>(1 + (i >> 16));
+    b.judge.observe(e);
+  }
+  EXPECT_GT(b.judge.overlooked(), 0u);
+  std::uint64_t told = 0;
+  for (const Failure& f : b.judge.rest(e.time_ns + 1'000'000'000)) told += f.connections;
+  EXPECT_EQ(told + b.judge.overlooked(), kMany);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose::kernel

@@ -2,6 +2,7 @@
 // complete. Times and numbers are the articles' (linux-tcp.md 12) where they
 // have a case, else the rules' of sections 3 to 9.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "unit/diagnose/answers.hpp"
@@ -320,14 +321,31 @@ TEST(NoData, IsNotSaidOfAHandshakeWhoseLastSegmentWasRefused) {
   EXPECT_EQ(find(a, CauseId::kNoData), nullptr);
 }
 
-TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatThatWasLeftOut) {
-  // linux-tcp.md 4.2: three seconds, the client writes after four: SYN-ACK again at 3.02 s only.
-  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
-                             "3.0200 < SA 300 101\n3.0300 > A 101 301\n4.0000 > PA 101:201 301 http-req\n"
-                             "4.0001 < A 301 201\n4.0010 < PA 301:401 201 http-resp length 100\n4.0110 > A 201 401\n"
-                             "4.0200 > FA 201 401\n4.0201 < FA 401 202\n4.0300 > A 202 402\n");
+/// linux-tcp.md 4.2: the client writes one second after the end of the period: SYN-ACK again at its end only.
+std::string deferred(std::string_view repeat, int written) {
+  return fmt::format("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
+                     "{0} < SA 300 101\n{0}1 > A 101 301\n{1}.0000 > PA 101:201 301 http-req\n"
+                     "{1}.0001 < A 301 201\n{1}.0010 < PA 301:401 201 http-resp length 100\n{1}.0110 > A 201 401\n"
+                     "{1}.0200 > FA 201 401\n{1}.0201 < FA 401 202\n{1}.0300 > A 202 402\n", repeat, written);
+}
+
+TEST(DeferAcceptWait, IsProvenAtTheServerByTheRepeatsThatWereLeftOut) {
+  const Answer a = answer_of(deferred("7.280", 8));
   EXPECT_EQ(verdict_of(a, CauseId::kDeferAcceptWait), "proven");
   EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(DeferAcceptWait, IsNotProvenByThreeSecondsWhichAreTheFirstTimeoutOf2632) {
+  const Answer a = answer_of(deferred("3.020", 4));
+  EXPECT_EQ(verdict_of(a, CauseId::kDeferAcceptWait), "likely");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(AcceptQueueOverflow, RepeatsTheSynAckInItsFirstSecondsOrIsAnotherCause) {
+  const Answer a = answer_of("@vantage server\n0.0000 > S 100\n0.0001 < SA 300 101\n0.0100 > A 101 301\n"
+                             "7.2800 < SA 300 101\n7.2900 > A 101 301\n20.0000 < FA 301 101\n20.0100 > A 101 302\n"
+                             "21.0000 > FA 101 302\n21.0001 < A 302 102\n");
+  EXPECT_EQ(find(a, CauseId::kAcceptQueueOverflow), nullptr);
 }
 
 TEST(HandshakeAckLost, IsLikelyAtTheServerWhereNothingFollowedTheSyn) {

@@ -247,6 +247,18 @@ TEST(Reset, WindowsRefusesAGoodbyeWithAnAcknowledgingReset) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(Reset, WindowsRefusesAnAnswerThatComesAfterItsCloseWithAnAcknowledgingReset) {
+  // Without own window and at once: Linux would have sent R (tcp_v4_send_reset()), or its abort with a window.
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.021 > PA 4294967291:105 999001 http-req idem
+    0.025 > FA 105 999001
+    0.045 < PA 999001:999427 105 http-resp length 426
+    0.045 > RA 106 999427 win 0
+  )");
+  EXPECT_EQ(first_of(a), "client-closed-early");
+  EXPECT_EQ(find(a, CauseId::kCloseWithUnreadData), nullptr);
+}
+
 TEST(Reset, ARequestThatMeetsAClosedSocketIsAFault) {
   const Answer a = answer_of(kAtClient + kAnswered + R"(
     0.300 < FA 999501 105
@@ -796,6 +808,20 @@ TEST(Reset, TheAnswerToARequestWithABodyDoesNotShowThatTheBodyWasRead) {
   )");
   EXPECT_EQ(first_of(a), "server-aborted");
   EXPECT_EQ(verdict_of(a, CauseId::kLingerZeroAbort), "possible");
+}
+
+TEST(Reset, ABodyThatNarrowedTheWindowOfTheFinWasNotReadWhereTheRstOpensItAgain) {
+  // Linux tcp_close() throws the queue away before it sends RST: the window of the RST is the one of an empty buffer.
+  const Answer a = answer_of(kAtServer + kOpening + R"(
+    0.021 > A 4294967291(8000) 999001 http-req length 20000
+    0.021 < A 999001 7995 win 440
+    0.021 > PA 7995(12000) 999001
+    0.021 < A 999001 19995 win 340
+    0.022 < PA 999001:999501 19995 http-resp length 500 win 340
+    0.022 < FA 999501 19995 win 340
+    0.022 < RA 999502 19995 win 509
+  )");
+  EXPECT_EQ(first_of(a), "close-with-unread-data");
 }
 
 TEST(Reset, AServerThatRestedForASecondLetsAnIdleClientGo) {

@@ -185,6 +185,16 @@ TEST(PmtuBlackhole, ShowsAtTheReceiverAsAHoleTheSizeOfFullSegments) {
   EXPECT_EQ(first_of(a), "pmtu-blackhole");
 }
 
+TEST(PmtuBlackhole, IsNoHoleThatReachesBeyondTheReceiversWindow) {
+  const Answer a = answer_of("@vantage client\n" + kOpening + R"(
+    0.011 > PA 4294967291:105 999001 http-req idem
+    0.021 < A 999001 105
+    0.031 < FA 1900228959 105
+    0.031 > A 105 999001
+  )");
+  EXPECT_EQ(find(a, CauseId::kPmtuBlackhole), nullptr);
+}
+
 TEST(PmtuBlackhole, IsRefutedByASmallSegmentThatVanishesToo) {
   const Answer a = answer_of("@vantage client\n" + kOnce + kUnansweredData);
   EXPECT_NE(verdict_of(a, CauseId::kPmtuBlackhole), "likely");

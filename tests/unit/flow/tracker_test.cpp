@@ -460,6 +460,22 @@ TEST(Tracker, TellsWhatHasEndedAsItEnds) {
   EXPECT_THAT(told, testing::ElementsAre(0u));
 }
 
+TEST(Tracker, TellsWhatHasEndedWhileNoFrameComes) {
+  Wire w{{.tell_as_they_end = true}};
+  w.client({.flags = kSyn, .seq = kClientIss});
+  w.server({.flags = kRst | kAck, .ack = kClientIss + 1});
+  std::size_t told = 0;
+  const auto note = [&](const Told&) { ++told; };
+  w.wait(std::chrono::seconds{1});
+  w.tracker.pass(w.now);
+  w.tracker.tell(Grouping::kEach, note);
+  EXPECT_EQ(told, 0u);  // late segments may come
+  w.wait(std::chrono::seconds{4});
+  w.tracker.pass(w.now);
+  w.tracker.tell(Grouping::kEach, note);
+  EXPECT_EQ(told, 1u);
+}
+
 /// Everything that identifies what was told, as text.
 std::string story_of(const std::string& file, unsigned threads) {
   auto source = capture::open_file(file, 0, {});

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "report/ladder.hpp"
+
 namespace tcpwhy::report {
 namespace {
 
@@ -166,6 +168,22 @@ TEST(Text, AThousandFailuresOfOneCauseFitOneScreen) {
 TEST(Text, SaysThatNothingFailed) {
   const auto text = printed([](std::FILE* f) { return make_text(f, {}); }, [](Reporter& r) { r.finish(survey_of(2211), {}); });
   EXPECT_EQ(text.substr(0, text.find('\n')), "Nothing failed: 2,211 connections, all healthy as far as this capture shows.");
+}
+
+TEST(Text, SaysOfWhatIsMerelyPossibleThatItIsPerhapsSo) {
+  diagnose::Answer answer = port_closed();
+  for (auto [id, verdict] : {std::pair{diagnose::CauseId::kSyncookieOptionsLost, diagnose::Verdict::kPossible},
+                             std::pair{diagnose::CauseId::kPacketLoss, diagnose::Verdict::kLikely}}) {
+    diagnose::Diagnosis d;
+    d.cause = id;
+    d.verdict = verdict;
+    d.benign = true;
+    d.summary = "Something.";
+    answer.diagnoses.push_back(std::move(d));
+  }
+  const std::string text = answer_paragraph(refused(0), answer, TextOptions{}, Style{Colour::kOff});
+  EXPECT_NE(text.find("perhaps: Something. [syncookie-options-lost, harmless]"), std::string::npos) << text;
+  EXPECT_NE(text.find("also: Something. [packet-loss, harmless]"), std::string::npos) << text;
 }
 
 TEST(Text, WithoutColourHasNoEscapes) {
