@@ -46,6 +46,8 @@ class Source {
   /// The next frames, at most a few hundred; empty at the end of the input.
   /// The frames and their bytes stay valid until the next call.
   virtual std::span<const Frame> next() = 0;
+  /// From here on a thread of its own may fetch what next() will parse: worth it where copying is the larger part of reading.
+  virtual void read_ahead() {}
   /// Complete after next() has returned empty, running until then.
   [[nodiscard]] virtual const Losses& losses() const = 0;
   /// Bytes of raw input (compressed size) consumed and in all; 0 when unknown. For progress lines and for sizing.

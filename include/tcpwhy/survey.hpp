@@ -14,15 +14,21 @@
 
 namespace tcpwhy::facts {
 
+/// Chance without chance: which of a population's values a sample keeps. Values may come in turns, as when a capture
+/// holds both sides of a NAT; multiples of a golden ratio (Knuth, TAOCP 6.4) keep step with none.
+constexpr bool chosen(std::uint64_t place, std::uint64_t one_of) {
+  return ((place * 0x9e37'79b9'7f4a'7c15u) >> 32 & (one_of - 1)) == 0;
+}
+
 /// A bounded, deterministic sample of a population of values.
-/// The first kCapacity values are kept, then every second, fourth, … of the rest.
+/// The first kCapacity values are kept, then about every second, fourth, … of the rest.
 template <class T, std::size_t kCapacity = 64>
 struct Sample {
   std::vector<T> values;
   std::uint64_t seen = 0;
   std::uint64_t stride = 1;  ///< a power of two
   /// Will the next value be kept? Of a long capture's next to none is.
-  [[nodiscard]] bool keeps_next() const { return (seen & (stride - 1)) == 0; }
+  [[nodiscard]] bool keeps_next() const { return chosen(seen, stride); }
   /// One more value, which is not kept.
   void pass() { ++seen; }
   /// Adds a value that is made only if it is kept.
@@ -37,7 +43,8 @@ struct Sample {
     if (keep) {
       if (values.size() == kCapacity) {
         std::size_t kept = 0;
-        for (std::size_t i = 0; i < values.size(); i += 2) values[kept++] = values[i];
+        for (std::size_t i = 0; i < values.size(); ++i)
+          if (chosen(i, 2)) values[kept++] = values[i];
         values.resize(kept);
         stride *= 2;
       }
@@ -83,6 +90,7 @@ struct Attempt {
   bool has_timestamps = false;
   std::uint64_t connection = 0;   ///< id
   bool server_spoke = false;      ///< its application showed itself: payload or FIN of the server
+  bool unread = false;            ///< the kernel acknowledged all the client said, and the application showed nothing of itself
   bool probe = false;             ///< answered by SYN-ACK and reset by the client, no payload either way
 };
 

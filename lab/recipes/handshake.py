@@ -110,6 +110,36 @@ def aq_server_resets(run):
     run.expect_reset("server", "TCP_FLAGS")
 
 
+@recipe("accept-queue-overflow/burst-with-syncookies", limit=40, wire=0.010)
+def aq_burst(run):
+    """Eight clients at once at listen(1) that nobody accepts from: the SYN queue is full too, and most get a syncookie.
+    Rule: linux-tcp.md 5.1, 3.1: nothing is kept of a cookie's SYN; its ACK meets the full accept queue and no timer repeats the SYN-ACK.
+    accept-queue-overflow: others of the listener are taken in and never read. The two in the queue are never accepted."""
+    listener = run.server.listen(8888, backlog=1)
+    clients = [run.caller() for _ in range(8)]
+    for sock in clients:
+        sock.setblocking(False)
+        sock.connect_ex((SERVER, 8888))
+    time.sleep(0.3)
+    for sock in clients:
+        sock.send(request())
+    time.sleep(6)
+    run.ss("server", "listener", "-l")
+    queued = []
+    for _ in range(2):
+        peer, mate = listener.accept()
+        run.hold(peer)
+        queued.append(mate[1])
+    for sock in clients:
+        if sock.getsockname()[1] in queued:
+            run.connection(sock, (SERVER, 8888), "server-never-accepts", ["server-never-accepts", "stalled", "slow-response", "capture-partial", "idle-open", ""],
+                           healthy=False)
+        else:
+            run.connection(sock, (SERVER, 8888), AQ, [AQ, "peer-unresponsive", "syn-unanswered"])
+    run.hold(listener, *clients)
+    run.expect("server", SyncookiesSent=1, ListenOverflows=5)
+
+
 @recipe("accept-queue-overflow/recovers", limit=30, wire=0.003)
 def aq_recovers(run):
     """The same, but the application accepts after two seconds and the next repetition completes everything.

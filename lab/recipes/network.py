@@ -662,6 +662,28 @@ def dead_client(run):
     run.hold(client, server)
 
 
+@recipe("keepalive-dead-peer/answers-lost", limit=40, wire=0.005)
+def deaf_prober(run):
+    """The way to the server is gone: its keepalive probes arrive and are answered, no answer reaches it, and it gives up.
+    Rule: linux-tcp.md 8.6: an answered probe buys another TCP_KEEPIDLE; here the next comes after TCP_KEEPINTVL, then RA.
+    keepalive-dead-peer at every vantage; before the hole the answers are seen."""
+    client, server = run.pair(1883)
+    for level, name, value in [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+                               (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)]:
+        server.setsockopt(level, name, value)
+    client.sendall(filler(20))
+    recv_exact(server, 20)
+    server.sendall(filler(4))
+    recv_exact(client, 4)
+    cut(run, down=False)
+    fails(lambda: server.recv(10), TimeoutError)
+    run.connection(client, (SERVER, 1883), truth=["keepalive-dead-peer", "path-blackhole"], accept=["keepalive-dead-peer", *WAITED],
+                   outcome={"server": "timed-out", "*": "reset"})
+    run.expect("server", TCPKeepAlive=5, TCPAbortOnTimeout=1)
+    run.expect_reset("server", "TCP_KEEPALIVE_TIMEOUT")
+    run.hold(client, server)
+
+
 @recipe("keepalive-dead-peer/seed-60-20-3", limit=160, wire=0.004)
 def dead_peer_article(run):
     """The article's settings: idle 60, interval 20, three probes; a silent peer is found after 120 s.

@@ -310,6 +310,26 @@ def race_v6(run):
     run.connection(keepalive_race(run, 3, v6=True), truth="keepalive-race", accept=["keepalive-race"], outcome="reset")
 
 
+@recipe("keepalive-race/reset-overtakes-fin", limit=30, wire=0.010)
+def race_overtaken(run):
+    """The path holds the server's FIN back by 0.3 s; the RST to the request that crossed it comes first.
+    Rule: linux-tcp.md 7.2 N8: R seq=ack from the closed socket, whatever became of its FIN.
+    keepalive-race at every vantage; before the line the FIN is seen behind the RST."""
+    client, server = run.pair()
+    run.exchange(client, server)
+    run.exchange(client, server)
+    run.wire.rule = lambda frame: frame.delay(0.3) if frame.tcp and not frame.up and frame.tcp.has("F") else None
+    time.sleep(3)
+    server.close()
+    time.sleep(0.15)
+    client.sendall(request("/next"))
+    reset_seen(client)
+    time.sleep(0.4)
+    run.connection(client, truth="keepalive-race", accept=["keepalive-race"], outcome="reset")
+    run.expect("server", OutRsts=1)
+    run.hold(client)
+
+
 @recipe("keepalive-race/pool-of-five", limit=40, wire=0.020)
 def race_pool(run):
     """A pool of five connections; the server closes each after four idle seconds; two of them lose the race.
@@ -767,6 +787,24 @@ def closed_early_fin(run):
     run.connection(name, truth="client-closed-early", accept=["client-closed-early", CLIENT_ABORT, "data-after-close"], outcome="reset")
     run.expect("client", OutRsts=1)
     run.hold(server)
+
+
+@recipe("client-closed-early/fin-answered-by-fin", wire=0.015)
+def closed_early_both(run):
+    """The client, which has read all that came, closes in the middle of a response; the server closes as well (nginx with limit_rate).
+    Rule: linux-tcp.md 7.3.1: nothing unread, nothing to refuse: no RST at all.
+    client-closed-early at every vantage: the announced length tells."""
+    client, server = run.pair()
+    client.sendall(request("/big"))
+    recv_until(server)
+    server.sendall(response(90000)[:20000])
+    recv_exact(client, 20000)
+    time.sleep(0.3)
+    name = client.getsockname()
+    end_both(run, client, server)
+    run.connection(name, truth="client-closed-early", accept=["client-closed-early", CLIENT_ABORT], outcome="completed")
+    run.expect_exactly("client", OutRsts=0)
+    run.expect_exactly("server", OutRsts=0)
 
 
 @recipe("client-closed-early/reset-mid-response", offload=False)

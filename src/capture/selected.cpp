@@ -36,6 +36,7 @@ class Selected final : public Source {
     }
   }
 
+  void read_ahead() override { source_->read_ahead(); }
   const Losses& losses() const override { return finished_ ? losses_ : source_->losses(); }
   std::uint64_t consumed() const override { return source_->consumed(); }
   std::uint64_t size() const override { return source_->size(); }

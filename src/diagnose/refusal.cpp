@@ -20,6 +20,14 @@ std::optional<std::uint8_t> nearest_ttl(const facts::HostFacts& host, std::uint8
   return std::nullopt;
 }
 
+/// Several connections, and next to no other TTL in any of them.
+bool always_at(const facts::HostFacts& host, std::uint8_t ttl) {
+  constexpr std::uint64_t kSeveral = 3, kOneOf = 16;
+  std::uint64_t all = 0;
+  for (const std::uint32_t n : host.ttl_seen) all += n;
+  return host.ttl_seen[ttl] >= kSeveral && (all - host.ttl_seen[ttl]) * kOneOf <= all;
+}
+
 }  // namespace
 
 std::optional<Refusal> refusal_of(const facts::Connection& c, const facts::Survey& survey) {
@@ -44,8 +52,9 @@ std::optional<Refusal> refusal_of(const facts::Connection& c, const facts::Surve
   out.no_ack = !r.has_ack();
   const facts::HostFacts* host = survey.host(c.ends[index(facts::Party::kServer)].address);
   if (host == nullptr || host->syn_acks == 0) return out;
-  // Routes are stable; two hops more or less are another device (linux-tcp: 11.5).
-  if (auto ttl = nearest_ttl(*host, r.ttl); ttl && std::abs(static_cast<int>(*ttl) - static_cast<int>(r.ttl)) > 1)
+  // Routes are stable; two hops more or less are another device (linux-tcp: 11.5). One hop less is another as well,
+  // where every segment of the host has the same distance.
+  if (auto ttl = nearest_ttl(*host, r.ttl); ttl && (std::abs(int{*ttl} - int{r.ttl}) > 1 || (r.ttl == *ttl + 1 && always_at(*host, *ttl))))
     out.host_ttl = ttl;
   out.too_fast = host->fastest_syn_ack != Duration::max() && host->fastest_syn_ack > kTellableRoundTrip &&
                  out.delay * 3 < host->fastest_syn_ack;

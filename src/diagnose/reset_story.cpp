@@ -74,6 +74,17 @@ bool refuses_segment(const Connection& c, std::int32_t rst) {
   return false;
 }
 
+/// The peer's last segment before a RST+ACK, if that acknowledges exactly what the segment brought; -1 none.
+std::int32_t refused_by(const Connection& c, const Reset& r) {
+  for (std::int32_t i = r.at - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.rst()) continue;
+    if (s.from() == r.by) return -1;
+    return s.payload_bytes > 0 && s.end() == c.segment(r.at).ack && facts::new_payload(c, i) ? i : -1;
+  }
+  return -1;
+}
+
 /// RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>, without ACK flag. Windows XP, Apple's and Cisco's stacks and
 /// balancers abort like that; Linux and the BSDs add ACK.
 bool is_bare_abort(const Connection& c, const Reset& r) {
@@ -167,6 +178,23 @@ bool older_ack(const Connection& c, std::int32_t k, std::int32_t rst) {
   return r.has_ack() && s.has_ack() && s.length() == 0 && s.seq == r.seq && before(s.ack, r.ack);
 }
 
+/// The number of the client's RST at `i` counts octets behind its SYN, and those passed later: what it says of the
+/// handshake came before the handshake did.
+bool counts_payload(const Connection& c, std::int32_t i) {
+  const SegmentFact& r = c.segment(i);
+  const facts::StreamFacts& own = c.stream(r.from());
+  return r.from() == Party::kClient && c.handshake_ack > i && own.syn_seen && c.syn_ack >= 0 && c.syn_ack < i && after(r.seq, own.iss + 1);
+}
+
+/// Segment `k` is a bare FIN that passed soon after the RST and acknowledges nothing of what the RST refuses: the socket
+/// had closed before that came, and the RST overtook its FIN or a copy of it.
+bool overtaken_fin(const Connection& c, std::int32_t k, const Reset& r) {
+  constexpr Duration kHeldBack = std::chrono::seconds{1};
+  const SegmentFact& s = c.segment(k);
+  if (!r.answer || r.offender_first < 0 || k <= r.at || s.from() != r.by || !s.fin() || s.payload_bytes > 0 || !s.has_ack()) return false;
+  return s.time - c.segment(r.at).time < kHeldBack && c.segment(r.offender_first).length() > 0 && !after(s.ack, c.segment(r.offender_first).seq);
+}
+
 /// `by` acknowledged the payload of segment `i` before `until`.
 bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t until) {
   if (c.segment(i).length() == 0) return false;
@@ -219,7 +247,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
       // is far too early came from elsewhere.
       const auto least = quickest_answer(c, r.by);
       const bool own_distance = r.ttl_known && rst.ttl == r.usual_ttl;
-      if (r.own_fin < 0 && least && took < (own_distance ? *least / 4 : *least)) doubts |= Doubt::kTooFast;
+      if (r.own_fin < 0 && least && took < (own_distance ? *least / 16 : *least)) doubts |= Doubt::kTooFast;
     }
   }
 
@@ -228,7 +256,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at)) continue;
+    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -295,7 +323,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     r.by = s.from();
     r.answer = !s.has_ack();
     r.rtt = rtt_of(c);
-    r.established = c.handshake_ack >= 0 && c.handshake_ack < i;
+    r.established = (c.handshake_ack >= 0 && c.handshake_ack < i) || counts_payload(c, i);
     // Picked up mid-stream: both sides must have spoken, or the RST answers what nobody here began (backscatter).
     if (c.syn < 0 && c.syn_ack < 0)
       for (std::int32_t k = 0; k < i && !r.established; ++k) r.established = c.segment(k).from() == r.by && !c.segment(k).rst();
@@ -316,6 +344,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       r.offender = late;
     }
     if (r.answer) r.offender_first = first_of_what_was_refused(c, r);
+    for (std::int32_t k = i + 1; k < count(c) && r.own_fin < 0; ++k)
+      if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
@@ -325,6 +355,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       r.offender = r.offender_first = -1;
       r.doubts &= static_cast<std::uint8_t>(~(Doubt::kUnprovoked | Doubt::kNumber | Doubt::kTooFast));
     }
+    // A device refuses with ACK flag as well.
+    if (!r.answer && !r.bare && (r.doubts & (Doubt::kTtl | Doubt::kBare))) r.offender = r.offender_first = refused_by(c, r);
     const bool answers = r.offender >= 0 && !(r.doubts & Doubt::kUnprovoked);
     const std::int32_t trigger = answers ? r.offender_first : i;
     std::int32_t k = trigger - 1;
@@ -550,10 +582,27 @@ bool formality(const Connection& c, const Reset& r) {
   return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
 }
 
+bool left_waiting(const Connection& c, const Reset& r) {
+  if (r.by != Party::kClient || r.own_fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return false;
+  const Talk t = talk_before(c, r.own_fin);
+  return t.answer_short || (t.request >= 0 && owes_answer(c, t.request) && ending::between(c, t.request_end, r.own_fin) >= kPause);
+}
+
 Duration pause_before(const Connection& c, std::int32_t i) {
   for (std::int32_t k = i - 1; k >= 0; --k)
     if (c.segment(k).from() == Party::kServer && facts::new_payload(c, k)) return ending::between(c, k, i);
   return Duration{};
+}
+
+Duration unusual_pause(const Connection& c, const Talk& t, std::int32_t i) {
+  Duration longest{};
+  std::int32_t last = -1;
+  for (std::int32_t k = std::max(t.answer, 0); k < i; ++k) {
+    if (c.segment(k).from() != Party::kServer || !facts::new_payload(c, k)) continue;
+    if (last >= 0) longest = std::max(longest, ending::between(c, last, k));
+    last = k;
+  }
+  return std::max(kPause, longest * 3 / 2);
 }
 
 bool speaks_http(const Connection& c) {

@@ -33,13 +33,13 @@ struct Reset {
   bool answer = false;            ///< answers a segment its host has no use for: R without ACK flag, or Windows' RST+ACK
                                   ///< for data that came after its FIN
   bool bare = false;              ///< R without ACK flag, and yet an abort: the form of RFC 9293 3.10.5
-  std::int32_t offender = -1;     ///< with `answer`: the segment it answers, -1 none that could be
+  std::int32_t offender = -1;     ///< with `answer`, or a device's: the segment it answers, -1 none that could be
   std::int32_t offender_first = -1;  ///< the first transmission of that segment
   std::uint8_t doubts = 0;        ///< Doubt bits
   std::uint8_t usual_ttl = 0;     ///< of the same side's other segments, 0 unknown
   bool ttl_known = false;         ///< compared with at least one other segment of that side
   std::int32_t went_on = -1;      ///< first segment of that side after it, -1 none
-  std::int32_t own_fin = -1;      ///< that side's FIN before it
+  std::int32_t own_fin = -1;      ///< that side's FIN, sent before it (it may have passed here after it)
   std::int32_t peer_fin = -1;     ///< the other side's FIN before it
   bool established = false;       ///< the handshake was complete, or lies before the capture
   Duration silence{};             ///< before it, or before the first transmission of what it answers
@@ -88,6 +88,9 @@ bool closed_unasked(const facts::Connection& c);
 /// Everything was delivered both ways and the RST only took the place of a last FIN or ACK.
 bool formality(const facts::Connection& c, const Reset& r);
 
+/// A client's RST long after its own FIN says nothing of why it had closed: with an answer outstanding, or the rest of one.
+bool left_waiting(const facts::Connection& c, const Reset& r);
+
 /// The side that sent RST+ACK had still not read what had come when it wrote its last segment: its window says so.
 bool unread_when_answering(const facts::Connection& c, const Reset& r);
 
@@ -98,6 +101,9 @@ bool raced_another(const facts::Connection& c, const facts::Survey& survey);
 inline constexpr Duration kPause = std::chrono::milliseconds{900};
 /// How long the server had sent nothing new when its answer was left at segment `i`.
 Duration pause_before(const facts::Connection& c, std::int32_t i);
+/// From how long on a pause is more than the answer, left at segment `i`, had made before: one that comes in portions (a
+/// rate limit, a stream) is not over for that.
+Duration unusual_pause(const facts::Connection& c, const Talk& t, std::int32_t i);
 
 /// HTTP was spoken, or may have been (turns of request and answer).
 bool speaks_http(const facts::Connection& c);

@@ -45,6 +45,7 @@ facts::Attempt attempt_of(const Ended& e) {
   a.has_timestamps = e.has_timestamps;
   a.connection = e.rank;
   a.server_spoke = e.server_spoke;
+  a.unread = e.unread;
   a.probe = e.probe;
   return a;
 }

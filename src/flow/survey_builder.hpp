@@ -28,6 +28,7 @@ struct Ended {
   std::uint32_t syn_acks = 0;
   std::uint32_t requests = 0;
   bool server_spoke = false;                   ///< payload or FIN of the server
+  bool unread = false;                         ///< payload of the client, all acknowledged, and the server silent
   bool probe = false;                          ///< answered by SYN-ACK and reset by the client, no payload either way
   bool has_timestamps = false;
   std::uint32_t tsval = 0;

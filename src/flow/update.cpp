@@ -536,6 +536,7 @@ void Table::count_end(Ref ref, Hot& h) {
   e.syn_acks = h.is(of(Hold::kSyn, server)) ? 1 + (s != nullptr ? s->half(server).syns : 0) : 0;
   e.requests = h.turns;
   e.server_spoke = h.half(server).payload() > 0 || h.is(of(Hold::kFin, server));
+  e.unread = e.opened && !e.server_spoke && !reset && h.half(client).payload() > 0 && h.half(server).max_ack == h.half(client).max_end;
   e.probe = h.is(of(Hold::kSyn, client)) && h.is(of(Hold::kSyn, server)) && s != nullptr && s->half(client).rst && !s->half(server).rst &&
             h.half(client).payload() + h.half(server).payload() == 0;
   e.has_timestamps = h.half(client).syn_options() & Opt::kTimestamps;

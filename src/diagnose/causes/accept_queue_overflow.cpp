@@ -1,5 +1,9 @@
 // The accept queue was full: third ACKs (or, from 4.10 on, SYNs) were ignored.
 
+#include <fmt/format.h>
+
+#include <chrono>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
 #include "diagnose/siblings.hpp"
@@ -25,6 +29,32 @@ void examine_unanswered(const facts::Connection& c, const facts::Survey& survey,
     });
 }
 
+/// With syncookies nothing is kept of a SYN and no timer repeats the SYN-ACK: who finds the accept queue full, as Linux
+/// cookie_v4_check() does, is met with silence alone. Others of the listener, taken in and never read, say who fills it.
+void examine_cookie(const facts::Connection& c, const facts::Survey& survey, const Opening& o, EvidenceList& out) {
+  constexpr auto kSoonestSynAck = std::chrono::milliseconds{2500};  // without cookies a repeat is due after 1 s
+  constexpr auto kBeside = std::chrono::seconds{60};
+  if (o.data < 0 || o.data_tries < 3 || o.server_rst >= 0 || o.client_rst >= 0 || o.syn_acks != 1 || o.syns != 1) return;
+  if (c.segment(o.last_try).time - c.segment(o.syn_ack).time < kSoonestSynAck || !answers_would_show(c, survey)) return;
+  const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
+  if (service == nullptr) return;
+  std::uint32_t unread = 0, read = 0;
+  for (const facts::Attempt& a : service->attempts_sample.values) {
+    if (a.connection == c.id || a.syn < c.segment(o.syn).time - kBeside || a.syn > c.segment(o.last_try).time) continue;
+    unread += a.unread;
+    read += a.server_spoke;
+  }
+  if (unread == 0 || read > 0) return;
+  out.supports({o.third, o.data, o.last_try}, [&] {
+    return fmt::format("the client's data was sent {} from the handshake on and never acknowledged; no SYN-ACK was repeated, as none is where it was a syncookie",
+                       counted(o.data_tries, "time"));
+  });
+  out.supports({o.syn}, [&] {
+    return fmt::format("{} to this listener had {} data acknowledged, and the application spoke on none", counted(unread, "other connection"),
+                       unread == 1 ? "its" : "their");
+  });
+}
+
 /// Linux tcp_v4_syn_recv_sock(): whatever would create the connection is dropped, its data too.
 void examine_ignored(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const Opening o = opening_of(c);
@@ -33,7 +63,7 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
       out.contradicts({o.syn_ack}, [] { return std::string{"no ACK of the client passed here that could be ignored"}; });
     return;
   }
-  if (o.repeats == 0) return;
+  if (o.repeats == 0) return examine_cookie(c, survey, o, out);
   const Duration first_gap = c.segment(o.repeat).time - c.segment(o.syn_ack).time;
   if (o.first_wait > kOldFirstSynAckRepeat && o.repeats == 1 && at_server(c, survey)) {
     out.contradicts({o.syn_ack, o.repeat}, [&] {
@@ -110,7 +140,7 @@ const Cause kAcceptQueueOverflowCause = {
     .benign = false,
     .side = facts::Side::kServer,
     .role = Role::kEnding,
-    .signals = facts::Signal::kSynUnanswered | facts::Signal::kSynAckRepeated,
+    .signals = facts::Signal::kSynUnanswered | facts::Signal::kSynAckRepeated | facts::Signal::kUnackedAtEnd,
     .settles = "on the server while it happens: `ss -lnt` shows Recv-Q above Send-Q, TcpExtListenOverflows rises",
     .fix = {"find out why the application does not call accept(): blocked, out of descriptors, too few workers",
             "raise the listen() backlog and net.core.somaxconn together (the smaller one counts), and restart it",

@@ -12,8 +12,24 @@ namespace {
 
 using facts::Party;
 
+/// The client's FIN came in the middle of an answer that had stopped for longer than ever before, and nothing of the answer
+/// came after it: it gave up, by a timer or by a hand.
+bool left_in_a_pause(const facts::Connection& c, std::int32_t stop) {
+  if (stop < 0 || c.segment(stop).rst() || c.quality.capture_gap || c.quality.story_incomplete) return false;
+  if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return false;
+  const ending::Talk t = ending::talk_before(c, stop);
+  if (!t.answer_short || t.request >= 0 || ending::pause_before(c, stop) < ending::unusual_pause(c, t, stop)) return false;
+  for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from() == Party::kServer && facts::new_payload(c, i)) return false;
+  return true;
+}
+
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
+  if (const std::int32_t stop = c.stream(Party::kClient).fin; left_in_a_pause(c, stop)) {
+    out.supports({stop}, [] { return std::string{"the client closed in the middle of an answer that had stopped for a while, and nothing more of it came"}; });
+    return;
+  }
   if (!r || r->by != Party::kClient || ending::raced_another(c, survey) || is_port_check(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
@@ -62,7 +78,7 @@ const Cause kClientAbortedCause = {
     .benign = false,
     .side = facts::Side::kClient,
     .role = Role::kEnding,
-    .signals = facts::Signal::kReset,
+    .signals = facts::Signal::kReset | facts::Signal::kEarlyClose | facts::Signal::kAnnouncedShort,
     .settles = "the client's log at that second; `nstat -az TcpExtTCPAbortOnClose TcpExtTCPAbortOnData` on the client",
     .fix = {"ask the client: a timeout of its own, a cancelled request, a killed process and SO_LINGER 0 look alike from outside"},
     .specifics = {CauseId::kClientTimeout, CauseId::kClientClosedEarly, CauseId::kLingerZeroAbort,

@@ -22,9 +22,13 @@ bool more_than_words(const facts::Connection& c, std::int32_t late) {
   return octets > facts::kPartingWords;
 }
 
-/// What the head of the request announces, head included; 0 when it is none or does not say.
+/// What the head of the request announces, head included; 0 when it is none or does not say. The head is what has the
+/// lowest number, though it may have come behind what it begins.
 std::uint64_t announced_by_request(const facts::Connection& c, const ending::Talk& t) {
-  const facts::SegmentFact& head = c.segment(t.request);
+  std::int32_t first = t.request;
+  for (std::int32_t i = t.request; i <= t.request_end; ++i)
+    if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && before(c.segment(i).seq, c.segment(first).seq)) first = i;
+  const facts::SegmentFact& head = c.segment(first);
   const bool known = head.app == facts::App::kHttpRequest && (head.app_flags & facts::AppFlag::kHasLength) && !c.quality.capture_gap;
   return known ? head.app_length : 0;
 }
@@ -39,13 +43,24 @@ bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int
   return true;
 }
 
+/// The server wrote nothing more once it had the client's FIN, and closed short of what it had announced: it took the FIN,
+/// which came in the middle of its answer, for the end of the client. Who closes his half after the request goes on receiving.
+bool server_gave_up(const facts::Connection& c, const ending::Talk& t, std::int32_t stop) {
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (!t.answer_short || stop < t.answer || server.fin < stop || c.quality.capture_gap || c.quality.story_incomplete) return false;
+  for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (const facts::SegmentFact& s = c.segment(i); s.from() == Party::kServer && facts::new_payload(c, i) && !before(s.ack, c.segment(stop).end()))
+      return false;
+  return true;
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->answer) return;
-  if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
+  if (r && r->by == Party::kClient && (r->foreign() || (!ending::left_waiting(c, *r) && ending::formality(c, *r)))) return;
   const ending::Talk t = ending::talk_before(c, stop);
 
   // Late data of the server that meets no socket: the response was not over (RFC 9293 3.10.7.1).
@@ -61,10 +76,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (t.answer >= 0 && t.request < 0) {  // a response had begun
     const bool unfinished = t.answer_short || (late >= 0 && (refused >= 0 || by_rst));
     if (!unfinished || (t.answer_whole && !t.answer_short)) return;
-    if (!by_rst && refused < 0 && !r) return;  // a half-close: the client went on receiving
+    const bool given_up = !by_rst && server_gave_up(c, t, stop);
+    if (!by_rst && refused < 0 && !r && !given_up) return;  // a half-close: the client went on receiving
     // What comes after a pause, or is no longer than a protocol's last words (GOAWAY, close_notify), need not be the rest
     // of an answer; and a client that waited in vain for the rest gave up (client-timeout).
-    const bool paused = ending::pause_before(c, stop) >= ending::kPause;
+    const bool paused = ending::pause_before(c, stop) >= ending::unusual_pause(c, t, stop);
     if (!t.answer_short && (paused || !more_than_words(c, late))) return;
     out.note(paused ? Bearing::kFits : Bearing::kSupports, {t.answer, stop}, {}, [&] {
       return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),
@@ -77,6 +93,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       out.supports({stop, late, refused}, [&] {
         return fmt::format("the server's next data, {} later, {}", ending::span(ending::between(c, stop, late)),
                            refused >= 0 ? "met RST: the client's socket was gone" : "was still on its way");
+      });
+    if (given_up)
+      out.supports({stop, c.stream(Party::kServer).fin}, [] {
+        return std::string{"the server sent nothing more once it had the client's FIN, and closed as well"};
       });
     if (by_rst || refused >= 0)
       out.supports({stop}, [&] { return std::string{"no FIN of the server had been seen: the close was the client's own"}; });

@@ -18,7 +18,7 @@ using facts::Party;
 void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int32_t stop, EvidenceList& out) {
   if (t.answer < 0) return;
   const Duration pause = ending::pause_before(c, stop);
-  if (pause < ending::kPause) {
+  if (pause < ending::unusual_pause(c, t, stop)) {
     out.contradicts({t.answer, stop}, [&] { return std::string{"the server was answering when the client closed"}; });
     return;
   }
@@ -39,8 +39,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->answer) return;
-  if (r && r->by == Party::kClient && (r->foreign() || ending::formality(c, *r))) return;
   const ending::Talk t = ending::talk_before(c, stop);
+  if (r && r->by == Party::kClient && r->foreign()) return;
+  if (r && r->by == Party::kClient && !ending::left_waiting(c, *r) && ending::formality(c, *r)) return;
   if (t.request < 0) return examine_answer(c, t, stop, out);
   const std::int32_t acked = ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness

@@ -11,9 +11,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Linux secure_tcp_syn_cookie() and an expired request both give a repeated SYN
-// another number, the first from the next minute on, the second after tens of seconds.
+// Linux secure_tcp_syn_cookie() and an expired request both give a repeated SYN another number, the first from the next
+// minute on, which may begin at any time, the second after tens of seconds.
 constexpr Duration kSameAnswer = 5s;
+
+/// Nothing but the number differs: one stack made both.
+bool alike(const facts::SegmentFact& a, const facts::SegmentFact& b) {
+  return a.ttl == b.ttl && a.window == b.window && a.options == b.options && a.mss == b.mss && a.window_scale == b.window_scale;
+}
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.syn < 0 || c.syn_ack < 0) return;
@@ -29,7 +34,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (second < 0) return;
   const facts::SegmentFact& other = c.segment(second);
   const Duration apart = other.time - first.time;
-  if (asked_again && apart > kSameAnswer) {
+  if (asked_again && (apart > kSameAnswer || alike(first, other))) {
     out.fits({c.syn_ack, second}, [&] {
       return fmt::format("{} apart a repeated SYN got another number: a cookie of the next minute does so too",
                          span_words(apart));

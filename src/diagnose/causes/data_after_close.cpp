@@ -36,7 +36,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const bool sent_again = repeat == facts::Repeat::kRto || repeat == facts::Repeat::kFast || repeat == facts::Repeat::kTlp;
   const bool knew = after(d.ack, c.stream(r->by).fin_seq) && facts::new_payload(c, last) && !sent_again;
   // A server that closes before anything was asked has failed its client whenever the request comes.
-  const bool follows = r->by == facts::Party::kServer && ending::closed_unasked(c);
+  // The rest of an answer that its reader did not wait for is no news that came late (client-closed-early).
+  const bool follows = r->by == facts::Party::kServer ? ending::closed_unasked(c) : ending::talk_before(c, r->own_fin).answer_short;
   out.note(follows ? Bearing::kFits : Bearing::kSupports, {r->own_fin, last, r->at}, {}, [&] {
     return fmt::format("the {} had sent FIN; {} of the {} {} {} {} (tcp_rcv_state_process(), TCPAbortOnData, or no socket)",
                        ending::who(r->by), ending::octets(d.payload_bytes), ending::who(r->peer()), ending::span(d.time > fin.time ? d.time - fin.time : fin.time - d.time), last > r->own_fin ? "later" : "before it passed here",

@@ -18,7 +18,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const facts::SegmentFact& late = c.segment(r->offender_first);
   // A request that the closer itself had given up is another story: its timeout.
   const ending::Talk t = ending::talk_before(c, r->own_fin);
-  if (r->by == facts::Party::kClient && t.request >= 0) return;
+  if (r->by == facts::Party::kClient && (t.request >= 0 || t.answer_short)) return;
   // Nothing is lost where a bare FIN comes too late: reset-after-close.
   if (late.payload_bytes == 0 || c.segment(r->at).has_ack()) return;
   out.blames(ending::side(r->peer()));

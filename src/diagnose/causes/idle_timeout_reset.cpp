@@ -17,7 +17,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     out.contradicts({r->at}, [&] { return fmt::format("the connection was not idle: {} before the RST something passed", ending::span(r->silence)); });
     return;
   }
-  const bool asked = r->answer && r->offender >= 0 && !(r->doubts & ending::Doubt::kUnprovoked);
+  const bool asked = r->offender >= 0 && !(r->doubts & ending::Doubt::kUnprovoked);
   out.supports({r->at}, [&] {
     return fmt::format("a RST that the {}'s stack did not send came {} {} of silence", ending::who(r->by),
                        asked ? "with the first segment after" : "after", ending::span(r->silence));

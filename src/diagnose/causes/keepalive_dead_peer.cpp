@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
 
@@ -50,10 +52,47 @@ void examine_from(const facts::Connection& c, Party prober, EvidenceList& out) {
   });
 }
 
+/// Probes that were answered here, and whose sender gave up all the same: the answers did not reach it. An answered probe
+/// is followed by the next after the whole keepalive time, one without an answer after the shorter interval.
+void examine_deaf(const facts::Connection& c, Party prober, EvidenceList& out) {
+  const std::int32_t rst = c.stream(prober).rst;
+  if (rst < 0 || !c.segment(rst).has_ack() || captured_at(c, prober)) return;
+  std::vector<std::int32_t> probes;
+  for (std::int32_t i = 0; i < rst; ++i) {
+    if (c.note(i).repeat == Repeat::kKeepalive && c.segment(i).from() == prober) probes.push_back(i);
+    else if (c.segment(i).length() > 0) probes.clear();
+  }
+  if (probes.size() < 3 || probes.front() == 0) return;
+  const auto at = [&](std::size_t k) { return c.segment(probes[k]).time; };
+  // A path that is not even moves each probe by a part of the interval, or loses one or two.
+  Duration between = c.segment(rst).time - at(probes.size() - 1);
+  for (std::size_t k = 1; k < probes.size(); ++k) between = std::min(between, at(k) - at(k - 1));
+  const auto alike = [&](Duration d) {
+    const auto times = (d + between / 2) / between;
+    const Duration off = d - between * times;
+    return times <= 3 && off < between / 5 && off > -between / 5;
+  };
+  for (std::size_t k = 1; k < probes.size(); ++k)
+    if (!alike(at(k) - at(k - 1))) return;
+  if (!alike(c.segment(rst).time - at(probes.size() - 1))) return;
+  // With one time for both, a connection that is well looks the same until the RST.
+  const Duration idle = at(0) - c.segment(probes.front() - 1).time;
+  std::vector<std::int32_t> cited = probes;
+  cited.push_back(rst);
+  out.note(idle > between + between / 4 ? Bearing::kDemands : Bearing::kSupports, cited, {}, [&] {
+    return fmt::format("{} probed {} times, {} apart, and reset one such time later: none of the answers that passed here reached it",
+                       name(prober), probes.size(), say(between));
+  });
+  out.blames(facts::Side::kPath);
+  out.says([&] { return fmt::format("The answers to {}'s keepalive probes were lost on their way; it gave up.", name(prober)); });
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction) return;
   examine_from(c, Party::kClient, out);
   if (out.empty()) examine_from(c, Party::kServer, out);
+  if (out.empty()) examine_deaf(c, Party::kClient, out);
+  if (out.empty()) examine_deaf(c, Party::kServer, out);
 }
 
 }  // namespace

@@ -37,6 +37,13 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
     return;
   }
+  // A crossing takes a round trip; what the server had for longer and did not take was refused for another reason.
+  if (request < r->own_fin && ending::between(c, request, r->own_fin) > std::max<Duration>(std::chrono::seconds{1}, 4 * r->rtt)) {
+    out.contradicts({request, r->own_fin}, [&] {
+      return fmt::format("the server closed {} after the request had passed: they did not cross", ending::span(ending::between(c, request, r->own_fin)));
+    });
+    return;
+  }
   if (r->peer_fin >= 0 && !after(c.segment(r->peer_fin).ack, c.stream(Party::kServer).fin_seq)) {
     out.contradicts({r->peer_fin}, [] { return std::string{"the client closed of its own accord: it waited for no answer"}; });
     return;

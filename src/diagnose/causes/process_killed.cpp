@@ -57,7 +57,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (ending::counts_unseen(c, stop)) return;  // an answer had begun
   // Elsewhere the client's last words may be its goodbye.
-  const bool owed = t.request >= 0 && c.segment(t.request).app == facts::App::kHttpRequest;
+  const std::int32_t acked = t.request < 0 ? -1 : ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
+  const bool owed = acked >= 0 && acked <= stop && c.segment(t.request).app == facts::App::kHttpRequest;
   if (!by_rst && t.request >= 0 && owed && ending::between(c, t.request_end, stop) > std::chrono::milliseconds{1})
     out.supports({t.request, stop}, [&] {
       return fmt::format("the server sent FIN {} after a request it had acknowledged, without an octet of answer",

@@ -11,6 +11,7 @@ namespace {
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   const auto r = ending::ending_reset(c);
   if (!r || !ending::formality(c, *r)) return;
+  if (ending::left_waiting(c, *r)) return;
   out.blames(ending::side(r->by));
   out.supports({r->own_fin, r->peer_fin, r->at}, [&] {
     const bool both = r->own_fin >= 0 && r->peer_fin >= 0;

@@ -33,7 +33,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return fmt::format("the server's kernel acknowledged {} octets; its application sent nothing in {}",
                        client.unique_bytes, say(w->waited));
   });
-  if (w->ended_by < 0 && service_never_spoke(c, survey))
+  // Elsewhere answers may be lost before they pass: long ones are where the path is narrower than it says (pmtu-blackhole).
+  if (w->ended_by < 0 && captured_at(c, Party::kServer) && service_never_spoke(c, survey))
     out.supports({w->request}, [&] {
       return fmt::format("no connection to {} in this capture got an octet of its application",
                          to_string(c.ends[index(Party::kServer)]));

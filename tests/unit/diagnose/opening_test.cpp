@@ -358,6 +358,56 @@ TEST(ConnectTimeout, IsLikelyWhereALateSynAckMeetsAReset) {
   EXPECT_EQ(first_of(a), "connect-timeout");
 }
 
+// net.ipv4.tcp_syncookies=2: the minute of the cookie may change between a SYN and its repeat a second later.
+TEST(ConflictingSynAcks, AreNotToldOfTwoAlikeThatAnswerTwoSyns) {
+  const std::string syns = "@vantage server\n0.00 > S 100\n0.00 < SA 300 101 <mss 1460> ttl 64\n1.02 > S 100\n1.02 < SA 9000 101 <mss 1460> ttl ";
+  EXPECT_NE(verdict_of(answer_of(syns + "64\n2.04 > S 100\n2.04 < SA 9000 101 <mss 1460> ttl 64\n"), CauseId::kConflictingSynAcks), "proven");
+  EXPECT_EQ(verdict_of(answer_of(syns + "61\n"), CauseId::kConflictingSynAcks), "proven") << "two places";
+}
+
+TEST(ConnectTimeout, IsLikelyAtTheServerWhereASynComesBehindTheRstOfItsHost) {
+  // The path holds SYNs back for longer than the client waits; here each of them is answered at once.
+  const Answer a = answer_of("@vantage server\n0.00 > S 100\n0.00 < SA 300 101\n0.01 > R 101 win 0\n1.01 > S 100\n1.01 < SA 900 101\n1.02 > R 101 win 0\n");
+  EXPECT_EQ(first_of(a), "connect-timeout");
+}
+
+// A burst at a small backlog, net.ipv4.tcp_syncookies=1: the SYN queue is full as well, and nothing is kept of a SYN.
+TEST(AcceptQueueOverflow, IsLikelyWithSyncookiesBesideConnectionsThatNobodyReads) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 > PA 101:181 301 http-req\n"
+                                                 "0.25 > PA 101:181 301 http-req\n0.70 > PA 101:181 301 http-req\n1.60 > PA 101:181 301 http-req\n3.40 > PA 101:181 301 http-req\n");
+  facts::Survey survey;
+  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
+  facts::ServiceFacts& service = survey.services[server];
+  service.endpoint = server;
+  facts::Attempt taken;
+  taken.syn = ladder::at(0.0);
+  taken.connection = c.id + 1;
+  service.attempts_sample.values.push_back(taken);
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "peer-unresponsive") << "nobody shows that the kernel takes data";
+  service.attempts_sample.values.back().unread = true;
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "accept-queue-overflow");
+  service.attempts_sample.values.back().server_spoke = true;
+  EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "peer-unresponsive") << "an application that reads empties the queue";
+}
+
+/// A SYN refused by a RST with TTL 64, where the host's other segments had these.
+Answer refused_at_64(std::initializer_list<std::pair<std::size_t, std::uint32_t>> ttls) {
+  const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100\n0.01 < RA 0 101 win 0 ttl 64\n");
+  facts::Survey survey;
+  facts::HostFacts& host = survey.hosts[endpoint(c, facts::Party::kServer).address];
+  host.syn_acks = 9;
+  for (const auto& [ttl, times] : ttls) host.ttl_seen[ttl] = times;
+  return explain(c, survey, Detail::kSentences);
+}
+
+TEST(RejectedByMiddlebox, IsToldByOneHopWhereTheHostIsAlwaysOneHopFarther) {
+  // The NAT between client and server refuses (nft reject with tcp reset).
+  EXPECT_EQ(first_of(refused_at_64({{63, 9}})), "rejected-by-middlebox");
+  EXPECT_EQ(first_of(refused_at_64({{63, 1}})), "port-closed") << "one connection shows no custom";
+  EXPECT_EQ(first_of(refused_at_64({{63, 9}, {62, 4}})), "port-closed") << "routes that differ by a hop";
+  EXPECT_EQ(first_of(refused_at_64({{65, 9}})), "port-closed") << "a port passed on to a host behind";
+}
+
 TEST(TimeWait, ChallengesASynWithOlderNumbersAndDoesNotStandForALiveConnection) {
   const std::string story = "1.00 > S 5000\n1.01 < A 900 9000 id 0\n1.01 > R 9000\n2.02 > S 5000\n2.03 < SA 70000 5001\n2.03 > A 5001 70001\n";
   EXPECT_EQ(first_of("@previous closed 0.4 9000 900 server\n" + story), "time-wait-syn-challenged");

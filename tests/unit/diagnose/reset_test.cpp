@@ -999,5 +999,165 @@ TEST(Reset, AGoodbyeThatItsFinOvertookIsStillAGoodbye) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+// Recorded behind a line that held back the FIN of an idle timer: the RST to the crossing request came first.
+TEST(KeepaliveRace, IsSeenWhereTheRstOvertookTheFin) {
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    3.100 > PA 105:205 999501 http-req idem
+    3.120 < R 999501
+    3.300 < FA 999501 105
+    3.301 > R 105
+  )");
+  EXPECT_EQ(first_of(a), "keepalive-race");
+  EXPECT_EQ(find(a, CauseId::kConntrackInvalidReset), nullptr);
+}
+
+TEST(KeepaliveRace, ACopyOfTheFinBehindTheRstDoesNotMakeTheRstForeign) {
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    3.100 > PA 105:205 999501 http-req idem
+    3.110 < FA 999501 105
+    3.111 > A 205 999502
+    3.120 < R 999501
+    3.300 < FA 999501 105
+    3.301 > R 105
+  )");
+  EXPECT_EQ(first_of(a), "keepalive-race");
+  EXPECT_EQ(find(a, CauseId::kResetByNetwork), nullptr);
+}
+
+TEST(IdleTimeoutReset, ADeviceMayAnswerTheFirstSegmentAfterTheSilenceWithAnAcknowledgingRst) {
+  // The silence that counts lies before the segment, not between it and the RST.
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    9.000 > PA 105:205 999501 http-req idem
+    9.031 < RA 999501 205 win 0 ttl 254
+  )");
+  EXPECT_EQ(first_of(a), "idle-timeout-reset");
+}
+
+TEST(ForgedReset, MayComeBeforeTheHandshakesLastSegmentAndCountOctetsThatFollowIt) {
+  const Answer a = answer_of(kAtServer + R"(
+    0.000 > S 4294967290
+    0.001 < SA 999000 4294967291
+    0.020 > RA 200 999001 win 0 ttl 44
+    0.021 < A 999001 4294967291
+    0.022 > A 4294967291 999001
+    0.023 > PA 4294967291:200 999001 tls-hs
+    0.024 < A 999001 200
+    0.060 > R 4294967291
+    0.061 > R 200
+  )");
+  EXPECT_TRUE(first_of(a) == "forged-reset" || first_of(a) == "reset-by-network") << first_of(a);
+}
+
+// wget and curl that are killed in the middle of a download whose every octet they had read: FIN, and FIN of nginx.
+TEST(ClientClosedEarly, AServerThatClosesShortOfItsLengthForTheClientsFinWasLeft) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.046 > A 105 1000449
+    0.600 > FA 105 1000449
+    0.620 < FA 1000449 106
+    0.621 > A 106 1000450
+  )");
+  EXPECT_EQ(first_of(a), "client-closed-early");
+  EXPECT_FALSE(a.healthy);
+}
+
+// RFC 9293 3.6: with its own direction closed a client goes on receiving; what is missing then the server kept back.
+TEST(ClientClosedEarly, IsNotSaidWhereTheServerWentOnAfterTheFinAndClosedShort) {
+  EXPECT_NE(first_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.046 > A 105 1000449
+    0.047 > FA 105 1000449
+    0.067 < A 1000449 106
+    0.700 < PA 1000449:1001897 106
+    0.701 > A 106 1001897
+    0.900 < FA 1001897 106
+    0.901 > A 106 1001898
+  )"), "client-closed-early");
+}
+
+TEST(ClientClosedEarly, AnAnswerInPortionsIsNotOverForTheLengthOfOnePause) {
+  // nginx limit_rate: a portion each second.
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:1000449 105
+    0.085 > A 105 1000449
+    1.045 < PA 1000449:1001897 105
+    1.085 > A 105 1001897
+    2.045 < PA 1001897:1003345 105
+    2.085 > A 105 1003345
+    3.040 > FA 105 1003345
+    3.045 < PA 1003345:1004793 106
+    3.085 > R 106
+  )");
+  EXPECT_EQ(verdict_of(a, CauseId::kClientClosedEarly), "likely");
+}
+
+TEST(ClientTimeout, IsNotUndoneByTheServersFinThatMeetsNoSocketLongAfterIt) {
+  // tcp_fin_timeout of the client's host was over when the server closed.
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    3.020 > FA 105 999001
+    3.060 < A 999001 106
+    30.000 < FA 999001 106
+    30.001 > R 106
+  )");
+  EXPECT_EQ(first_of(a), "client-timeout");
+  EXPECT_FALSE(a.healthy);
+}
+
+TEST(ClientAborted, IsToldOfAFinInTheMiddleOfAnAnswerThatHadStopped) {
+  // wget --read-timeout=4 behind a slow line: not a whole number of seconds here, and no RST.
+  const Answer a = answer_of(kAtServer + kAsked + R"(
+    0.045 < PA 999001:999501 105 http-resp length 5000
+    0.085 > A 105 999501
+    4.160 > FA 105 999501
+    4.200 < A 999501 106
+    30.000 < FA 999501 106
+    30.040 > R 106
+  )");
+  EXPECT_EQ(first_of(a), "client-aborted");
+  EXPECT_FALSE(a.healthy);
+}
+
+TEST(ClientClosedEarly, TheHeadOfARequestMayComeBehindItsBody) {
+  EXPECT_EQ(first_of(kAtServer + kOpening + R"(
+    0.021 > PA 1453:2905 999001
+    0.022 > PA 4294967291:1453 999001 http-req length 50000
+    0.022 < A 999001 2905
+    0.300 > FA 2905 999001
+    0.301 < FA 999001 2906
+    0.321 > A 2906 999002
+  )"), "client-closed-early");
+}
+
+TEST(KeepaliveRace, IsNoneWhereTheRequestHadBeenRefusedForLong) {
+  // Recorded where PAWS refused the data; the server's own timeout came a minute later.
+  const Answer a = answer_of(kAtClient + kAnswered + R"(
+    1.000 > PA 105:205 999501 http-req idem
+    1.020 < A 999501 105
+    1.400 > PA 105:205 999501 http-req idem
+    1.420 < A 999501 105
+    2.200 > PA 105:205 999501 http-req idem
+    2.220 < A 999501 105
+    20.000 < FA 999501 105
+    20.001 > A 205 999502
+    21.000 > PA 105:205 999502 http-req idem
+    21.020 < R 999502
+  )");
+  EXPECT_NE(verdict_of(a, CauseId::kKeepaliveRace), "likely");
+}
+
+TEST(ClientClosedEarly, ALastOctetThatMeetsRstIsNoGoodbyeOfAnAnswerThatAnnouncedMore) {
+  const Answer a = answer_of(kAtClient + kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp length 90000
+    0.046 > A 105 1000449
+    0.140 > FA 105 1000449
+    0.160 < PA 1000449:1000450 105
+    0.161 > R 105
+    0.180 < FA 1000450 106
+    0.181 > R 106
+  )");
+  EXPECT_FALSE(a.healthy);
+  EXPECT_EQ(first_of(a), "client-closed-early");
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose

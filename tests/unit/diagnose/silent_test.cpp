@@ -249,6 +249,22 @@ TEST(KeepaliveDeadPeer, IsProvenByUnansweredProbesAndTheProbersReset) {
   EXPECT_EQ(verdict_of(a, CauseId::kKeepaliveDeadPeer), "proven");
 }
 
+TEST(KeepaliveDeadPeer, IsProvenWhereAnswersPassedAndTheProberWentOnAsIfTheyHadNot) {
+  // TCP_KEEPIDLE 3, TCP_KEEPINTVL 1, TCP_KEEPCNT 4 at the server: an answer that arrived would have bought it 3 s.
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 < PA 301:304 101\n0.03 > A 101 304\n"
+                             "3.05 < A 303 101\n3.05 > A 101 304\n4.07 < A 303 101\n4.07 > A 101 304\n5.09 < A 303 101\n5.09 > A 101 304\n"
+                             "6.12 < A 303 101\n6.12 > A 101 304\n7.14 < RA 304 101\n");
+  EXPECT_EQ(first_of(a), "keepalive-dead-peer");
+  EXPECT_EQ(verdict_of(a, CauseId::kKeepaliveDeadPeer), "proven");
+}
+
+TEST(KeepaliveDeadPeer, IsNotClaimedOfAnAbortBetweenTwoProbes) {
+  const Answer a = answer_of("@vantage client\n0.00 > S 100\n0.02 < SA 300 101\n0.02 > A 101 301\n0.03 < PA 301:304 101\n0.03 > A 101 304\n"
+                             "3.05 < A 303 101\n3.05 > A 101 304\n6.07 < A 303 101\n6.07 > A 101 304\n9.09 < A 303 101\n9.09 > A 101 304\n"
+                             "10.2 < RA 304 101\n");
+  EXPECT_EQ(find(a, CauseId::kKeepaliveDeadPeer), nullptr);
+}
+
 TEST(KeepaliveDeadPeer, IsNotClaimedWhileProbesAreAnswered) {
   EXPECT_TRUE(no_fault(answer_of("@vantage client\n" + kOnce + R"(
     60.026 > A 104 999501

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/ladder.hpp"
+#include "tcpwhy/survey.hpp"
 
 namespace tcpwhy {
 namespace {
@@ -190,6 +193,26 @@ TEST(Reset, FromAStrangerDiffersFromTheSidesOtherSegments) {
   EXPECT_EQ(strange.ttl_delta, -11);
   EXPECT_TRUE(strange.timestamp_missing);
   EXPECT_EQ(strange.burst, 2u);
+}
+
+// A capture that holds both sides of a NAT shows every connection twice, one right behind the other.
+TEST(Sample, KeepsBothOfTwoThatTakeTurns) {
+  facts::Sample<int> s;
+  for (int i = 0; i < 10'000; ++i) s.add(i % 2);
+  const auto odd = std::count(s.values.begin(), s.values.end(), 1);
+  const auto all = static_cast<std::ptrdiff_t>(s.values.size());
+  EXPECT_GT(odd, all / 4);
+  EXPECT_LT(odd, all * 3 / 4);
+}
+
+TEST(Sample, SpreadsOverAllThatCame) {
+  facts::Sample<int> s;
+  for (int i = 0; i < 100'000; ++i) s.add(i);
+  EXPECT_LE(s.values.size(), 64u);
+  EXPECT_GT(s.values.size(), 16u);
+  EXPECT_TRUE(std::is_sorted(s.values.begin(), s.values.end()));
+  EXPECT_LT(s.values.front(), 10'000);
+  EXPECT_GT(s.values.back(), 90'000);
 }
 
 }  // namespace
