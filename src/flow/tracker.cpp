@@ -262,6 +262,7 @@ void Tracker::run(capture::Source& source, const Reopen&, const std::function<vo
 
 void Tracker::finish(const capture::Losses& losses) {
   Impl& i = *impl_;
+  if (losses.watched_until) i.table.watched_until(*losses.watched_until);
   i.table.finish();
   i.finished = true;
   facts::Survey& s = i.table.survey().survey;
