@@ -44,7 +44,7 @@ class Judge {
     bool requested = false;  // there was a request when a wrong ACK was answered
   };
   struct Reported {
-    std::uint64_t until_ns = 0, last_ns = 0;  // what comes before is the rest of it; its last event when it was told
+    std::uint64_t until_ns = 0;
     CauseId cause{};
   };
   /// A host that asks one closed port after the other.
