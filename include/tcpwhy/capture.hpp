@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,9 @@ struct Losses {
   std::uint64_t dropped_by_kernel = 0;  ///< as the capture itself reports (pcapng ISB, live statistics)
   std::uint64_t dropped_by_interface = 0;
   bool drops_reported = false;          ///< the input carried a statement about drops at all
+  /// When the capture stopped, as it says itself (pcapng isb_endtime); nothing where it does not, or where the file holds less
+  /// than was captured: whoever took frames out may have taken the last ones.
+  std::optional<CaptureTime> watched_until;
   std::uint64_t truncated_frames = 0;   ///< frames shortened by the snap length
   std::uint32_t snap_length = 0;        ///< smallest over the inputs, 0 unlimited or unknown
   std::vector<Trouble> troubles;        ///< damage met; everything before it was delivered
@@ -42,6 +46,8 @@ class Source {
   /// The next frames, at most a few hundred; empty at the end of the input.
   /// The frames and their bytes stay valid until the next call.
   virtual std::span<const Frame> next() = 0;
+  /// From here on a thread of its own may fetch what next() will parse: worth it where copying is the larger part of reading.
+  virtual void read_ahead() {}
   /// Complete after next() has returned empty, running until then.
   [[nodiscard]] virtual const Losses& losses() const = 0;
   /// Bytes of raw input (compressed size) consumed and in all; 0 when unknown. For progress lines and for sizing.

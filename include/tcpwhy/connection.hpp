@@ -114,6 +114,11 @@ struct SegmentFact {
 };
 static_assert(sizeof(SegmentFact) == 64);
 
+/// Its payload begins with the head of a TLS record.
+constexpr bool is_tls(const SegmentFact& s) {
+  return s.app == App::kTlsData || s.app == App::kTlsHandshake || s.app == App::kTlsAlert;
+}
+
 /// Why a segment repeats sequence space that was sent before, or carries none
 /// of its own on purpose.
 enum class Repeat : std::uint8_t {
@@ -269,6 +274,8 @@ struct Exchange {
   std::int32_t response_end = -1;
   SeqNum response_seq;              ///< where the response begins, valid with response >= 0: its first octets may have come late
   bool response_complete = false;   ///< an announced length (or chunked end, TLS close) was reached, or the next request followed
+  bool record_cut = false;          ///< the FIN stands inside a TLS record
+  std::uint32_t record_octets = 0, record_kept = 0;  ///< with record_cut: from where its segment began, announced and sent
   bool last_chunk_missing = false;  ///< a chunked response, and the FIN follows octets that are not its last chunk
   bool announced = false;           ///< the length of the response was announced
   std::uint64_t announced_bytes = 0, delivered_bytes = 0;

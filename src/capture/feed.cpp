@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 namespace tcpwhy::capture {
 
@@ -62,23 +65,21 @@ namespace {
 // cache when they are parsed; the decision is in docs/decisions/0002.
 constexpr std::size_t kFileChunk = 256u << 10;
 
-class FileChunks final : public Chunks {
+/// One piece of a file after the other.
+class FileReader {
  public:
-  FileChunks(Descriptor file, std::uint64_t start, std::uint64_t size)
-      : file_{std::move(file)}, start_{start}, at_{start}, size_{size} {
-    const std::size_t chunk = std::min<std::uint64_t>(kFileChunk, size - start + 1);
-    for (Pages& buffer : buffers_) buffer = allocate_pages(kHeadroom + chunk);
-    chunk_ = chunk;
+  FileReader(Descriptor file, std::uint64_t start, std::uint64_t size) : file_{std::move(file)}, at_{start}, size_{size} {
+    chunk_ = std::min<std::uint64_t>(kFileChunk, size - start + 1);
 #ifdef POSIX_FADV_SEQUENTIAL
     posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 #endif
   }
+  [[nodiscard]] Pages buffer() const { return allocate_pages(kHeadroom + chunk_); }
 
   // A file that grows is read to the end it had when it was opened; one that is
   // cut short meanwhile ends where it now ends.
-  Chunk next() override {
-    turn_ ^= 1;
-    std::uint8_t* const data = buffers_[turn_].get() + kHeadroom;
+  Chunk read(std::uint8_t* buffer) {
+    std::uint8_t* const data = buffer + kHeadroom;
     // Standard input may begin within a page; after the first chunk the file's pages are met.
     const std::size_t wanted = std::min<std::uint64_t>(chunk_ > kPage ? chunk_ - at_ % kPage : chunk_, size_ - at_);
     std::size_t have = 0;
@@ -94,22 +95,113 @@ class FileChunks final : public Chunks {
     at_ += have;
     return {data, have, kHeadroom, at_ == size_ || have < wanted};
   }
-
-  std::optional<Trouble> damage() const override {
-    if (damage_.empty()) return std::nullopt;
-    return Trouble{"capture.read", 0, at_ - start_, 0, damage_};
-  }
-  std::uint64_t consumed() const override { return at_ - start_; }
-  std::uint64_t size() const override { return size_ - start_; }
-  bool reopenable() const override { return true; }
+  [[nodiscard]] const std::string& damage() const { return damage_; }
 
  private:
   Descriptor file_;
-  std::uint64_t start_, at_, size_;
-  std::array<Pages, 2> buffers_;
+  std::uint64_t at_, size_;
   std::size_t chunk_ = 0;
-  unsigned turn_ = 0;
   std::string damage_;
+};
+
+/// A reader with a thread of its own, some pieces ahead. Both sides sleep and wake several pieces at a time, as a piece
+/// is read in less time than it takes to wake a thread.
+class ReaderAhead {
+ public:
+  explicit ReaderAhead(FileReader& reader) : reader_{reader}, thread_{[this] { read(); }} {}
+  ~ReaderAhead() {
+    {
+      const std::lock_guard lock{mutex_};
+      stopped_ = true;
+    }
+    room_.notify_one();
+    thread_.join();
+  }
+  ReaderAhead(const ReaderAhead&) = delete;
+  ReaderAhead& operator=(const ReaderAhead&) = delete;
+
+  /// The caller keeps this piece and the one before. Not called again after the last.
+  Chunk next() {
+    std::unique_lock lock{mutex_};
+    if (taken_ != 0) released_ = taken_ - 1;
+    if (filled_ - released_ == kBuffers / 2) room_.notify_one();
+    const auto enough = [this] { return ended_ || filled_ - taken_ >= kWake; };
+    if (filled_ == taken_) piece_.wait(lock, enough);
+    return buffers_[taken_++ % kBuffers].chunk;
+  }
+
+ private:
+  static constexpr std::uint64_t kBuffers = 8, kWake = 2;
+  struct Buffer {
+    Pages octets;
+    Chunk chunk;
+  };
+
+  void read() {
+    for (bool last = false; !last;) {
+      {
+        std::unique_lock lock{mutex_};
+        const auto room = [this] { return stopped_ || filled_ - released_ <= kBuffers / 2; };
+        if (filled_ - released_ == kBuffers) room_.wait(lock, room);
+        if (stopped_) return;
+      }
+      Buffer& buffer = buffers_[filled_ % kBuffers];
+      if (!buffer.octets) buffer.octets = reader_.buffer();
+      buffer.chunk = reader_.read(buffer.octets.get());
+      last = buffer.chunk.last;
+      std::uint64_t waiting = 0;
+      {
+        const std::lock_guard lock{mutex_};
+        waiting = ++filled_ - taken_;
+        ended_ = last;
+      }
+      if (waiting == kWake || last) piece_.notify_one();
+    }
+  }
+
+  FileReader& reader_;
+  std::array<Buffer, kBuffers> buffers_;
+  std::mutex mutex_;  // guards everything below
+  std::condition_variable piece_, room_;
+  std::uint64_t filled_ = 0, taken_ = 0, released_ = 0;
+  bool ended_ = false, stopped_ = false;
+  std::thread thread_;
+};
+
+class FileChunks final : public Chunks {
+ public:
+  FileChunks(Descriptor file, std::uint64_t start, std::uint64_t size)
+      : reader_{std::move(file), start, size}, bytes_{size - start} {
+    for (Pages& buffer : buffers_) buffer = reader_.buffer();
+  }
+
+  Chunk next() override {
+    turn_ ^= 1;
+    const Chunk chunk = ahead_ ? ahead_->next() : reader_.read(buffers_[turn_].get());
+    given_ += chunk.bytes;
+    ended_ = chunk.last;
+    return chunk;
+  }
+  // What was given before stays where it is.
+  void read_ahead() override {
+    if (!ahead_ && !ended_) ahead_.emplace(reader_);
+  }
+
+  std::optional<Trouble> damage() const override {
+    if (reader_.damage().empty()) return std::nullopt;
+    return Trouble{"capture.read", 0, given_, 0, reader_.damage()};
+  }
+  std::uint64_t consumed() const override { return given_; }
+  std::uint64_t size() const override { return bytes_; }
+  bool reopenable() const override { return true; }
+
+ private:
+  FileReader reader_;
+  std::uint64_t bytes_, given_ = 0;
+  std::array<Pages, 2> buffers_;
+  unsigned turn_ = 0;
+  bool ended_ = false;
+  std::optional<ReaderAhead> ahead_;  ///< goes before the reader
 };
 
 // Short, so that records longer than it are met in tests.

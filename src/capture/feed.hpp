@@ -46,6 +46,8 @@ class Chunks {
   /// The next piece of the input; waits for it. The piece before stays intact
   /// until the call after this one.
   virtual Chunk next() = 0;
+  /// See Source::read_ahead().
+  virtual void read_ahead() {}
   /// Why the input ended early, when it did. Meaningful after the last chunk.
   [[nodiscard]] virtual std::optional<Trouble> damage() const = 0;
   [[nodiscard]] virtual std::uint64_t consumed() const = 0;  ///< of the raw input
@@ -75,6 +77,7 @@ class Feed {
   /// holds. Returns how many there were.
   std::uint64_t skip(Window& window, std::uint64_t bytes);
   [[nodiscard]] const Chunks& chunks() const { return *chunks_; }
+  void read_ahead() { chunks_->read_ahead(); }
 
  private:
   std::unique_ptr<Chunks> chunks_;

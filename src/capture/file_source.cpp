@@ -43,6 +43,7 @@ class FileSource final : public Source {
     }
   }
 
+  void read_ahead() override { feed_.read_ahead(); }
   const Losses& losses() const override { return parser_->losses(); }
   std::uint64_t consumed() const override { return feed_.chunks().consumed(); }
   std::uint64_t size() const override { return feed_.chunks().size(); }

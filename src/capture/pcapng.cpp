@@ -90,6 +90,9 @@ struct Interface {
   std::optional<std::uint64_t> dropped_by_interface, dropped_by_kernel;
   std::uint64_t dropped_before_packets = 0;
   bool packets_tell_drops = false;
+  std::uint64_t frames = 0;                ///< of it in this section
+  std::optional<std::uint64_t> received;   ///< of it when the capture stopped
+  std::optional<CaptureTime> stopped;
 };
 
 /// Calls `visit(code, value, length)` for each option in [p, end). False when
@@ -265,6 +268,8 @@ class PcapNg final : public Parser {
         by_kernel = i.dropped_before_packets - by_interface;
       losses_.dropped_by_interface += by_interface;
       losses_.dropped_by_kernel += by_kernel;
+      if (i.stopped && i.received && i.frames + by_interface + by_kernel >= *i.received)
+        losses_.watched_until = std::max(losses_.watched_until.value_or(*i.stopped), *i.stopped);
       losses_.drops_reported |= i.packets_tell_drops || i.dropped_by_interface || i.dropped_by_kernel;
     }
     first_interface_ += static_cast<std::uint32_t>(interfaces_.size());
@@ -308,13 +313,14 @@ class PcapNg final : public Parser {
   }
 
   // One frame; what else is known of it is the caller's to add.
-  Frame& add(Reading& r, const Interface& interface, std::uint32_t id, const std::uint8_t* data,
+  Frame& add(Reading& r, Interface& interface, std::uint32_t id, const std::uint8_t* data,
              std::uint32_t captured, std::uint32_t original) {
     Frame& frame = r.batch[r.frames++];
     frame.data = data;
     frame.captured = captured;
     frame.original = original;
     frame.number = ++number_;
+    ++interface.frames;
     frame.link = interface.link;
     frame.file = file_;
     frame.direction = FrameDirection::kUnknown;
@@ -367,7 +373,7 @@ class PcapNg final : public Parser {
     interfaces_.push_back(interface);
   }
 
-  // Section 4.6: isb_ifdrop 5, isb_osdrop 7.
+  // Section 4.6: isb_endtime 3, isb_ifrecv 4, isb_ifdrop 5, isb_osdrop 7.
   template <Order order>
   void interface_statistics(Reading& r, std::uint32_t length) {
     if (length < kShortestStatistics) return bad_block(r, "is too short for statistics");
@@ -376,6 +382,10 @@ class PcapNg final : public Parser {
     Interface& interface = interfaces_[id];
     const bool whole = options<order>(r.p + 20, r.p + length - 4,
                                       [&](std::uint16_t code, const std::uint8_t* v, std::uint16_t n) {
+                                        if (code == 3 && n == 8)
+                                          interface.stopped = interface.ticks.at(std::uint64_t{load32<order>(v)} << 32 | load32<order>(v + 4));
+                                        if (code == 4 && n == 8)
+                                          interface.received = load64<order>(v);
                                         if (code == 5 && n == 8)
                                           interface.dropped_by_interface = load64<order>(v);
                                         if (code == 7 && n == 8)
@@ -389,7 +399,7 @@ class PcapNg final : public Parser {
   void simple_packet(Reading& r, std::uint32_t length) {
     if (length < kShortestSimple) return bad_packet(r, "is too short for a packet");
     if (interfaces_.empty()) return bad_packet(r, "has no interface described before it");
-    const Interface& interface = interfaces_.front();
+    Interface& interface = interfaces_.front();
     const std::uint32_t original = load32<order>(r.p + 8);
     std::uint32_t captured = std::min(original, length - kShortestSimple);
     if (interface.snap_length != 0) captured = std::min(captured, interface.snap_length);

@@ -41,12 +41,17 @@ class Ring final : public Source {
       auto opened = open_file(part.path, part.file, options_);
       if (opened) {
         current_ = std::move(*opened);
+        if (ahead_) current_->read_ahead();
       } else {
         before_.troubles.push_back({opened.error().id, part.file, 0, 0, opened.error().message});
       }
     }
   }
 
+  void read_ahead() override {
+    ahead_ = true;
+    if (current_) current_->read_ahead();
+  }
   const Losses& losses() const override {
     if (!current_) return before_;
     now_ = before_;
@@ -63,6 +68,7 @@ class Ring final : public Source {
   std::size_t next_part_ = 0;
   std::unique_ptr<Source> current_;
   std::uint64_t consumed_ = 0;
+  bool ahead_ = false;
   Losses before_;  ///< of the files that ended
   mutable Losses now_;
   Facts facts_;

@@ -3,6 +3,7 @@
 
 #include "capture/selected.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ class Selected final : public Source {
     }
   }
 
+  void read_ahead() override { source_->read_ahead(); }
   const Losses& losses() const override { return finished_ ? losses_ : source_->losses(); }
   std::uint64_t consumed() const override { return source_->consumed(); }
   std::uint64_t size() const override { return source_->size(); }
@@ -50,6 +52,7 @@ class Selected final : public Source {
   void finish() {
     if (finished_) return;
     losses_ = source_->losses();
+    if (losses_.watched_until) losses_.watched_until = std::min(*losses_.watched_until, to_);
     if (filter_ && !filter_->complaint().empty())
       losses_.troubles.push_back({"capture.filter", file_, 0, 0, filter_->complaint()});
     finished_ = true;
@@ -86,6 +89,7 @@ void add_losses(Losses& whole, const Losses& part) {
   whole.dropped_by_kernel += part.dropped_by_kernel;
   whole.dropped_by_interface += part.dropped_by_interface;
   whole.drops_reported = whole.drops_reported || part.drops_reported;
+  if (part.watched_until) whole.watched_until = std::max(whole.watched_until.value_or(*part.watched_until), *part.watched_until);
   whole.truncated_frames += part.truncated_frames;
   if (part.snap_length != 0 && (whole.snap_length == 0 || part.snap_length < whole.snap_length))
     whole.snap_length = part.snap_length;

@@ -158,6 +158,8 @@ CLI::App* add_fuzz(CLI::App& app, FuzzRequest& f) {
   sub->add_option("--seconds", f.options.seconds, "how long (default 60)")->type_name("S")->check(CLI::PositiveNumber.description(""));
   sub->add_option("--trials", f.options.trials, "so many instead")->type_name("N");
   sub->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
+  sub->add_flag_function("--fast-open", [&f](std::int64_t) { f.options.fast_open = lab::FastOpenTrials::kOnly; },
+                         "openings carry data (Fast Open without cookies)");
   sub->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N")->check(CLI::Range(1, 256).description(""));
   sub->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
   sub->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");

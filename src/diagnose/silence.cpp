@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "diagnose/opening.hpp"
+#include "diagnose/timer.hpp"
 #include "facts/farewell.hpp"
 
 namespace tcpwhy::diagnose {
@@ -220,9 +221,7 @@ bool waited_too_long(const facts::Connection& c, const facts::Survey& survey, co
   // nobody answers. A wait of whole seconds is a timer's.
   std::size_t answered = 0;
   for (const facts::Exchange& x : c.exchanges) answered += x.response >= 0 ? 1 : 0;
-  const Duration part = w.waited % 1s;
-  const bool whole = part < 30ms || part > 980ms;
-  return whole && answered >= 2 && answered + 1 >= c.exchanges.size();
+  return ended_by_timer(w.waited) && answered >= 2 && answered + 1 >= c.exchanges.size();
 }
 
 std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party receiver) {

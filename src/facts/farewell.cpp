@@ -76,6 +76,15 @@ bool had_unread(const Connection& c, std::int32_t rst) {
   return left == 0 || (widest > 4 * std::uint64_t{left} && widest - left >= kMuch);
 }
 
+/// Where the length of the answer cannot be read: who has all of it leaves at once, or lets an idle connection go. Who
+/// stays a moment and leaves then waited for more, or had stopped reading.
+bool left_as_one_does(const Connection& c, std::int32_t rst) {
+  constexpr Duration kAtOnce = std::chrono::milliseconds{10}, kIdle = std::chrono::seconds{1};
+  // Behind the client's last ACK, wherever that was seen.
+  const Duration stayed = std::min(quiet_before(c, rst), between(c, last_before(c, c.segment(rst).from(), rst), rst));
+  return stayed < kAtOnce || quiet_before(c, rst) >= kIdle;
+}
+
 }  // namespace
 
 bool left_at_rest(const Connection& c, std::int32_t rst) {
@@ -111,7 +120,8 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
   const SegmentFact& answer = c.segment(last[1]);
   // A client that refuses the server's certificate leaves like that, too.
   if (answer.app == App::kTlsHandshake || !(answer.flags & wire::Flag::kPsh)) return false;
-  if (!http || head_is_cut(c)) return true;
+  if (!http) return true;
+  if (head_is_cut(c)) return left_as_one_does(c, rst);
   const Exchange* x = c.exchanges.empty() ? nullptr : &c.exchanges.back();
   return x != nullptr && x->announced && x->response_complete;
 }

@@ -3,16 +3,6 @@
 #include <algorithm>
 
 namespace tcpwhy::flow {
-namespace {
-
-/// Pages are no larger than this unless they are huge, and then one touch of many is enough.
-constexpr std::size_t kPage = 4096;
-
-void touch(std::byte* begin, std::size_t bytes) {
-  for (std::size_t at = 0; at < bytes; at += kPage) *static_cast<volatile std::byte*>(begin + at) = std::byte{0};
-}
-
-}  // namespace
 
 Ahead::Ahead() : thread_{[this] { work(); }} {}
 
@@ -36,7 +26,7 @@ memory::Chunk Ahead::chunk() {
     }
   }
   wanted_.notify_one();
-  return out ? std::move(out) : memory::allocate(memory::kChunk, memory::Pages::kHuge);
+  return out ? std::move(out) : memory::allocate(memory::kChunk, memory::Use::kWhole);
 }
 
 void Ahead::expect(std::size_t bytes) {
@@ -44,7 +34,7 @@ void Ahead::expect(std::size_t bytes) {
     const std::lock_guard lock{mutex_};
     if (array_ && array_.get_deleter().bytes == bytes) return;
   }
-  memory::Chunk mapped = memory::allocate(bytes, memory::Pages::kHuge);
+  memory::Chunk mapped = memory::allocate(bytes, memory::Use::kPerhaps);
   std::unique_lock lock{mutex_};
   touched_.wait(lock, [this] { return !touching_array_; });
   array_ = std::move(mapped);
@@ -56,8 +46,13 @@ void Ahead::expect(std::size_t bytes) {
 memory::Chunk Ahead::array(std::size_t bytes) {
   std::unique_lock lock{mutex_};
   touched_.wait(lock, [this] { return !touching_array_; });
-  if (!array_ || array_.get_deleter().bytes != bytes) return {};
-  return std::move(array_);
+  // What was expected and is not what is wanted will not be wanted any more.
+  memory::Chunk expected = std::move(array_);
+  const std::size_t touched = array_touched_;
+  lock.unlock();
+  if (!expected || expected.get_deleter().bytes != bytes) return {};
+  memory::make_ready(expected.get() + touched, bytes - touched);
+  return expected;
 }
 
 void Ahead::work() {
@@ -68,8 +63,7 @@ void Ahead::work() {
     if (stopped_) return;
     if (ready_.size() < ready_most()) {
       lock.unlock();
-      memory::Chunk chunk = memory::allocate(memory::kChunk, memory::Pages::kHuge);
-      touch(chunk.get(), memory::kChunk);
+      memory::Chunk chunk = memory::allocate(memory::kChunk, memory::Use::kWhole);
       lock.lock();
       ready_.push_back(std::move(chunk));
       continue;
@@ -77,7 +71,7 @@ void Ahead::work() {
     std::byte* const at = array_.get() + array_touched_;
     touching_array_ = true;
     lock.unlock();
-    touch(at, memory::kChunk);
+    memory::make_ready(at, memory::kChunk);
     lock.lock();
     touching_array_ = false;
     array_touched_ += memory::kChunk;

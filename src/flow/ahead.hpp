@@ -25,7 +25,7 @@ class Ahead {
   memory::Chunk chunk();
   /// An array of so many octets (whole chunks) is going to be asked for.
   void expect(std::size_t bytes);
-  /// That array, touched as far as the thread has come; null when it was not expected.
+  /// That array, all of it touched; null when it was not expected.
   memory::Chunk array(std::size_t bytes);
 
  private:

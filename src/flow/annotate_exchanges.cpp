@@ -81,6 +81,18 @@ bool ends_without_last_chunk(const Connection& c, const Exchange& e, SeqNum end)
          !(last->app_flags & AppFlag::kChunkedEnd);
 }
 
+/// RFC 8446 5.1: the head of a record says how long it is. `end` is where the FIN stands.
+void cut_record(const Connection& c, Exchange& e, SeqNum end) {
+  const SegmentFact* last = nullptr;
+  for (const SegmentFact& s : c.segments)
+    if (s.from_server && facts::is_tls(s) && (s.app_flags & AppFlag::kHasLength) && !s.rst() && (last == nullptr || !before(s.seq, last->seq)))
+      last = &s;
+  if (last == nullptr || !before(last->seq, end) || !after(last->seq + last->app_length, end)) return;
+  e.record_cut = true;
+  e.record_octets = last->app_length;
+  e.record_kept = distance(last->seq, end);
+}
+
 /// The number of the server's FIN tells where its last response ends, whatever was lost or overtaken.
 void end_last_response(Connection& c) {
   const facts::StreamFacts& server = c.stream(Party::kServer);
@@ -89,7 +101,8 @@ void end_last_response(Connection& c) {
     if (e->response < 0) continue;
     reach(*e, server.fin_seq);
     e->last_chunk_missing = !e->response_complete && ends_without_last_chunk(c, *e, server.fin_seq);
-    if (!e->last_chunk_missing && (!e->announced || e->delivered_bytes >= e->announced_bytes)) e->response_complete = true;
+    cut_record(c, *e, server.fin_seq);
+    if (!e->last_chunk_missing && !e->record_cut && (!e->announced || e->delivered_bytes >= e->announced_bytes)) e->response_complete = true;
     return;
   }
 }

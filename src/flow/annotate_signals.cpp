@@ -166,7 +166,7 @@ std::uint64_t of_ending(const Connection& c, const Reader& reader) {
       bits |= Signal::kUnansweredAtEnd;
     const bool unfinished = open_request || (e.announced && !e.response_complete);
     if (unfinished && (fins > 0 || any_rst)) bits |= Signal::kEarlyClose;
-    if (e.response >= 0 && (e.announced || e.last_chunk_missing) && !e.response_complete && server.fin_seen) bits |= Signal::kAnnouncedShort;
+    if (e.response >= 0 && (e.announced || e.last_chunk_missing || e.record_cut) && !e.response_complete && server.fin_seen) bits |= Signal::kAnnouncedShort;
     for (const facts::Exchange& x : c.exchanges)
       if (x.response >= 0 && c.segment(x.response).time - c.segment(x.request_end).time > kSlowResponse) bits |= Signal::kSlowResponse;
   }

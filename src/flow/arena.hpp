@@ -45,7 +45,7 @@ class Arena {
   }
   void give_back(std::uint32_t i) { free_.push_back(i); }
   /// The first chunk will be filled, too: of a small capture it will not.
-  void expect_many() { first_ = memory::Pages::kHuge; }
+  void expect_many() { first_ = memory::Use::kWhole; }
   /// Where chunks come from as long as `ahead` lives; null: from the kernel.
   void draw_from(Ahead* ahead) { ahead_ = ahead; }
 
@@ -56,15 +56,15 @@ class Arena {
 
  private:
   void add_chunk() {
-    const memory::Pages pages = chunks_.empty() ? first_ : memory::Pages::kHuge;
-    const bool ready = ahead_ != nullptr && pages == memory::Pages::kHuge;
-    chunks_.push_back(ready ? ahead_->chunk() : memory::allocate(memory::kChunk, pages));
+    const memory::Use use = chunks_.empty() ? first_ : memory::Use::kWhole;
+    const bool ready = ahead_ != nullptr && use == memory::Use::kWhole;
+    chunks_.push_back(ready ? ahead_->chunk() : memory::allocate(memory::kChunk, use));
   }
 
   std::vector<memory::Chunk> chunks_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
-  memory::Pages first_ = memory::Pages::kOrdinary;
+  memory::Use first_ = memory::Use::kPerhaps;
   Ahead* ahead_ = nullptr;
 };
 

@@ -119,12 +119,25 @@ AppView http_response(const Payload& p, std::string_view text) {
   return out;
 }
 
+constexpr std::uint32_t kRecordHead = 5;
+
+/// Where the last record ends that begins in this segment and shows its head. `first` is the end of the first one.
+std::uint32_t last_record_ends(const Payload& p, std::uint32_t first) {
+  std::uint32_t end = first;
+  while (end + kRecordHead <= p.captured) {
+    const std::uint8_t* head = p.data + end;
+    if (head[0] < 0x14 || head[0] > 0x17 || head[1] != 3) break;
+    end += kRecordHead + (static_cast<std::uint32_t>(head[3]) << 8 | head[4]);
+  }
+  return end;
+}
+
 /// RFC 8446 5.1: type, version 3.x, length of the record.
 AppView tls_record(const Payload& p) {
   const std::uint32_t length = static_cast<std::uint32_t>(p.data[3]) << 8 | p.data[4];
   // RFC 5246 6.2.3: at most 2^14 + 2048 octets.
   if (p.data[1] != 3 || p.data[2] > 4 || length == 0 || length > 18432) return {App::kOpaque, 0, 0, Speaker::kUnknown};
-  AppView out{App::kTlsData, AppFlag::kHasLength, length + 5, Speaker::kUnknown};
+  AppView out{App::kTlsData, AppFlag::kHasLength, last_record_ends(p, length + kRecordHead), Speaker::kUnknown};
   switch (p.data[0]) {
     case 0x14:
     case 0x16:

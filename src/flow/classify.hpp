@@ -13,7 +13,7 @@ namespace tcpwhy::flow {
 struct AppView {
   facts::App app = facts::App::kNone;
   std::uint8_t flags = 0;       ///< facts::AppFlag bits
-  std::uint32_t length = 0;     ///< octets of the announced message or record, head included
+  std::uint32_t length = 0;     ///< octets of the announced message, head included; of TLS to the end of the last record begun
   Speaker speaker = Speaker::kUnknown;
 };
 

@@ -40,7 +40,7 @@ class History {
   }
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   /// The first chunk will be filled, too.
-  void expect_many() { first_ = memory::Pages::kHuge; }
+  void expect_many() { first_ = memory::Use::kWhole; }
   void draw_from(Ahead* ahead) { ahead_ = ahead; }
 
  private:
@@ -59,8 +59,8 @@ class History {
   }
   /// A small capture never leaves the first chunk; a large one will fill the others.
   memory::Chunk fresh(std::uint32_t n) {
-    const memory::Pages pages = n == 0 ? first_ : memory::Pages::kHuge;
-    return ahead_ != nullptr && pages == memory::Pages::kHuge ? ahead_->chunk() : memory::allocate(memory::kChunk, pages);
+    const memory::Use use = n == 0 ? first_ : memory::Use::kWhole;
+    return ahead_ != nullptr && use == memory::Use::kWhole ? ahead_->chunk() : memory::allocate(memory::kChunk, use);
   }
 
   std::vector<memory::Chunk> chunks_;
@@ -68,7 +68,7 @@ class History {
   std::uint32_t newest_ = 0;
   std::uint32_t writing_ = ~0u;          ///< the chunk that is written, and where it lies
   facts::SegmentFact* chunk_ = nullptr;
-  memory::Pages first_ = memory::Pages::kOrdinary;
+  memory::Use first_ = memory::Use::kPerhaps;
   Ahead* ahead_ = nullptr;
 };
 

@@ -40,8 +40,12 @@ class Slots {
   }
 
   void insert(std::uint32_t hash, Ref ref) {
-    if ((used_ + 1) * 16 > slots_.size() * kFull) resize(slots_.size() * 2);
-    else if (used_ == slots_.size() / 2 && ahead_ != nullptr && slots_.size() >= kWorthAhead) ahead_->expect(Array::octets(slots_.size() * 2));
+    if ((used_ + 1) * 16 > slots_.size() * kFull) {
+      resize(slots_.size() * 2);
+      reserved_ = false;
+    } else if (used_ == slots_.size() / 2 && ahead_ != nullptr && slots_.size() >= kWorthAhead && !reserved_) {
+      ahead_->expect(Array::octets(slots_.size() * 2));
+    }
     place(pack(hash, ref));
     ++used_;
   }
@@ -67,7 +71,9 @@ class Slots {
   void reserve(std::uint64_t connections) {
     std::size_t size = slots_.size();
     while (connections * 16 > size * kFull && size < kLargestReserved) size *= 2;
-    if (size > slots_.size()) resize(size);
+    if (size <= slots_.size()) return;
+    resize(size);
+    reserved_ = true;
   }
   /// Where larger arrays come from as long as `ahead` lives; null: from the kernel.
   void draw_from(Ahead* ahead) { ahead_ = ahead; }
@@ -107,6 +113,7 @@ class Slots {
   Array slots_;
   Ahead* ahead_ = nullptr;
   std::size_t mask_ = 0, used_ = 0;
+  bool reserved_ = false;  ///< there should be room for all: nothing is made ready for more
 };
 
 }  // namespace tcpwhy::flow

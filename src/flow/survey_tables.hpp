@@ -55,7 +55,7 @@ class SurveyTable {
     }
     if ((size_ + 1) * 2 > slots_.size()) grow();
     if (size_ == chunks_.size() * kPerChunk)
-      chunks_.push_back(memory::allocate(memory::kChunk, chunks_.empty() ? memory::Pages::kOrdinary : memory::Pages::kHuge));
+      chunks_.push_back(memory::allocate(memory::kChunk, chunks_.empty() ? memory::Use::kPerhaps : memory::Use::kWhole));
     Entry& added = *new (static_cast<void*>(&(*this)[size_++])) Entry{};
     added.key = key;
     place(static_cast<std::uint64_t>(h) << 32 | size_);

@@ -83,6 +83,10 @@ class Table {
   [[nodiscard]] const SurveyBuilder& survey() const { return survey_; }
   [[nodiscard]] CaptureTime begin() const { return begin_; }
   [[nodiscard]] CaptureTime end() const { return end_; }
+  /// The capture went on for a while after its last frame. (A day of silence is somebody's clock.)
+  void watched_until(CaptureTime t) {
+    if (started_ && t > end_ && t - end_ < std::chrono::hours{24}) end_ = t;
+  }
 
  private:
   template <class K>

@@ -19,6 +19,8 @@ namespace {
 
 /// Input read before the number of connections in all of it is guessed.
 constexpr std::uint64_t kGuessAfter = 4u << 20;
+/// Of larger frames fetching them is the larger part of the reading thread's work.
+constexpr std::uint64_t kLargeFrame = 512;
 /// Input of which the tables will fill whole huge pages.
 constexpr std::uint64_t kLong = 64u << 20;
 
@@ -35,6 +37,7 @@ struct Tracker::Impl {
   Table table;
   Block block;
   int guesses_left = 2;  ///< of how many connections there will be
+  bool reading_settled = false;
   bool finished = false;
 
   template <class Full>
@@ -83,6 +86,13 @@ struct Tracker::Impl {
     return 0;
   }
 
+  /// Once it is known what the frames are like: is it worth a thread to fetch them?
+  void settle_reading(capture::Source& source) {
+    if (reading_settled || source.consumed() < kGuessAfter) return;
+    reading_settled = true;
+    if (source.consumed() / kLargeFrame > decoder.counts().frames) source.read_ahead();
+  }
+
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
     Pipe<Block> pipe;
     std::optional<Ahead> ahead;
@@ -105,6 +115,7 @@ struct Tracker::Impl {
         pipe.send();
         return pipe.empty();
       });
+      settle_reading(source);
       if (progress) progress();
     }
     pipe.send();
@@ -251,6 +262,7 @@ void Tracker::run(capture::Source& source, const Reopen&, const std::function<vo
 
 void Tracker::finish(const capture::Losses& losses) {
   Impl& i = *impl_;
+  if (losses.watched_until) i.table.watched_until(*losses.watched_until);
   i.table.finish();
   i.finished = true;
   facts::Survey& s = i.table.survey().survey;

@@ -249,6 +249,7 @@ std::uint64_t Table::on_conversation(Hot& h, const Packet& p, Ticks now) {
     const bool chunked = p.fact.app_flags & facts::AppFlag::kChunked;
     h.response_end = announced || chunked ? p.fact.seq + (announced ? p.fact.app_length : kUnknownLength) : SeqNum{};
   }
+  if (facts::is_tls(p.fact) && (p.fact.app_flags & facts::AppFlag::kHasLength)) h.response_end = p.fact.seq + p.fact.app_length;
   if (p.fact.app_flags & facts::AppFlag::kChunkedEnd) h.response_end = SeqNum{};
   return signals;
 }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "host/icmp_errors.hpp"
 #include "host/proc.hpp"
@@ -41,6 +42,7 @@ struct Namespaces::Impl {
     std::vector<facts::Address> addresses;
     IcmpErrors icmp;
     bool listens = false;
+    std::int64_t refusals = 0;  // of SYNs, all that were counted up to the last look
   };
   Reach reach;
   Stuck stuck;
@@ -95,13 +97,21 @@ struct Namespaces::Impl {
     }
   }
 
-  void read_sockets(SockDiag& diag, facts::NamespaceSample& s) const {
+  /// To count requests the kernel walks all of its connections: only where SYNs have been refused since the last look.
+  static bool are_refused(const facts::Counters& counters, Place& place) {
+    std::int64_t sum = 0;
+    for (const char* name : {"ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies", "SyncookiesFailed"})
+      if (const auto at = counters.find(name); at != counters.end()) sum += at->second;
+    return std::exchange(place.refusals, sum) != sum;
+  }
+
+  void read_sockets(SockDiag& diag, facts::NamespaceSample& s, bool requests) const {
     for (const int family : {AF_INET, AF_INET6}) {
       // A host may live without IPv6; what cannot be read is not told of.
       (void)diag.dump(family, bit(State::kListen), SockDiag::Detail::kDrops, [&](const facts::Socket& l, const facts::SocketInfo* info) {
         s.listeners.push_back({l.local, l.receive_queue, l.send_queue, info != nullptr ? info->drops : 0, 0, l.inode});
       });
-      (void)diag.dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& request, const facts::SocketInfo*) {
+      if (requests) (void)diag.dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& request, const facts::SocketInfo*) {
         for (facts::ListenerSample& l : s.listeners)
           if (l.at.port == request.local.port) {
             ++l.requests;
@@ -180,7 +190,7 @@ std::vector<facts::NamespaceSample> Namespaces::sample() {
       s.counters = read_counters();
       if (!place.listens) place.icmp = IcmpErrors::open();
       place.listens = true;
-      if (auto diag = SockDiag::open()) me.read_sockets(*diag, s);
+      if (auto diag = SockDiag::open()) me.read_sockets(*diag, s, Impl::are_refused(s.counters, place));
       if (place.addresses.empty() || me.rounds % 5 == 0) place.addresses = addresses_here();
     });
     if (entered) out.push_back(std::move(s));

@@ -45,11 +45,43 @@ bool agrees_if_late(const Trial& trial, const Run& kernel, Options o, const Fuzz
   return false;
 }
 
+/// A stopped tool (job control, a machine that sleeps) is late for everything at once. A thread that does nothing but wait
+/// notices; time that the tool did not run does not count.
+class Heart {
+ public:
+  [[nodiscard]] std::uint64_t gaps() const { return gaps_; }
+  [[nodiscard]] std::chrono::milliseconds ran() const { return std::chrono::milliseconds{beats_ * kBeat.count()}; }
+
+ private:
+  static constexpr std::chrono::milliseconds kBeat{50}, kGap{500};
+  void beat(const std::stop_token& enough) {
+    for (auto last = std::chrono::steady_clock::now(); !enough.stop_requested();) {
+      std::this_thread::sleep_until(last + kBeat);
+      const auto now = std::chrono::steady_clock::now();
+      const bool gap = now - last > kGap;
+      if (gap) ++gaps_;
+      beats_ += gap ? 1 : static_cast<std::uint64_t>((now - last) / kBeat);
+      last = gap ? now : last + (now - last) / kBeat * kBeat;
+    }
+  }
+  std::atomic<std::uint64_t> gaps_{0}, beats_{0};
+  std::jthread thread_{[this](const std::stop_token& enough) { beat(enough); }};
+};
+
+/// The trial on the kernel, played again while the tool was stopped in the middle of it.
+Result<Run> run_undisturbed(const Experiment& experiment, const Options& options, const Heart& heart) {
+  while (true) {
+    const std::uint64_t gaps = heart.gaps();
+    auto run = run_on_kernel(experiment, options);
+    if (!run || heart.gaps() == gaps) return run;
+  }
+}
+
 /// Both runs of one trial.
-Result<Judged> play(const Trial& trial, const FuzzOptions& options) {
+Result<Judged> play(const Trial& trial, const FuzzOptions& options, const Heart& heart) {
   auto experiment = std::make_unique<Experiment>(experiment_of(trial));
   Options o = options_of(trial);
-  auto kernel = run_on_kernel(*experiment, o);
+  auto kernel = run_undisturbed(*experiment, o, heart);
   if (!kernel) return kernel.error();
   o.kernel = o.client_kernel = options.kernel;
   o.machine = kernel->machine;
@@ -60,8 +92,8 @@ Result<Judged> play(const Trial& trial, const FuzzOptions& options) {
   return Judged{std::move(experiment), std::move(c), std::move(*model), std::move(*kernel), by_lateness};
 }
 
-std::string signature_of(const Trial& trial, const FuzzOptions& options) {
-  const auto judged = play(trial, options);
+std::string signature_of(const Trial& trial, const FuzzOptions& options, const Heart& heart) {
+  const auto judged = play(trial, options, heart);
   return judged ? judged->difference() : std::string{};
 }
 
@@ -80,7 +112,6 @@ class Fuzzer {
 
   Result<FuzzTally> run() {
     if (auto cannot = kernel_is_usable()) return *cannot;
-    end_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(seconds(options_.seconds));
     {
       std::vector<std::jthread> threads;
       for (unsigned i = 0; i < options_.at_once; ++i) threads.emplace_back([this] { work(); });
@@ -90,14 +121,12 @@ class Fuzzer {
   }
 
  private:
-  using seconds = std::chrono::duration<double>;
-
   void work() {
     while (true) {
       const std::uint64_t n = next_++;
-      if (broken_ || (options_.trials != 0 ? n >= options_.trials : std::chrono::steady_clock::now() >= end_)) return;
-      const Trial trial = generate(options_.first_seed + n);
-      const auto judged = play(trial, options_);
+      if (broken_ || (options_.trials != 0 ? n >= options_.trials : heart_.ran() >= std::chrono::duration<double>{options_.seconds})) return;
+      const Trial trial = generate(options_.first_seed + n, options_.fast_open);
+      const auto judged = play(trial, options_, heart_);
       std::unique_lock lock{mutex_};
       if (!judged) {
         if (!error_) error_ = judged.error();
@@ -118,7 +147,7 @@ class Fuzzer {
       suspects_.pop_back();
       lock.unlock();
       bool steady = true;
-      for (int i = 0; steady && i < kConfirmations; ++i) steady = signature_of(trial, options_) == kind;
+      for (int i = 0; steady && i < kConfirmations; ++i) steady = signature_of(trial, options_, heart_) == kind;
       lock.lock();
       if (!steady) {
         ++tally_.unsteady;
@@ -144,7 +173,7 @@ class Fuzzer {
           threads.emplace_back([&, i] {
             Trial shorter = trial;
             shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
-            needless[i] = signature_of(shorter, options_) == kind;
+            needless[i] = signature_of(shorter, options_, heart_) == kind;
           });
       }
       for (std::size_t i = trial.acts.size(); i-- > 0;) {
@@ -152,12 +181,12 @@ class Fuzzer {
         Trial shorter = trial;
         shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
         // The first was tried alone; each further one has to be needless beside those that are gone.
-        if (again && signature_of(shorter, options_) != kind) continue;
+        if (again && signature_of(shorter, options_, heart_) != kind) continue;
         trial = std::move(shorter);
         again = true;
       }
     }
-    const auto judged = play(trial, options_);
+    const auto judged = play(trial, options_, heart_);
     if (!judged) return {};
     return {trial, kind, text(judged->comparison, judged->model, judged->kernel, options_.leeway), packetdrill(trial, judged->kernel)};
   }
@@ -166,7 +195,7 @@ class Fuzzer {
   const std::function<void(const Find&)>& found_;
   std::atomic<std::uint64_t> next_{0};
   std::atomic<bool> broken_{false};  ///< a trial could not be played: nothing new is begun
-  std::chrono::steady_clock::time_point end_;
+  Heart heart_;
   std::mutex mutex_;
   std::vector<std::pair<Trial, std::string>> suspects_;
   FuzzTally tally_;

@@ -14,8 +14,9 @@ namespace tcpwhy::lab {
 struct FuzzOptions {
   std::uint64_t first_seed = 1;
   std::uint64_t trials = 0;            ///< 0: until `seconds` have passed
-  double seconds = 60;
+  double seconds = 60;                 ///< while the tool runs: what it was stopped for does not count
   unsigned at_once = 32;               ///< trials wait nearly all their time, so many run beside each other
+  FastOpenTrials fast_open = FastOpenTrials::kNone;
   Leeway leeway;
   std::string kernel = "6.18";         ///< the model's
 };

@@ -18,13 +18,15 @@ constexpr std::size_t kListener = 0, kConnection = 1;
 
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed) : random_{seed} { trial_.seed = seed; }
+  Generator(std::uint64_t seed, FastOpenTrials fast_open) : random_{seed}, fast_open_{fast_open == FastOpenTrials::kOnly} { trial_.seed = seed; }
 
   Trial make() {
     settings();
     stamps_ = chance(40);
     shift_ = chance(70);
     sack_ = chance(60);
+    // Both ends, and neither asks for a cookie.
+    if (fast_open_) trial_.sysctls.emplace_back("net.ipv4.tcp_fastopen", "519");
     switch (pick({60, 22, 6, 12})) {
       case 0: passive(); break;
       case 1: active(); break;
@@ -79,6 +81,7 @@ class Generator {
     if (chance(5)) s.mss.reset();
     if (shift_) s.window_scale = one_of<std::uint8_t>({7, 7, 0, 14});
     s.sack_permitted = sack_;
+    if (fast_open_ && chance(80)) s.payload_bytes = one_of<std::uint32_t>({10, 100, 1000});
     return s;
   }
 
@@ -125,6 +128,7 @@ class Generator {
     set(kListener, Option::kReuseAddress, 1);
     options(kListener);
     if (chance(8)) set(kListener, Option::kDeferAccept, one_of<int>({1, 3}));
+    if (fast_open_) set(kListener, Option::kFastOpen, one_of<int>({1, 5}));
     call(Kind::kBind, kListener);
     call(Kind::kListen, kListener, one_of<int>({0, 1, 8, 8, 8}));
   }
@@ -153,7 +157,9 @@ class Generator {
     set(kConnection, Option::kReuseAddress, 1);
     options(kConnection);
     call(Kind::kBind, kConnection);
+    if (fast_open_) set(kConnection, Option::kFastOpenConnect, 1);
     call(Kind::kConnect, kConnection);
+    if (fast_open_) call(Kind::kSend, kConnection, one_of<int>({10, 100, 1000, 5000}));
     if (chance(15)) anything();
     round_trip();
     TrialSegment s = opening(Flag::kSyn | Flag::kAck);
@@ -187,7 +193,7 @@ class Generator {
   }
 
   void anything() {
-    switch (pick({10, 10, 8, 8, 4, 8, 4, 6, 5, 4, 4, 3, 12, 8, 8, 8, 8, 5, 3, 3})) {
+    switch (pick({10, 10, 8, 8, 4, 8, 4, 6, 5, 4, 4, 3, 12, 8, 8, 8, 8, 5, 3, 3, 2, 2})) {
       case 0: return add(segment(Flag::kAck));
       case 1: return data(0);
       case 2: return data(one_of<std::int32_t>({1, 100, 1000, -1, -100, -1000}));
@@ -207,7 +213,33 @@ class Generator {
       case 16: return option();
       case 17: return window();
       case 18: return call(chance(50) ? Kind::kError : Kind::kPoll, kConnection);
-      default: return call(Kind::kAccept, kListener);
+      case 19: return call(Kind::kAccept, kListener);
+      case 20: return holes();
+      default: return blocks();
+    }
+  }
+  /// Pieces of a stretch whose front is missing, in any order, touching and overlapping.
+  void holes() {
+    for (auto n = 3 + random_.below(6); n > 0; --n) {
+      TrialSegment s = segment(Flag::kAck);
+      s.seq = static_cast<std::int32_t>(100 * (1 + random_.below(12)));
+      s.payload_bytes = one_of<std::uint32_t>({50, 100, 100, 100, 200, 300});
+      add(s);
+    }
+    if (chance(50)) data(0);
+  }
+  /// Data, and what the peer says it has of it: blocks that know nothing of segments.
+  void blocks() {
+    call(Kind::kSend, kConnection, one_of<int>({1000, 5000, 20'000}));
+    const std::int32_t grain = one_of<std::int32_t>({100, 536, 1000, 1460});
+    for (auto n = 1 + random_.below(3); n > 0; --n) {
+      TrialSegment s = segment(Flag::kAck);
+      for (auto blocks = 1 + random_.below(stamps_ ? 3 : 4); blocks > 0; --blocks) {
+        const std::int32_t left = -grain * static_cast<std::int32_t>(1 + random_.below(9)) - one_of<std::int32_t>({0, 0, 50});
+        s.sack.emplace_back(left, left + grain * static_cast<std::int32_t>(1 + random_.below(3)));
+      }
+      s.ack = -grain * static_cast<std::int32_t>(1 + random_.below(10));
+      add(s);
     }
   }
   void data(std::int32_t seq) {
@@ -297,10 +329,11 @@ class Generator {
   Trial trial_;
   Duration now_{10ms};
   bool stamps_ = false, shift_ = false, sack_ = false;
+  const bool fast_open_;
 };
 
 }  // namespace
 
-Trial generate(std::uint64_t seed) { return Generator{seed}.make(); }
+Trial generate(std::uint64_t seed, FastOpenTrials fast_open) { return Generator{seed, fast_open}.make(); }
 
 }  // namespace tcpwhy::lab

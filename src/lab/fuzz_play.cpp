@@ -37,6 +37,8 @@ std::string_view option_name(Option option) {
     case Option::kReceiveBuffer: return "SO_RCVBUF";
     case Option::kSendBuffer: return "SO_SNDBUF";
     case Option::kNoDelay: return "TCP_NODELAY";
+    case Option::kFastOpen: return "TCP_FASTOPEN";
+    case Option::kFastOpenConnect: return "TCP_FASTOPEN_CONNECT";
   }
   return "";
 }

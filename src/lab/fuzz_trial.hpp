@@ -62,8 +62,11 @@ struct Trial {
   Duration end{};
 };
 
+/// Do openings carry data?
+enum class FastOpenTrials : std::uint8_t { kNone, kOnly };
+
 /// The trial of that number: the same every time.
-[[nodiscard]] Trial generate(std::uint64_t seed);
+[[nodiscard]] Trial generate(std::uint64_t seed, FastOpenTrials fast_open = FastOpenTrials::kNone);
 
 /// As an experiment, which any host can play.
 [[nodiscard]] Experiment experiment_of(const Trial& trial);

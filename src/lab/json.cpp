@@ -68,6 +68,7 @@ std::string json(const Run& run, const std::string& tap) {
   j["client_kernel"] = run.client_kernel;
   j["sysctls"] = Json::object();
   for (const auto& [name, value] : run.sysctls) j["sysctls"][name] = value;
+  if (!run.without_effect.empty()) j["without_effect"] = run.without_effect;
   j["params"] = Json::object();
   for (const auto list : {network_params(), run.experiment->params})
     for (const Param& p : list) j["params"][std::string{p.name}] = p.value;

@@ -112,6 +112,13 @@ class KernelHost : public world::Host, private world::System {
   }
   [[nodiscard]] std::optional<ModelTime> next_timer() override { return std::nullopt; }
   void fire() override {}
+  // No others: an epoll asks a socket whenever it is woken, and one that is told of a full buffer lets it grow.
+  void watched(Fd fd) override {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
 
  private:
   std::optional<Error> furnish(const std::map<std::string, std::string>& sysctls) {
@@ -154,14 +161,7 @@ class KernelHost : public world::Host, private world::System {
     // a namespace's default may only be one that the host allows everybody; children inherit it.
     constexpr std::string_view kCongestionControl = "cubic";
     if (fd >= 0) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCongestionControl.data(), kCongestionControl.size());
-    if (fd >= 0) wake_for(fd);
     return done(fd);
-  }
-  void wake_for(int fd) const {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-    event.data.fd = fd;
-    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
   }
   int set(Fd fd, Option option, int value) override {
     const auto plain = [&](int level, int name) { return done(::setsockopt(fd, level, name, &value, sizeof value)); };
@@ -182,6 +182,8 @@ class KernelHost : public world::Host, private world::System {
       case Option::kReceiveBuffer: return plain(SOL_SOCKET, SO_RCVBUF);
       case Option::kSendBuffer: return plain(SOL_SOCKET, SO_SNDBUF);
       case Option::kNoDelay: return plain(IPPROTO_TCP, TCP_NODELAY);
+      case Option::kFastOpen: return plain(IPPROTO_TCP, TCP_FASTOPEN);
+      case Option::kFastOpenConnect: return plain(IPPROTO_TCP, TCP_FASTOPEN_CONNECT);
     }
     return -EINVAL;
   }
@@ -196,7 +198,6 @@ class KernelHost : public world::Host, private world::System {
   }
   int accept(Fd fd) override {
     const int child = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (child >= 0) wake_for(child);
     return done(child);
   }
   long send(Fd fd, std::string_view data) override {
@@ -437,6 +438,7 @@ Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) 
   if (maker.error) return *maker.error;
   if (run) {
     run->kernel = run->client_kernel = running_kernel();
+    run->without_effect.clear();  // said of the profile; the kernel at hand says for itself
     run->machine = maker.machine();
   }
   return run;

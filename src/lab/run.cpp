@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "model/sysctls.hpp"
+
 namespace tcpwhy::lab {
 namespace {
 
@@ -61,6 +63,13 @@ Result<Run> run(const Experiment& experiment, const Options& options, HostMaker&
   for (const auto& [name, value] : client)
     if (const auto same = server.find(name); same == server.end() || same->second != value)
       run.sysctls.emplace_back("client:" + name, value);
+  const auto missing = [&](const std::string& kernel, const std::map<std::string, std::string>& settings) {
+    const auto profile = model::profile(kernel);
+    for (const auto& [name, value] : settings)
+      if (profile && model::lacks(*profile, name)) run.without_effect.push_back(fmt::format("{} has no {}: it changes nothing", kernel, name));
+  };
+  missing(run.kernel, server);
+  if (run.client_kernel != run.kernel) missing(run.client_kernel, client);
   run.params = options.params;
   run.tap = experiment.tap;
 

@@ -26,6 +26,7 @@ struct Run {
   const Experiment* experiment = nullptr;
   std::string kernel, client_kernel;
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< as set, "client:" before the client's own
+  std::vector<std::string> without_effect;  ///< of them, those that the model's kernel does not have, in words
   std::vector<std::pair<std::string, std::string>> params;
   std::string tap;
   ModelTime begin{}, end{};

@@ -37,6 +37,7 @@ void heading(std::string& out, const Run& run) {
   flush();
   for (const auto& [name, value] : run.params) add(name + '=' + value);
   flush();
+  for (const std::string& what : run.without_effect) out += "  " + what + '\n';
 }
 
 void packets(std::string& out, const Run& run, const TextOptions& options) {

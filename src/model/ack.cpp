@@ -16,7 +16,7 @@ using Opt = wire::Opt;
 /// Header prediction: nothing about the segment is new but its data or its ACK number.
 bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
   if (e.state != State::kEstablished || (p.flags & ~Flag::kPsh) != Flag::kAck || !(p.seq == e.rcv_nxt)) return false;
-  if (!e.holes().empty() || e.rcv_wnd == 0 || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
+  if (e.slow_path || (std::uint32_t{p.window} << e.neg.snd_wscale) != e.snd_wnd) return false;
   if (p.sack_blocks != 0 || p.has(Opt::kTimestamps) != e.neg.timestamps) return false;
   if (e.neg.timestamps && static_cast<std::int32_t>(p.tsval - e.ts_recent) < 0) return false;
   return p.payload_bytes == 0 || !after(p.end(), e.rcv_nxt + k.receive_window(e));
@@ -27,10 +27,15 @@ bool predicted(const Kernel& k, const Endpoint& e, const Packet& p) {
 bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
   if (k.config.kernel.socket_memory == SocketMemory::kKept)
     return e.bytes_received != 0 || e.bytes_acked != 0 || e.sent.size() > e.sent_head;
-  return k.truesize(p) <= e.set_aside;
+  return static_cast<std::int32_t>(k.truesize(p)) <= e.set_aside;
 }
 
 }  // namespace
+
+/// Linux tcp_fast_path_check(): asked when data was queued in order, and when the peer's window changed.
+void Kernel::predict_again(Endpoint& e) const {
+  if (e.holes().empty() && e.rcv_wnd != 0 && e.rcv_memory < rcvbuf_of(e.opt)) e.slow_path = false;
+}
 
 /// Header prediction, Linux tcp_rcv_established(): data that is nothing but the next is queued before its ACK is looked at,
 /// and stays even if that ACK is none we can believe.
@@ -128,6 +133,8 @@ Kernel::AckFate Kernel::on_ack(Endpoint& e, std::uint32_t, const Packet& p, Path
       e.snd_wl1 = p.seq;
       if (window != e.snd_wnd) {
         e.snd_wnd = window;
+        e.slow_path = true;
+        predict_again(e);
         if (e.has_unsent()) restart_after_idle(e);
         if (window > e.max_window) {
           e.max_window = window;
@@ -197,7 +204,7 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
   std::uint32_t gone = 0;
   w.reord = e.snd_nxt;
   SeqNum reord = e.snd_nxt;
-  const auto acknowledged = [&](const Piece& piece) {
+  const auto acknowledged = [&](const Piece& piece, SeqNum buffer_ends) {
     ++gone;
     if (piece.retransmitted || piece.ever_retransmitted) {
       w.retrans_acked = true;
@@ -206,13 +213,13 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
       if (!timed) first = last;
       timed = true;
       if (before(piece.seq, reord)) reord = piece.seq;
-      if (!after(piece.end, e.high_seq)) w.orig_sacked = true;
+      if (!after(buffer_ends, e.high_seq)) w.orig_sacked = true;
     }
     if (!piece.sacked && e.neg.sack) {
       ++e.delivered;
       // An echo older than the repeat: the repeat was for nothing.
       const bool spurious = (piece.retransmitted || piece.ever_retransmitted) && echo_before(e, piece.sent_at);
-      if (!spurious) rack_advance(e, piece);
+      if (!spurious) rack_advance(e, piece, buffer_ends);
     }
     if (piece.flags & Flag::kSyn) {
       w.syn_acked = true;
@@ -226,6 +233,7 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
   while (e.packets_out() != 0) {
     const Piece piece = e.sent[e.sent_head];
     const std::size_t segments = buffer_end(e, e.sent_head) - e.sent_head;
+    const SeqNum buffer_ends = e.sent[e.sent_head + segments - 1].end;
     in_buffer = in_buffer || segments > 1;
     if (after(piece.end, e.snd_una)) {
       // Of a buffer of several segments the front is cut off, and what is left may be one segment less: tcp_tso_acked().
@@ -233,10 +241,10 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
       e.sent[e.sent_head].seq = e.snd_una;
       free_write_memory(e, distance(piece.seq, e.snd_una));
       recut(e, e.sent_head, UINT32_MAX, piece.length());
-      if (buffer_end(e, e.sent_head) - e.sent_head < segments) acknowledged(piece);
+      if (buffer_end(e, e.sent_head) - e.sent_head < segments) acknowledged(piece, buffer_ends);
       break;
     }
-    acknowledged(piece);
+    acknowledged(piece, buffer_ends);
     if (piece.retransmitted) --e.retrans_out;
     if (piece.sacked) --e.sacked_out;
     if (piece.lost) --e.lost_out;

@@ -72,6 +72,9 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
   }
   e.write_pending = false;
   if (e.error != Errno::kNone || e.snd_shut) return error();
+  // sk_stream_wait_memory(): who sleeps is woken when a third of the buffer is free, not by the first octet that is.
+  if (waits && e.write_sleeps && e.no_space) return would_block();
+  e.write_sleeps = false;
   const std::uint32_t taken =
       write_data(e, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, 0x40000000)), flags, data);
   if (taken != 0) {
@@ -80,7 +83,10 @@ CallResult Kernel::send(int fd, std::uint64_t bytes, std::uint32_t flags, std::s
     settle(handle_of(fd).index);
   }
   if (taken == bytes) return done_with(static_cast<std::int64_t>(taken));
-  if (waits) return would_block(static_cast<std::int64_t>(taken));
+  if (waits) {
+    e.write_sleeps = true;
+    return would_block(static_cast<std::int64_t>(taken));
+  }
   return taken != 0 ? done_with(static_cast<std::int64_t>(taken)) : failed(Errno::kEAGAIN);
 }
 

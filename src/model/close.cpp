@@ -213,6 +213,7 @@ void Kernel::close_listener(std::uint32_t index) {
   if (PortUse& use = ports[l.local.port]; use.listeners > 0) --use.listeners;
   release_port(l.local.port, l.opt.reuse);
   l.fd = -1;
+  ++l.pending_requests;  // the request of a Fast Open child must not take the listener along while its queue is emptied
   while (!l.accept_queue.empty()) {
     const std::uint32_t child = l.accept_queue.front();
     l.accept_queue.pop_front();
@@ -224,6 +225,7 @@ void Kernel::close_listener(std::uint32_t index) {
     ++orphans;
     free_endpoint(child);
   }
+  --l.pending_requests;
   release_listener(index);
 }
 

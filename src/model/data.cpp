@@ -165,6 +165,7 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
     if (e.holes().empty()) e.ack.now = true;
   }
   if (e.num_sacks != 0) forget_sacks(e);
+  predict_again(e);
   if (!e.orphan) wake(e);
 }
 
@@ -193,7 +194,7 @@ void Kernel::prune_holes(Endpoint& e, const Packet& p) {
   while (!e.holes().empty() && !after(p.seq, e.holes().back().left)) {
     const std::uint32_t memory = e.holes().back().buffer.memory;
     free_received(e, memory);
-    e.out_of_order->holes.pop_back();
+    e.out_of_order->erase(e.holes().size() - 1);
     pruned = true;
     goal -= memory;
     if (goal > 0 && !e.holes().empty()) continue;
@@ -218,6 +219,7 @@ void Kernel::out_of_order(Endpoint& e, const Packet& p) {
 /// Linux tcp_data_queue_ofo().
 void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
   measure_rcv_mss(e, p);
+  e.slow_path = true;
   e.ack.scheduled = true;
   ++e.rcv_ooopack;
   count(Mib::kTCPOFOQueue);
@@ -232,8 +234,9 @@ void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
     }
   };
   if (!e.out_of_order) e.out_of_order = std::make_unique<OutOfOrder>();
-  std::vector<Hole>& holes = e.out_of_order->holes;
-  Hole fresh{left, right, p.fin(), buffer_of(p), p.payload, ++e.out_of_order->serial};
+  OutOfOrder& queue = *e.out_of_order;
+  const std::vector<Hole>& holes = queue.holes;
+  Hole fresh{left, right, p.fin(), buffer_of(p), p.payload};
   fresh.buffer.fin = p.fin();
   set_aside(e, fresh.buffer.memory);
   const auto append = [&](Hole& h) {
@@ -250,41 +253,47 @@ void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
     }
     return true;
   };
-  const auto drop = [&](std::size_t i) {
-    free_received(e, holes[i].buffer.memory);
-    holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(i));
-  };
   // Room at the end of the last buffer is looked at first.
-  if (!holes.empty() && append(holes.back())) return;
-  bool kept = true;
-  std::size_t at = 0;
-  for (; at < holes.size(); ++at) {
-    const Hole& h = holes[at];
-    if (before(left, h.left)) break;
-    if (before(left, h.right)) {
-      if (!after(right, h.right)) {
-        count(Mib::kTCPOFOMerge);
-        say_duplicate(e, left, right);
-        kept = false;
-        break;
-      }
-      if (after(left, h.left)) {
-        say_duplicate(e, left, h.right);
+  if (!holes.empty() && append(queue.holes.back())) return;
+  bool kept = true, in_place_of_another = false;
+  std::size_t at = holes.size();
+  if (!holes.empty() && before(left, holes.back().right)) {
+    // Then those on the way down the tree are asked, and no others.
+    for (int node = queue.tree.root(); node != OrderTree::kNone;) {
+      at = static_cast<std::size_t>(node);
+      Hole& h = queue.holes[at];
+      if (before(left, h.left)) {
+        node = queue.tree.left(node);
         continue;
       }
-      merged(h.left, h.right);
-      drop(at);
-      break;
+      if (before(left, h.right)) {
+        if (!after(right, h.right)) {
+          count(Mib::kTCPOFOMerge);
+          say_duplicate(e, left, right);
+          kept = false;
+          break;
+        }
+        if (left == h.left) {
+          merged(h.left, h.right);
+          in_place_of_another = true;
+          break;
+        }
+        say_duplicate(e, left, h.right);
+      } else if (append(h)) {
+        return;
+      }
+      ++at;
+      node = queue.tree.right(node);
     }
-    // What begins where the next one begins is compared with that; but of two the one that came first is the root of
-    // the kernel's tree, and is asked first.
-    const bool next_has_it = at + 1 < holes.size() && !before(left, holes[at + 1].left);
-    const bool asked_first = holes.size() == 2 && at == 0 && holes[0].serial < holes[1].serial;
-    if ((!next_has_it || asked_first) && append(holes[at])) return;
   }
+  const std::uint32_t memory = fresh.buffer.memory;
   if (kept) {
-    charge_received(e, fresh.buffer.memory);
-    holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
+    if (in_place_of_another) {
+      free_received(e, holes[at].buffer.memory);
+      queue.holes[at] = std::move(fresh);
+    } else {
+      queue.insert(at, std::move(fresh));
+    }
     while (at + 1 < holes.size()) {
       const SeqNum l = holes[at + 1].left, r = holes[at + 1].right;
       if (!after(right, l)) break;
@@ -296,9 +305,11 @@ void Kernel::queue_out_of_order(Endpoint& e, const Packet& p) {
         }
         break;
       }
-      drop(at + 1);
+      free_received(e, holes[at + 1].buffer.memory);
+      queue.erase(at + 1);
       merged(l, r);
     }
+    charge_received(e, memory);
   }
   if (!e.neg.sack) return;
   remember_sack(e, left, right);
@@ -318,7 +329,7 @@ void Kernel::take_holes(Endpoint& e, std::uint32_t index) {
         say_duplicate(e, h.left, to);
       }
     }
-    holes.erase(holes.begin());
+    e.out_of_order->erase(0);
     if (!after(h.right, e.rcv_nxt)) {
       free_received(e, h.buffer.memory);
       continue;

@@ -193,6 +193,11 @@ bool Kernel::try_fastopen(std::uint32_t listener, const Packet& p, Request& r, s
 void Kernel::add_syn_data(Endpoint& e, const Packet& p) {
   if (p.end() == e.rcv_nxt) return;
   if (p.payload_bytes != 0) {
+    RcvBuffer fresh = buffer_of(p);
+    fresh.fin = p.fin();
+    set_aside(e, fresh.memory);
+    charge_received(e, fresh.memory);
+    e.received.push_back(fresh);
     take_data(e, p, p.seq + 1, p.payload_bytes);
     ++e.data_segs_in;
   }
@@ -309,7 +314,11 @@ bool Kernel::fastopen_disabled() const {
   return now < fastopen_blackhole_at + std::chrono::seconds{pause * times};
 }
 
-void Kernel::disable_fastopen() {
+// Linux tcp_fastopen_active_detect_blackhole(): the third timeout in a row, or the end after fewer, is laid on data in a SYN.
+void Kernel::suspect_fastopen(const Endpoint& e, bool expired) {
+  if (!e.syn_fastopen && !e.syn_data && !e.syn_data_acked) return;
+  if (e.retransmits != 2 && (e.retransmits > 2 || !expired)) return;
+  count(Mib::kTCPFastOpenActiveFail);
   if (config.sysctls.tcp_fastopen_blackhole_timeout_sec == 0) return;
   fastopen_blackhole_at = now;
   ++fastopen_blackholes;

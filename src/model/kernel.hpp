@@ -265,6 +265,7 @@ class Kernel {
   /// kPredicted: its data is queued already.
   enum class Path : std::uint8_t { kSlow, kPredicted };
   AckFate on_ack(Endpoint& e, std::uint32_t index, const Packet& p, Path path = Path::kSlow);
+  void predict_again(Endpoint& e) const;
   bool take_predicted(Endpoint& e, std::uint32_t index, const Packet& p);
   /// What one ACK turned out to mean: FLAG_* of tcp_input.c.
   struct AckWork {
@@ -298,7 +299,7 @@ class Kernel {
   bool update_rtt(Endpoint& e, std::int64_t seq_us, std::int64_t sack_us, std::int64_t ca_us, const AckWork& w);
   /// What is in flight was too big for the path: it is cut anew and sent again. tcp_simple_retransmit.
   void simple_retransmit(Endpoint& e);
-  void rack_advance(Endpoint& e, const Piece& piece);
+  void rack_advance(Endpoint& e, const Piece& piece, SeqNum end);
   void see_reordering(Endpoint& e, SeqNum low, Mib counter, SeqNum fack);
   void check_reno_reordering(Endpoint& e, std::uint32_t addend);
   [[nodiscard]] bool echo_before(const Endpoint& e, ModelTime t) const;
@@ -439,7 +440,7 @@ class Kernel {
   void ask_cookie(Endpoint& e);
   void dress_syn(Endpoint& e, const Packet& option);
   void add_syn_data(Endpoint& e, const Packet& p);
-  void disable_fastopen();
+  void suspect_fastopen(const Endpoint& e, bool expired);
   [[nodiscard]] bool fastopen_disabled() const;
   [[nodiscard]] bool fastopen_room(Listener& l);
   /// tcp_check_req() for a child that has its connection already. kDone: the segment ends here.

@@ -13,7 +13,7 @@ namespace tcpwhy::model {
 
 namespace {
 
-constexpr std::uint32_t kPage = 4096;
+constexpr std::int32_t kPage = 4096;
 constexpr std::uint32_t kBufferStruct = 256, kSharedInfo = 320;  // struct sk_buff, struct skb_shared_info, as aligned
 constexpr std::uint32_t kHeadroom = 64;                          // NET_SKB_PAD
 constexpr std::uint32_t kMostCollapsed = kPage - kSharedInfo;     // SKB_MAX_ORDER(0, 0)
@@ -31,11 +31,12 @@ std::uint32_t payload_of(const Piece& piece) {
 
 /// __sk_mem_schedule(): whole pages, as many as it takes.
 void Kernel::set_aside(Endpoint& e, std::uint32_t n) {
-  if (e.set_aside < n) e.set_aside += (n - e.set_aside + kPage - 1) / kPage * kPage;
+  const auto needed = static_cast<std::int32_t>(n);
+  if (e.set_aside < needed) e.set_aside += (needed - e.set_aside + kPage - 1) / kPage * kPage;
 }
 
 void Kernel::uncharge(Endpoint& e, std::uint32_t n) {
-  e.set_aside += n;
+  e.set_aside += static_cast<std::int32_t>(n);
   if (e.set_aside >= kPage) e.set_aside %= kPage;
 }
 
@@ -48,13 +49,13 @@ std::uint32_t Kernel::empty_buffer() const { return kBufferStruct + kSharedInfo 
 void Kernel::add_buffer(Endpoint& e, std::uint32_t payload) {
   const std::uint32_t n = empty_buffer() + payload;
   set_aside(e, n);
-  e.set_aside -= n;
+  e.set_aside -= static_cast<std::int32_t>(n);
   e.write_memory += n;
 }
 
 void Kernel::fill_buffer(Endpoint& e, std::uint32_t payload) {
   set_aside(e, payload);
-  e.set_aside -= payload;
+  e.set_aside -= static_cast<std::int32_t>(payload);
   e.write_memory += payload;
 }
 
@@ -147,6 +148,11 @@ std::uint32_t Kernel::tcp_header(const Packet& p) {
   std::uint32_t n = 20;
   if (p.has(wire::Opt::kTimestamps)) n += kTimestampBytes;
   if (p.sack_blocks != 0) n += 4 + 8u * p.sack_blocks;
+  if (!p.syn()) return n;
+  if (p.has(wire::Opt::kMss)) n += 4;
+  if (p.has(wire::Opt::kWindowScale)) n += 4;
+  if (p.has(wire::Opt::kSackPermitted) && !p.has(wire::Opt::kTimestamps)) n += 4;  // beside them it takes two of their NOPs
+  if (p.has(wire::Opt::kFastOpen)) n += (2u + p.cookie_bytes + (p.cookie_experimental ? 2u : 0u) + 3u) / 4 * 4;
   return n;
 }
 
@@ -179,7 +185,7 @@ bool Kernel::coalesce(RcvBuffer& to, const RcvBuffer& from) {
 }
 
 void Kernel::charge_received(Endpoint& e, std::uint32_t memory) {
-  e.set_aside -= memory;
+  e.set_aside -= static_cast<std::int32_t>(memory);
   e.rcv_memory += memory;
 }
 
@@ -281,7 +287,7 @@ std::size_t Kernel::collapse_run(Endpoint& e, std::size_t first, std::size_t las
   std::vector<Hole> fresh;
   for (SeqNum at = start; before(at, end);) {
     const std::uint32_t n = std::min(kMostCollapsed, distance(at, end));
-    Hole h{at, at + n, false, collapsed_buffer(at + n, n), {}, holes[first].serial};
+    Hole h{at, at + n, false, collapsed_buffer(at + n, n), {}};
     const std::size_t from = std::min<std::size_t>(data.size(), distance(start, at)), to = std::min<std::size_t>(data.size(), from + n);
     h.data.assign(data.begin() + static_cast<std::ptrdiff_t>(from), data.begin() + static_cast<std::ptrdiff_t>(to));
     set_aside(e, h.buffer.memory);
@@ -289,9 +295,8 @@ std::size_t Kernel::collapse_run(Endpoint& e, std::size_t first, std::size_t las
     fresh.push_back(std::move(h));
     at = at + n;
   }
-  const auto where = holes.begin() + static_cast<std::ptrdiff_t>(first);
-  holes.insert(holes.erase(where, holes.begin() + static_cast<std::ptrdiff_t>(stop)), std::make_move_iterator(fresh.begin()),
-               std::make_move_iterator(fresh.end()));
+  for (std::size_t n = stop - first; n > 0; --n) e.out_of_order->erase(first);
+  for (std::size_t i = 0; i < fresh.size(); ++i) e.out_of_order->insert(first + i, std::move(fresh[i]));
   return first + fresh.size() + (last - stop);
 }
 

@@ -204,17 +204,17 @@ void Kernel::retransmit_lost(Endpoint& e) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// SACK and RACK
+// RACK
 
-/// RFC 8985 6.2 step 2; Linux tcp_rack_advance().
-void Kernel::rack_advance(Endpoint& e, const Piece& piece) {
+/// RFC 8985 6.2 step 2; Linux tcp_rack_advance(). `end`: of the buffer that the piece lies in.
+void Kernel::rack_advance(Endpoint& e, const Piece& piece, SeqNum end) {
   const auto rtt = static_cast<std::uint32_t>(us_between(piece.sent_at, now));
   if ((piece.retransmitted || piece.ever_retransmitted) && (e.min_rtt == 0 || rtt < e.min_rtt)) return;
   e.rack_advanced = true;
   e.rack_rtt = rtt;
-  if (sent_after(piece.sent_at, piece.end, e.rack_mstamp, e.rack_end)) {
+  if (sent_after(piece.sent_at, end, e.rack_mstamp, e.rack_end)) {
     e.rack_mstamp = piece.sent_at;
-    e.rack_end = piece.end;
+    e.rack_end = end;
   }
 }
 
@@ -238,107 +238,6 @@ void Kernel::check_reno_reordering(Endpoint& e, std::uint32_t addend) {
   count(Mib::kTCPRenoReorder);
 }
 
-/// RFC 2018 5, RFC 2883 4; Linux tcp_sacktag_write_queue(). Blocks that make no sense are dropped.
-void Kernel::take_sack(Endpoint& e, const Packet& p, AckWork& w) {
-  const auto fack = [&] { return e.sacked_out == 0 ? e.snd_una : e.highest_sack; };
-  SeqNum reord = e.snd_nxt;
-  const auto block = [&](std::size_t i) { return SackBlock{p.sack[2 * i], p.sack[2 * i + 1]}; };
-  const std::size_t blocks = p.sack_blocks;
-
-  bool duplicate = false;
-  const SackBlock first = block(0);
-  if (before(first.left, p.ack)) {
-    count(Mib::kTCPDSACKRecv);
-    duplicate = true;
-  } else if (blocks > 1 && !after(first.right, block(1).right) && !before(first.left, block(1).left)) {
-    count(Mib::kTCPDSACKOfoRecv);
-    duplicate = true;
-  }
-  if (duplicate) {
-    const std::uint32_t length = before(first.left, first.right) ? distance(first.left, first.right) : 0;
-    std::uint32_t segments = 0;
-    if (length != 0 && length <= e.max_window) {
-      segments = length > e.mss ? (length + e.mss - 1) / e.mss : 1;
-      if (length <= e.mss && e.tlp_open && e.tlp_high_seq == first.right) w.dsack_tlp = true;
-      e.dsack_dups += segments;
-      if (e.dsack_dups > e.retrans_total) segments = 0;  // we did not repeat that much
-    }
-    if (segments == 0) {
-      count(Mib::kTCPDSACKIgnoredDubious);
-      duplicate = false;
-    } else {
-      e.sack_seen = true;
-      if (e.reord_seen != 0 && !w.dsack_tlp) e.rack_dsack_seen = true;
-      w.dsack = true;
-      w.sack_delivered += segments;
-      for (std::uint32_t i = 0; i < segments; ++i) count(Mib::kTCPDSACKRecvSegs);
-      if (e.undo_possible && e.undo_retrans > 0 && !after(first.right, w.prior_una) && after(first.right, e.undo_marker))
-        e.undo_retrans = std::max(0, e.undo_retrans - static_cast<std::int32_t>(segments));
-    }
-  }
-  if (before(p.ack, w.prior_una - e.max_window) || e.packets_out() == 0) return;
-
-  for (std::size_t i = 0; i < blocks; ++i) {
-    const SackBlock b = block(i);
-    const bool dup = duplicate && i == 0;
-    const bool sane = !after(b.right, e.snd_nxt) && before(b.left, b.right) && before(b.left, e.snd_nxt);
-    if (!sane || !after(b.left, e.snd_una)) {
-      const bool below = sane && dup && e.undo_possible && !after(b.right, e.snd_una) && after(b.right, e.undo_marker);
-      if (!below) {
-        if (dup)
-          count(e.undo_possible ? Mib::kTCPDSACKIgnoredOld : Mib::kTCPDSACKIgnoredNoUndo);
-        else if (!sane || !(before(b.left, e.snd_una) && !after(b.right, e.snd_una)))
-          count(Mib::kTCPSACKDiscard);
-        continue;
-      }
-    }
-    for (std::size_t at = e.sent_head; at < e.sent.size(); ++at) {
-      Piece& piece = e.sent[at];
-      if (!before(piece.seq, b.right)) break;
-      if (before(piece.seq, b.left) || after(piece.end, b.right)) continue;
-      const bool repeated = piece.retransmitted || piece.ever_retransmitted;
-      if (dup && repeated) {
-        if (e.undo_possible && e.undo_retrans > 0 && after(piece.end, e.undo_marker)) --e.undo_retrans;
-        if (piece.sacked && before(piece.seq, reord)) reord = piece.seq;
-      }
-      if (!after(piece.end, e.snd_una)) continue;
-      if (!piece.sacked) {
-        rack_advance(e, piece);
-        if (piece.retransmitted) {
-          if (piece.lost) {
-            piece.lost = piece.retransmitted = false;
-            --e.lost_out;
-            --e.retrans_out;
-          }
-        } else {
-          if (!repeated) {
-            if (before(piece.seq, fack()) && before(piece.seq, reord)) reord = piece.seq;
-            if (!after(piece.end, e.high_seq)) w.orig_sacked = true;
-            if (w.first_sack == ModelTime{}) w.first_sack = piece.sent_at;
-            w.last_sack = piece.sent_at;
-          }
-          if (piece.lost) {
-            piece.lost = false;
-            --e.lost_out;
-          }
-        }
-        const SeqNum highest = fack();
-        piece.sacked = true;
-        if (piece.joined && !e.sent[at - 1].sacked) split_before(e, at);
-        w.sacked = true;
-        ++e.sacked_out;
-        ++w.sack_delivered;
-        e.highest_sack = after(piece.end, highest) ? piece.end : highest;
-      }
-      if (dup && piece.retransmitted) {
-        piece.retransmitted = false;
-        --e.retrans_out;
-      }
-    }
-  }
-  if (e.ca != CaState::kLoss || e.undo_possible) see_reordering(e, reord, Mib::kTCPSACKReorder, fack());
-}
-
 namespace {
 
 /// How long a segment may be late before it counts as lost. RFC 8985 6.2 step 4; Linux tcp_rack_reo_wnd().
@@ -355,15 +254,16 @@ std::int64_t reorder_window_us(const Kernel& k, const Endpoint& e) {
 std::int64_t detect_loss(Kernel& k, Endpoint& e) {
   std::int64_t wait = 0;
   const std::int64_t window = reorder_window_us(k, e);
-  for (std::size_t i = e.sent_head; i < e.sent.size(); ++i) {
-    Piece& piece = e.sent[i];
+  for (std::size_t first = e.sent_head, last = 0; first < e.sent.size(); first = last) {
+    last = Kernel::buffer_end(e, first);
+    const Piece piece = e.sent[first];
     if (piece.sacked || (piece.lost && !piece.retransmitted)) continue;
-    if (!sent_after(e.rack_mstamp, e.rack_end, piece.sent_at, piece.end)) continue;
+    if (!sent_after(e.rack_mstamp, e.rack_end, piece.sent_at, e.sent[last - 1].end)) continue;
     const std::int64_t left = e.rack_rtt + window - Kernel::us_between(piece.sent_at, k.now);
-    if (left <= 0)
-      k.mark_lost(e, piece);
-    else
+    if (left > 0)
       wait = std::max(wait, left);
+    else
+      for (std::size_t i = first; i < last; ++i) k.mark_lost(e, e.sent[i]);
   }
   return wait;
 }
@@ -460,7 +360,7 @@ void Kernel::enter_loss(Endpoint& e) {
   e.cwnd_tick = jiffies(now);
   const auto least = static_cast<std::uint32_t>(config.sysctls.tcp_reordering);
   if (e.ca <= CaState::kDisorder && e.sacked_out >= least) e.reordering = std::min(e.reordering, least);
-  if (e.ca != CaState::kLoss) e.cubic = {};
+  e.cubic = {};
   e.ca = CaState::kLoss;
   e.high_seq = e.snd_nxt;
   e.tlp_open = false;
@@ -625,6 +525,7 @@ void Kernel::simple_retransmit(Endpoint& e) {
     e.ssthresh = ssthresh_now(e);
     e.prior_ssthresh = 0;
     forget_undo(e);
+    e.cubic = {};
     e.ca = CaState::kLoss;
   }
   retransmit_lost(e);
@@ -653,8 +554,9 @@ void Kernel::reduce_cwnd(Endpoint& e, std::uint32_t delivered, std::uint32_t los
 
 namespace {
 
-/// The cubic root, rounded as well as the curve needs it.
-std::uint32_t cubic_root(std::uint64_t a) { return static_cast<std::uint32_t>(std::llround(std::cbrt(static_cast<double>(a)))); }
+/// The cubic root without its fraction. Linux comes by it with a table and one step of Newton's, by up to three off: of a
+/// small window the root, cubed again, is then short of the packets that were lost, and the window opens by one at once.
+std::uint32_t cubic_root(std::uint64_t a) { return static_cast<std::uint32_t>(std::cbrt(static_cast<double>(a))); }
 
 /// RFC 9438 4.2 with C = 0.4 in units of 1/1024 s; Linux net/ipv4/tcp_cubic.c bictcp_update().
 void cubic_update(const Kernel& k, Endpoint& e, std::uint32_t acked) {

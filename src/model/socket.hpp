@@ -11,6 +11,7 @@
 
 #include "model/constants.hpp"
 #include "model/host.hpp"
+#include "model/order_tree.hpp"
 #include "model/timer_queue.hpp"
 
 namespace tcpwhy::model {
@@ -118,7 +119,6 @@ struct Hole {  ///< a run received beyond rcv_nxt
   bool fin = false;
   RcvBuffer buffer{};
   std::vector<std::uint8_t> data{};  ///< may be shorter: the rest is zeros
-  std::uint32_t serial = 0;          ///< of two the one with the lower number came first
 };
 
 struct SackBlock {
@@ -128,8 +128,17 @@ struct SackBlock {
 /// What came beyond rcv_nxt. Most connections never have it.
 struct OutOfOrder {
   std::vector<Hole> holes;
-  std::uint32_t serial = 0;            ///< of the last hole
+  OrderTree tree;                    ///< of the holes: out_of_order_queue
   std::array<SackBlock, 4> sacks{};  ///< selective_acks: newest first
+
+  void insert(std::size_t at, Hole hole) {
+    holes.insert(holes.begin() + static_cast<std::ptrdiff_t>(at), std::move(hole));
+    tree.insert(at);
+  }
+  void erase(std::size_t at) {
+    holes.erase(holes.begin() + static_cast<std::ptrdiff_t>(at));
+    tree.erase(at);
+  }
 };
 
 /// Calls with MSG_ZEROCOPY have numbers; the program is told of those whose octets nobody needs any more.
@@ -188,6 +197,8 @@ struct Endpoint {
   bool write_pending = false;         ///< a blocking write waits for the handshake
   bool ts_seen = false;
   bool no_space = false;              ///< somebody was told that the send buffer is full: SOCK_NOSPACE
+  bool slow_path = false;             ///< no header prediction for now: pred_flags is 0
+  bool write_sleeps = false;          ///< a blocking call waits for room in it
   std::uint16_t ip_id = 0;
   bool syn_fastopen_experimental = false;
   bool fastopen_waits = false;           ///< a blocking call with data waits for the handshake
@@ -239,6 +250,7 @@ struct Endpoint {
   std::int64_t cwnd_tick = 0;  ///< snd_cwnd_stamp
   Cubic cubic;
   SeqNum undo_marker, highest_sack;
+  LazyVector<SackBlock> sack_cache;  ///< of the peer's last SACK option: recv_sack_cache
   SeqNum high_seq, tlp_high_seq;
   ModelTime retrans_stamp{}, lsndtime{}, challenge_at = ModelTime::min(), oow_at = ModelTime::min(), ack_heard{};
   ModelTime probe_stamp{}, rack_mstamp{}, created{};
@@ -259,7 +271,7 @@ struct Endpoint {
   std::uint32_t rcv_rtt8 = 0, rcv_rtt_tsecr = 0, rcv_ooopack = 0;
   std::uint32_t rcv_memory = 0;    ///< of what is unread, and of what lies beyond a hole: sk_rmem_alloc
   std::uint32_t write_memory = 0;  ///< of what is unsent and unacknowledged: sk_wmem_queued
-  std::uint32_t set_aside = 0;     ///< of the pages it has, what nothing needs yet: sk_forward_alloc
+  std::int32_t set_aside = 0;      ///< of the pages it has, what nothing needs yet, or what it owes: sk_forward_alloc
   SeqNum out_seq;     ///< of the first octet in `out`
   SeqNum snd_up;      ///< end of urgent data we send
   SeqNum urgent;

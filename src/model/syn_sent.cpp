@@ -14,7 +14,9 @@ constexpr Duration kTimeoutMinTicks{2};  // TCP_TIMEOUT_MIN, in ticks
 /// What both kinds of SYN settle: RFC 9293 3.7.1, RFC 7323 2.2 and 3.2.
 void take_options(Endpoint& e, const Negotiated& offered, const Packet& p) {
   const std::uint8_t ours = e.neg.rcv_wscale;
+  const std::uint16_t mss = e.neg.mss_clamp;  // where the peer says nothing, what was thought of it: data in our SYN needed a number
   e.neg = offered;
+  if (!p.has(wire::Opt::kMss) || p.mss == 0) e.neg.mss_clamp = mss;
   e.neg.rcv_wscale = offered.window_scaling ? ours : std::uint8_t{0};
   if (!offered.window_scaling) {
     e.neg.snd_wscale = 0;
@@ -83,6 +85,7 @@ void Kernel::on_syn_sent(std::uint32_t index, const Packet& p) {
     first_rcv_mss(e);
     set_state(e, State::kEstablished);
     e.ack.last_received = now;
+    e.slow_path = e.neg.snd_wscale != 0;  // tcp_finish_connect(): until the window is told with its scale
     enter_established(e);
     e.lsndtime = now;
     if (e.opt.keepalive) start_keepalive(e, keepalive_idle(e));

@@ -135,7 +135,7 @@ Next Kernel::check_sequence(Endpoint& e, std::uint32_t, const Packet& p) {
   const bool left = before(p.end(), e.rcv_wup);
   bool right = after(p.seq, edge);
   // 6.18 takes a segment that reaches beyond the edge only while nothing waits to be read.
-  if (config.kernel.beyond_window_end == OldWindowedSegment::kDropped && after(p.end(), edge) && e.unread() != 0)
+  if (config.kernel.beyond_window_end == OldWindowedSegment::kDropped && after(p.end(), edge) && !e.received.empty())
     right = true;
   if (!left && !right) return Next::kGoOn;
   if (p.syn() && config.kernel.syn_in_connection == SynInConnection::kChallenged) {
@@ -322,8 +322,10 @@ Next Kernel::check_state(Endpoint& e, std::uint32_t index, const Packet& p) {
       e.snd_una = p.ack;
       e.snd_wnd = std::uint32_t{p.window} << e.neg.snd_wscale;
       e.snd_wl1 = p.seq;
+      set_pacing_rate(e);
       e.lsndtime = now;
       first_rcv_mss(e);
+      e.slow_path = false;
       if (e.snd_shut) {
         set_state(e, State::kFinWait1);
         queue_fin(e);

@@ -104,4 +104,10 @@ std::optional<std::int64_t> Sysctls::get(std::string_view name) const {
   return std::nullopt;
 }
 
+// tcp_tw_recycle went with 4.12, tcp_syn_linear_timeouts came with 6.5.
+bool lacks(const KernelProfile& kernel, std::string_view setting) {
+  if (setting.ends_with("tcp_tw_recycle")) return kernel.recycle == RecycleRule::kGone;
+  return setting.ends_with("tcp_syn_linear_timeouts") && kernel.syn_linear_timeouts == 0;
+}
+
 }  // namespace tcpwhy::model

@@ -24,4 +24,7 @@ struct Sysctls {
   [[nodiscard]] std::optional<std::int64_t> get(std::string_view name) const;
 };
 
+/// Does this kernel not have the setting, so that it changes nothing? Known of those that came or went with a behaviour.
+[[nodiscard]] bool lacks(const KernelProfile& kernel, std::string_view setting);
+
 }  // namespace tcpwhy::model

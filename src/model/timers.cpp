@@ -291,6 +291,7 @@ bool Kernel::gave_up(Endpoint& e, std::uint32_t index) {
         if (user != 0) why = Rule::kUserTimeout;
       }
     }
+    suspect_fastopen(e, expired);
     if (!expired) return false;
     write_error(e, index, why);
     return true;
@@ -307,7 +308,9 @@ bool Kernel::gave_up(Endpoint& e, std::uint32_t index) {
     retries = orphan_retries(*this, e, alive);
     if (starved(*this, e, index, alive || !timed_out(e, retries, 0))) return true;
   }
-  if (!timed_out(e, retries, e.opt.user_timeout_ms)) return false;
+  const bool expired = timed_out(e, retries, e.opt.user_timeout_ms);
+  suspect_fastopen(e, expired);
+  if (!expired) return false;
   write_error(e, index, e.opt.user_timeout_ms != 0 ? Rule::kUserTimeout : e.orphan ? Rule::kOrphanTimeout : Rule::kWriteTimeout);
   return true;
 }

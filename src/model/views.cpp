@@ -95,7 +95,8 @@ std::vector<SocketView> Kernel::sockets() const {
     all.push_back(v);
   }
   for (std::uint32_t i = 0; i < requests.size(); ++i) {
-    if (!requests.live(i)) continue;
+    // That of a Fast Open child is not in the table: the child is seen.
+    if (!requests.live(i) || !requests[i].in_table) continue;
     const Request& r = requests[i];
     SocketView v;
     v.state = State::kNewSynRecv;

@@ -68,6 +68,7 @@ std::uint16_t Kernel::select_window(Endpoint& e) {
   const std::uint32_t current = receive_window(e);
   if (e.ack.no_memory) {
     // What came could not be kept: nothing more for now.
+    e.slow_path = true;
     e.rcv_wnd = 0;
     e.rcv_wup = e.rcv_nxt;
     return 0;
@@ -82,6 +83,7 @@ std::uint16_t Kernel::select_window(Endpoint& e) {
   e.rcv_wup = e.rcv_nxt;
   window = std::min(window, 65535u << shift) >> shift;
   if (window == 0) {
+    e.slow_path = true;
     if (old != 0) count(Mib::kTCPToZeroWindowAdv);
   } else if (old == 0) {
     count(Mib::kTCPFromZeroWindowAdv);

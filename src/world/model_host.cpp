@@ -182,6 +182,8 @@ int ModelHost::set(Fd fd, Option option, int value) {
     case Option::kReceiveBuffer: return plain(O::kRcvBuf);
     case Option::kSendBuffer: return plain(O::kSndBuf);
     case Option::kNoDelay: return plain(O::kNoDelay);
+    case Option::kFastOpen: return plain(O::kFastOpen);
+    case Option::kFastOpenConnect: return plain(O::kFastOpenConnect);
   }
   return -EINVAL;
 }

@@ -45,6 +45,8 @@ enum class Option : std::uint8_t {
   kReceiveBuffer, ///< SO_RCVBUF, octets
   kSendBuffer,    ///< SO_SNDBUF, octets
   kNoDelay,       ///< TCP_NODELAY
+  kFastOpen,      ///< TCP_FASTOPEN: requests with data that may wait
+  kFastOpenConnect,  ///< TCP_FASTOPEN_CONNECT
 };
 
 enum class How : std::uint8_t { kRead, kWrite, kBoth };

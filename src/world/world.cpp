@@ -169,6 +169,7 @@ void World::run_until_quiet(ModelTime end) {
 
 void World::watch(Host& host, Fd fd, std::function<void(Ready)> ready) {
   unwatch(host, fd);
+  host.watched(fd);
   watched_[host_index(host)].push_back({fd, {}, std::make_shared<std::function<void(Ready)>>(std::move(ready))});
   touched(host);
 }

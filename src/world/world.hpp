@@ -51,6 +51,8 @@ class Host {
   virtual void deliver(const Packet& packet) = 0;
   [[nodiscard]] virtual std::optional<ModelTime> next_timer() = 0;
   virtual void fire() = 0;
+  /// Somebody wants to know when this descriptor has news.
+  virtual void watched(Fd) {}
   /// The rules that fired since the start, by name.
   [[nodiscard]] virtual std::map<std::string, std::uint64_t> rules() const { return {}; }
 

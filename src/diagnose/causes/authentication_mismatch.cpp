@@ -52,6 +52,14 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (c.syn_ack < 0) return;
   const bool client_signs = c.segment(c.syn).options & kSigned, server_signs = c.segment(c.syn_ack).options & kSigned;
   const Opening o = opening_of(c);
+  // Routers ask again by their SYN and are answered by bare ACKs; whoever signs takes no SYN-ACK that is not signed.
+  if (client_signs != server_signs && o.third < 0 && o.syn_acks > 1 && c.stream(facts::Party::kServer).payload_bytes == 0) {
+    out.supports({c.syn, c.syn_ack, o.last_syn_ack}, [&] {
+      return fmt::format("the {} signs, the {} does not, and none of {} was acknowledged", client_signs ? "client" : "server",
+                         client_signs ? "server" : "client", counted(o.syn_acks, "SYN-ACK"));
+    });
+    return;
+  }
   if (o.progress >= 0 || o.repeats == 0) return;
   if (client_signs != server_signs)
     out.supports({c.syn, c.syn_ack, o.repeat}, [&] {

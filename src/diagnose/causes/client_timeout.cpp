@@ -6,18 +6,13 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/timer.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
-
-/// Limits are set in whole seconds.
-bool whole_seconds(Duration d) {
-  const double s = seconds(d);
-  return std::abs(s - std::round(s)) < 0.03;
-}
 
 /// The answer had begun. A read timeout begins anew with each piece of it: the server fell silent in the middle.
 void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int32_t stop, EvidenceList& out) {
@@ -28,7 +23,7 @@ void examine_answer(const facts::Connection& c, const ending::Talk& t, std::int3
     return;
   }
   if (!t.answer_short) return;  // whether more was to come cannot be told
-  const bool timer = whole_seconds(pause);
+  const bool timer = ended_by_timer(pause);
   out.note(timer ? Bearing::kSupports : Bearing::kFits, {t.answer, t.last_payload[index(Party::kServer)], stop}, {}, [&] {
     return fmt::format("the answer had stopped at {} of the {} it announced, and the client closed {} after its last piece",
                        ending::octets(t.delivered), ending::octets(t.announced), ending::span(pause));
@@ -64,7 +59,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     }
   }
   const bool by_rst = c.segment(stop).rst();
-  const bool timer = whole_seconds(wait);
+  const bool timer = ended_by_timer(wait);
   // One-way senders write and close, too, and last words may be a goodbye. An answer was owed where one is the custom,
   // or came after all; elsewhere an orderly close after a pause is how conversations end, whole seconds or not.
   const bool owed = ending::speaks_http(c) || ending::owes_answer(c, t.request) || refused >= 0;

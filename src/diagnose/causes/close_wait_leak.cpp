@@ -23,6 +23,15 @@ constexpr Duration kDone = 4s;
 /// A pooled client looks at an idle connection only when it wants to use it; a server may still be working.
 constexpr Duration kMayBeBusy = 120s;
 
+/// A client that was told that the connection ends with this answer (RFC 9112 9.6) has no use for it any more.
+constexpr Duration kTold = 30s;
+
+bool told_to_close(const facts::Connection& c) {
+  if (c.exchanges.empty() || c.exchanges.back().response < 0 || !c.exchanges.back().response_complete) return false;
+  const facts::SegmentFact& head = c.segment(c.exchanges.back().response);
+  return head.app == facts::App::kHttpResponse && (head.app_flags & facts::AppFlag::kConnectionClose);
+}
+
 /// A RST is not sent again (RFC 9293 3.10.5): where this connection lost packets before this point, the holder's abort may
 /// be among them. Beside the holder nothing is lost on the way.
 bool abort_may_be_lost(const facts::Connection& c, Party holder) {
@@ -56,7 +65,9 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     const bool server_owes = holder == Party::kServer && (held.last_data < gone.last_data || held.last_data < 0) &&
                              gone.last_data >= 0;
     const bool done = !c.exchanges.empty() && c.exchanges.back().announced && c.exchanges.back().response_complete;
-    const Duration patience = holder == Party::kClient || server_owes || c.quality.began_late ? kMayBeBusy : done ? kDone : kOwingNothing;
+    Duration patience = done ? kDone : kOwingNothing;
+    if (holder == Party::kClient || server_owes || c.quality.began_late)
+      patience = holder == Party::kClient && told_to_close(c) ? kTold : kMayBeBusy;
     if (kept < patience) continue;
     out.note(abort_may_be_lost(c, holder) ? Bearing::kFits : Bearing::kSupports, {gone.fin, ack}, {}, [&] {
       return fmt::format("{}'s FIN (frame {}) was acknowledged (frame {}); no FIN of {} in the {} the capture went on",

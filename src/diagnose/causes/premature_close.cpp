@@ -42,6 +42,16 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     return;
   }
 
+  if (!c.quality.capture_gap && !c.exchanges.empty() && c.exchanges.back().record_cut && !ending::counts_unseen(c, fin)) {
+    const facts::Exchange& x = c.exchanges.back();
+    out.demands({x.response, x.response_end, fin}, [&] {
+      return fmt::format("TLS records announced {} from where the last of them begin, and the FIN came after {} (RFC 8446 5.1, 6.1)",
+                         ending::octets(x.record_octets), ending::octets(x.record_kept));
+    });
+    out.says([] { return std::string{"The server closed in the middle of a TLS record."}; });
+    return;
+  }
+
   // No octet of an answer at all, where answers are the custom: curl's "empty reply".
   if (c.quality.capture_gap || ending::counts_unseen(c, fin)) return;
   const ending::Talk t = ending::talk_before(c, fin + 1);

@@ -48,11 +48,14 @@ void Judge::know_listener(std::uint32_t netns, std::uint16_t port, const Owner& 
 }
 
 void Judge::observe(const tw_event& event) {
-  // close() and disconnect() set CLOSE before they send the RST; the table of ends knows what it was.
+  // close() and disconnect() set CLOSE before they send the RST; what it was is kept with the owner, or in the table of ends.
   tw_event e = event;
-  if (e.kind == TW_RESET_SENT && !has(e, TW_HAS_PACKET) && is(e.state, State::kClose) && has(e, TW_REMEMBERED) &&
-      e.time_ns - e.closed_ns < kMoment)
-    e.state = e.closed_state;
+  if (e.kind == TW_RESET_SENT && !has(e, TW_HAS_PACKET) && is(e.state, State::kClose)) {
+    if (e.old_state != 0)
+      e.state = e.old_state;
+    else if (has(e, TW_REMEMBERED) && e.time_ns - e.closed_ns < kMoment)
+      e.state = e.closed_state;
+  }
   if (e.kind == TW_LISTEN) {
     if (is(e.state, State::kListen)) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;

@@ -166,7 +166,7 @@ class Loaded final : public KernelEvents {
   }
 
   bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) override {
-    constexpr int kLook = 10, kSettled = 2;  // milliseconds: the programs wake nobody
+    constexpr int kLook = 25, kSettled = 2;  // milliseconds: the programs wake nobody
     if (milliseconds < kLook && !pause(kSettled)) return false;
     for (int waited = 0;; waited += kLook) {
       take(each);

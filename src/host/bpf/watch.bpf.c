@@ -60,7 +60,8 @@ struct {
 struct owner {
   __u64 sock, opened_ns, closed_ns, fin_ns;
   __u32 pid, flags;
-  __u8 signal, ttl, reset_ttl, pad[5];
+  __u8 signal, ttl, reset_ttl, ended;  // `ended`: the state it was closed in, 0 not yet
+  __u8 pad[4];
   char comm[16];
 };
 #define OWNER_SLOTS (1 << 17)
@@ -220,6 +221,7 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
   e->signal = o->signal;
   e->ttl = o->ttl;
   e->reset_ttl = o->reset_ttl;
+  e->old_state = o->ended;
   __builtin_memcpy(e->comm, o->comm, sizeof(e->comm));
 }
 
@@ -328,11 +330,10 @@ static __always_inline bool put_packet(struct tw_event *e, const struct sk_buff 
   return true;
 }
 
-static __always_inline void note_owner(const struct sock *sk, __u32 flags) {
+static __always_inline void note_owner(const struct sock *sk, struct task_struct *task, __u32 flags) {
   __u64 sock = number_of(sk);
   struct owner *o = owner_slot(sock);
   if (!o) return;
-  struct task_struct *task = bpf_get_current_task_btf();
   if (o->sock != sock || (flags & TW_CONNECTED_OUT)) {
     __builtin_memset(o, 0, sizeof(*o));
     o->sock = sock;
@@ -378,6 +379,7 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
+  if (now == TCP_SYN_RECV || now == TCP_FIN_WAIT2 || now == TCP_CLOSING) return 0;
   if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
   struct tw_cpu *c = this_cpu();
   if (now == TCP_ESTABLISHED) {
@@ -387,7 +389,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   }
   if (now == TCP_SYN_SENT) {
     // In connect(); the local port may not be chosen yet.
-    note_owner(sk, TW_CONNECTED_OUT);
+    note_owner(sk, bpf_get_current_task_btf(), TW_CONNECTED_OUT);
     return 0;
   }
   if (now == TCP_LISTEN || (old == TCP_LISTEN && now == TCP_CLOSE)) {
@@ -405,7 +407,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     // In close() or shutdown(), or at the exit of the process.
     struct task_struct *task = bpf_get_current_task_btf();
     bool killed = (task->flags & PF_EXITING) && (task->exit_code & 0x7f);
-    if (now == TCP_FIN_WAIT1) note_owner(sk, 0);
+    if (now == TCP_FIN_WAIT1) note_owner(sk, task, 0);
     if (!killed) return 0;
     struct tw_event *e = begin(TW_KILLED);
     if (!e) return 0;
@@ -424,7 +426,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     return 0;
   }
   if (now != TCP_CLOSE) return 0;
-  const struct owner *owner = owner_of(sk);
+  struct owner *owner = owner_of(sk);
+  if (owner) owner->ended = old;  // a RST may follow
   const bool connecting = old == TCP_SYN_SENT;
   if (!connecting && c) c->closed++;
   int error = sk->sk_err;
@@ -437,7 +440,9 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
     __builtin_memset(tuple.local, 0, 32);
     put_common(&tuple, &sk->__sk_common);
     put_port(&tuple, tp);
-    note_end(&tuple, sk, tp, owner, bpf_ktime_get_ns(), old);
+    // These ends come with a segment.
+    const bool answered = old == TCP_LAST_ACK || old == TCP_FIN_WAIT2 || old == TCP_CLOSING;
+    note_end(&tuple, sk, tp, owner, answered ? clock_of(tp) : bpf_ktime_get_ns(), old);
     return 0;
   }
   put_socket(e, sk);

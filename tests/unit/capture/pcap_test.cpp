@@ -175,5 +175,58 @@ TEST(Open, SurvivesAFileThatIsCutWhileItIsRead) {
   EXPECT_EQ((*source)->losses().troubles.back().id, "capture.read");
 }
 
+/// Some megabytes, with records that span the pieces a file is read in.
+std::string long_capture() {
+  PcapFile pcap;
+  for (int i = 0; i < 6000; ++i)
+    pcap.record({.data = std::string(i % 1000 == 999 ? 300'000u : static_cast<unsigned>(60 + i * 7 % 1400), static_cast<char>('a' + i % 26))});
+  return pcap.str();
+}
+
+TEST(Open, ReadsTheSameFramesWithAThreadAhead) {
+  const TemporaryFile file{long_capture()};
+  const Read expected = read_path(file.path());
+  ASSERT_EQ(expected.frames.size(), 6000u);
+  for (const int batches_before : {0, 1, 5, 1000}) {
+    auto source = open_file(file.path(), 0, {});
+    ASSERT_TRUE(source);
+    std::vector<std::string> data;
+    bool ended = false;
+    const auto take = [&] {
+      const auto batch = (*source)->next();
+      for (const Frame& frame : batch) data.emplace_back(reinterpret_cast<const char*>(frame.data), frame.captured);
+      ended = batch.empty();
+    };
+    for (int i = 0; i < batches_before && !ended; ++i) take();
+    (*source)->read_ahead();
+    while (!ended) take();
+    EXPECT_EQ(data, expected.data) << batches_before;
+    EXPECT_TRUE((*source)->losses().troubles.empty());
+    EXPECT_EQ((*source)->consumed(), (*source)->size());
+  }
+}
+
+TEST(Open, LetsGoOfAFileThatIsStillReadAhead) {
+  const TemporaryFile file{long_capture()};
+  auto source = open_file(file.path(), 0, {});
+  ASSERT_TRUE(source);
+  (*source)->read_ahead();
+  EXPECT_FALSE((*source)->next().empty());
+  source->reset();
+}
+
+TEST(Open, SurvivesAFileThatIsCutWhileItIsReadAhead) {
+  TemporaryFile file{long_capture()};
+  auto source = open_file(file.path(), 0, {});
+  ASSERT_TRUE(source);
+  std::size_t frames = (*source)->next().size();
+  file.write("");
+  (*source)->read_ahead();
+  for (auto batch = (*source)->next(); !batch.empty(); batch = (*source)->next()) frames += batch.size();
+  EXPECT_LT(frames, 6000u);
+  ASSERT_FALSE((*source)->losses().troubles.empty());
+  EXPECT_EQ((*source)->losses().troubles.back().id, "capture.read");
+}
+
 }  // namespace
 }  // namespace tcpwhy::capture::testing

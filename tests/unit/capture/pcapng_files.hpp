@@ -64,10 +64,13 @@ class PcapNgFile {
   struct Statistics {
     std::uint32_t interface = 0;
     std::optional<std::uint64_t> dropped_by_interface = std::nullopt, dropped_by_kernel = std::nullopt;
-  };
+    std::optional<std::uint64_t> received = std::nullopt, stopped = std::nullopt;  ///< isb_ifrecv; isb_endtime in ticks
+};
   PcapNgFile& statistics(const Statistics& s) {
     Bytes body{endian_};
     body.u32(s.interface).u64(0);
+    if (s.stopped) body.u16(3).u16(8).u32(static_cast<std::uint32_t>(*s.stopped >> 32)).u32(static_cast<std::uint32_t>(*s.stopped));
+    if (s.received) body.u16(4).u16(8).u64(*s.received);
     if (s.dropped_by_interface) body.u16(5).u16(8).u64(*s.dropped_by_interface);
     if (s.dropped_by_kernel) body.u16(7).u16(8).u64(*s.dropped_by_kernel);
     return block(5, body.str());

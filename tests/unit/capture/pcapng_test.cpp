@@ -96,6 +96,20 @@ TEST(PcapNg, AddsUpWhatStatisticsBlocksSayOfDrops) {
   EXPECT_EQ(read.losses.dropped_by_kernel, 25u);
 }
 
+// Section 4.6, isb_endtime. A file from which packets were taken still says when the whole capture stopped: the count of what
+// was received gives it away, and then nothing is known of the time after its last frame.
+TEST(PcapNg, ACaptureOfWhichNothingIsMissingSaysUntilWhenItWatched) {
+  const auto watched_until = [](std::uint64_t received, std::uint64_t dropped) {
+    PcapNgFile file;
+    file.section(Endian::kLittle).interface({}).packet({}).packet({});
+    file.statistics({.interface = 0, .dropped_by_kernel = dropped, .received = received, .stopped = 7'000'000});
+    return read_bytes(file.str()).losses.watched_until;
+  };
+  EXPECT_EQ(watched_until(2, 0), CaptureTime{std::chrono::seconds{7}});
+  EXPECT_EQ(watched_until(3, 1), CaptureTime{std::chrono::seconds{7}});
+  EXPECT_EQ(watched_until(3, 0), std::nullopt);
+}
+
 TEST(PcapNg, AddsUpWhatPacketsSayOfDrops) {
   // Section 4.3, epb_dropcount: packets lost since the one before.
   PcapNgFile file;

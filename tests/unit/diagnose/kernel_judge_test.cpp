@@ -333,6 +333,25 @@ TEST(Judge, AResetInPlaceOfTheLastFinIsNoFault) {
   EXPECT_EQ(Bench{}.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
+// tcp_close() sets CLOSE before tcp_send_active_reset(): what the socket was before decides whether anything is lost.
+TEST(Judge, TellsAnAbortByTheStateThatTheSocketWasClosedIn) {
+  tw_event e = Bench::event(TW_RESET_SENT, 4);
+  e.flags = TW_HAS_SOCKET | TW_LINGER_ZERO | TW_OWNER_KNOWN;
+  e.state = static_cast<std::uint8_t>(State::kClose);
+  e.bytes_in = e.bytes_sent = 100;
+  {
+    Bench b;
+    e.old_state = static_cast<std::uint8_t>(State::kEstablished);
+    const auto said = b.cause_after(e);
+    EXPECT_EQ(said, CauseId::kLingerZeroAbort);
+  }
+  {
+    Bench b;  // the peer had closed, and all was delivered
+    e.old_state = static_cast<std::uint8_t>(State::kCloseWait);
+    EXPECT_EQ(b.cause_after(e), std::nullopt);
+  }
+}
+
 // Silence about a connection must not be taken for health where its event met too many others.
 TEST(Judge, CountsEveryEventThatItHasNoRoomFor) {
   Bench b;

@@ -601,6 +601,21 @@ TEST(AcceptQueueOverflow, AListenerThatDoesNotRepeatItsSynAckForTenSecondsHadTak
   EXPECT_EQ(verdict_of(a, CauseId::kAcceptQueueOverflow), "") << first_of(a);
 }
 
+// A public capture of two MSDP routers (RFC 3618 5.6 asks for MD5): one has no key. RFC 2385 2.0.
+TEST(AuthenticationMismatch, IsLikelyWhereOnlyTheSynIsSignedAndNoSynAckIsTaken) {
+  EXPECT_EQ(first_of(R"(
+    @end 60
+    0.000 > S 100 <mss 1460,md5>
+    0.001 < SA 300 101 <mss 1460>
+    2.005 < SA 300 101 <mss 1460>
+    2.006 > S 100 <mss 1460,md5>
+    2.008 < A 301 101
+    6.009 < SA 300 101 <mss 1460>
+    6.010 > S 100 <mss 1460,md5>
+    6.011 < A 301 101
+  )"), "authentication-mismatch");
+}
+
 TEST(Challenge, AnAckJustBeyondTheSynBelongsToItsOwnConnectionWhoseSynAckWasNotCaptured) {
   const Answer a = answer_of(R"(
     @vantage client

@@ -110,6 +110,32 @@ TEST(ClientClosedEarly, IsNotSaidOfLastWordsThatMeetAClosedClient) {
   }
 }
 
+// The snap length took the end of the head, and with it the length. A client that has all of an answer leaves at once or
+// lets an idle connection go; one that stays a moment and aborts waited for more (or stopped reading).
+TEST(Reset, AnAbortAMomentAfterTheLastPieceOfAnAnswerOfUnknownLengthIsAFault) {
+  const std::string download = kAsked + R"(
+    0.045 < PA 999001:1000449 105 http-resp cut
+    0.045 < PA 1000449:1001897 105
+    0.046 > A 105 1001897
+  )";
+  EXPECT_EQ(first_of(kAtClient + download + "0.366 > RA 105 1001897 win 502\n"), "client-aborted");
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + download + "0.047 > RA 105 1001897 win 502\n")));
+  EXPECT_TRUE(no_fault(answer_of(kAtClient + download + "30.047 > RA 105 1001897 win 502\n")));
+}
+
+// RFC 8446 5.1, 6.1: the record's head says how long it is, and an end before that is a truncation.
+TEST(PrematureClose, IsProvenByAFinInsideATlsRecord) {
+  const std::string begun = kAtClient + kTalked + R"(
+    1.000 > PA 905:1005 1000701 tls length 100
+    1.020 < A 1000701:1002149 1005 tls length 2801
+  )";
+  const Answer cut = answer_of(begun + "1.021 < FPA 1002149:1003000 1005\n1.021 > A 1005 1003001\n1.022 > FA 1005 1003001\n1.042 < A 1003001 1006\n");
+  EXPECT_EQ(first_of(cut), "premature-close");
+  EXPECT_EQ(verdict_of(cut, CauseId::kPrematureClose), "proven");
+  const Answer whole = answer_of(begun + "1.021 < FPA 1002149:1003502 1005\n1.021 > A 1005 1003503\n1.022 > FA 1005 1003503\n1.042 < A 1003503 1006\n");
+  EXPECT_TRUE(no_fault(whole)) << first_of(whole);
+}
+
 TEST(ClientClosedEarly, IsNotSaidWhereTheServerHadBeenSilentBeforeTheClose) {
   // Nothing tells whether the talk was over when the client left it after half a minute.
   const Answer a = answer_of(closed_then(R"(

@@ -431,6 +431,17 @@ TEST(CloseWaitLeak, IsNotToldFromALostResetWhereTheConnectionLostPackets) {
   )"), "close-wait-leak");
 }
 
+// RFC 9112 9.6: after an answer that says so there is nothing to keep a connection for. Others may sit in a pool for longer.
+TEST(CloseWaitLeak, IsToldOfAClientThatWasToldToCloseAfterHalfAMinute) {
+  const auto kept = [](std::string_view end, std::string_view says) {
+    return first_of("@vantage client\n@end " + std::string{end} + "\n" + kOpening + "0.011 > PA 4294967291:105 999001 http-req idem\n"
+                    "0.021 < PA 999001:999501 105 http-resp length 500 " + std::string{says} + "\n0.021 < FA 999501 105\n0.022 > A 105 999502\n");
+  };
+  EXPECT_EQ(kept("40", "close"), "close-wait-leak");
+  EXPECT_NE(kept("40", ""), "close-wait-leak");
+  EXPECT_NE(kept("20", "close"), "close-wait-leak");
+}
+
 TEST(CloseWaitLeak, IsNotAServerThatStillAnswersAfterAHalfClose) {
   EXPECT_TRUE(no_fault(answer_of("@vantage server\n@end 30\n" + kOpening + R"(
     0.011 > PA 4294967291:105 999001

@@ -94,6 +94,19 @@ class Wire {
   Bytes kept;
 };
 
+TEST(Tracker, ACaptureThatSaysWhenItStoppedCoversTheSilenceBeforeThat) {
+  Wire w;
+  w.open();
+  w.client({.flags = kPsh | kAck, .seq = kClientIss + 1, .ack = kServerIss + 1, .payload = 100});
+  const CaptureTime stopped = w.now + std::chrono::seconds{30};
+  capture::Losses losses;
+  losses.watched_until = stopped;
+  w.tracker.finish(losses);
+  CaptureTime covered{};
+  ASSERT_TRUE(w.tracker.tell_one(0, [&](const facts::Connection& c) { covered = c.capture_end; }));
+  EXPECT_EQ(covered, stopped);
+}
+
 TEST(Tracker, CountsAHealthyConnectionAndTellsNothing) {
   Wire w;
   w.open();
