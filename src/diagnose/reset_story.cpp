@@ -172,10 +172,24 @@ bool overtaken_by(const Connection& c, std::int32_t k, std::int32_t rst) {
          (c.note(k).repeat == Repeat::kNone || c.note(k).repeat == Repeat::kOutOfOrder);
 }
 
-/// Segment `k` passed after the abort at `rst` and is a bare ACK of less than that acknowledges: it was sent before it.
+/// Where a path swaps neighbours, they are this near to each other.
+constexpr Duration kNeighbours = std::chrono::milliseconds{50};
+
+/// Segment `k` passed after the abort at `rst` and is a bare ACK of less than that acknowledges, or right behind it one of
+/// no more: it was sent before it.
 bool older_ack(const Connection& c, std::int32_t k, std::int32_t rst) {
   const SegmentFact &s = c.segment(k), &r = c.segment(rst);
-  return r.has_ack() && s.has_ack() && s.length() == 0 && s.seq == r.seq && before(s.ack, r.ack);
+  if (!r.has_ack() || !s.has_ack() || s.length() != 0 || s.seq != r.seq) return false;
+  return before(s.ack, r.ack) || (s.ack == r.ack && s.time - r.time < kNeighbours);
+}
+
+/// The RST without ACK flag at `i` answers what came to a socket that had aborted, and overtook the abort itself.
+bool abort_follows(const Connection& c, std::int32_t i) {
+  const SegmentFact& answer = c.segment(i);
+  if (answer.has_ack()) return false;
+  for (std::int32_t k = i + 1; k < count(c) && c.segment(k).time - answer.time < kNeighbours; ++k)
+    if (const SegmentFact& s = c.segment(k); s.from() == answer.from() && s.rst() && s.has_ack() && s.seq == answer.seq && s.ttl == answer.ttl) return true;
+  return false;
 }
 
 /// The number of the client's RST at `i` counts octets behind its SYN, and those passed later: what it says of the
@@ -317,7 +331,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
   for (std::int32_t i = 0; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (!s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (c.note(i).rst_shape == RstShape::kOutOfWindow || survived(c, i)) continue;
+    if (c.note(i).rst_shape == RstShape::kOutOfWindow || survived(c, i) || abort_follows(c, i)) continue;
     Reset r;
     r.at = i;
     r.by = s.from();

@@ -43,10 +43,39 @@ Stamps stamps_of(const facts::Connection& c, Party p) {
   return out;
 }
 
+/// The server's SYN-ACK offers no scaling, as it passed here, and each of its later windows is what a scaled one looks like
+/// then: far less than that SYN-ACK offered, from the first on. No host takes back what it offered (RFC 9293 3.8.6).
+void examine_windows(const facts::Connection& c, EvidenceList& out) {
+  constexpr std::uint32_t kWorthScaling = 8192, kLeastShift = 8;
+  constexpr std::int32_t kEnough = 4;
+  const facts::SegmentFact &syn = c.segment(c.syn), &syn_ack = c.segment(c.syn_ack);
+  if (!syn.has(Opt::kWindowScale) || syn_ack.has(Opt::kWindowScale) || syn_ack.window < kWorthScaling) return;
+  std::int32_t first = -1, last = -1, seen = 0;
+  for (std::int32_t i = c.syn_ack + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+    const facts::SegmentFact& s = c.segment(i);
+    if (!s.from_server || s.syn() || s.rst() || !s.has_ack()) continue;
+    // An offer that stands may shrink only by what was taken of it.
+    const bool taken_back = before(s.ack + s.window, syn.seq + 1 + syn_ack.window / 2);
+    if (s.window == 0 || s.window > syn_ack.window / kLeastShift || (first < 0 && !taken_back)) return;
+    if (first < 0) first = i;
+    last = i;
+    ++seen;
+  }
+  if (seen < kEnough || !after(c.segment(last).ack, c.segment(first).ack)) return;
+  out.supports({c.syn_ack, first, last}, [&] {
+    return fmt::format("the SYN-ACK offers a window of {} and, as it passed here, no scaling; each of the server's {} later windows is {} or the like, "
+                       "though it acknowledges all that comes: they are scaled, and nobody before the device knows",
+                       syn_ack.window, seen, c.segment(first).window);
+  });
+  out.says([] { return std::string{"A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks."}; });
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.syn < 0 || c.syn_ack < 0) return;
   // The snap length cut the options.
   if ((c.segment(c.syn).anomalies | c.segment(c.syn_ack).anomalies) & wire::Anomaly::kTruncatedHeader) return;
+  examine_windows(c, out);
+  if (!(c.signals & facts::Signal::kOptionChange)) return;
   const std::uint16_t offered = c.segment(c.syn).options & kNegotiated;
   const std::uint16_t answered = c.segment(c.syn_ack).options & kNegotiated;
   // RFC 7323 2.2 and 3.2, RFC 2018 2: a SYN-ACK carries only what the SYN it answers offered.
@@ -81,7 +110,7 @@ const Cause kOptionsStrippedCause = {
     .benign = false,
     .side = facts::Side::kPath,
     .role = Role::kTrouble,
-    .signals = facts::Signal::kOptionChange,
+    .signals = facts::Signal::kOptionChange | facts::Signal::kRepeat,
     .settles = "the same SYN and SYN-ACK captured on both ends, option by option",
     .fix = {"find the device that rewrites options (\"TCP normalization\", \"MSS clamping\", WAN optimizers) and let them pass",
             "until then switch the damaged option off at one end: net.ipv4.tcp_window_scaling, tcp_sack, tcp_timestamps"},

@@ -390,6 +390,20 @@ TEST(AcceptQueueOverflow, IsLikelyWithSyncookiesBesideConnectionsThatNobodyReads
   EXPECT_EQ(first_of(explain(c, survey, Detail::kSentences)), "peer-unresponsive") << "an application that reads empties the queue";
 }
 
+// The server scales by 10 all the same, and the client, which heard of no scale, sends into 64 octets at a time.
+TEST(OptionsStripped, IsToldByWindowsThatLookScaledBehindASynAckWithoutScale) {
+  const std::string opening = "@vantage client\n0.00 > S 100 <mss 1460,ws 7>\n0.01 < SA 300 101 win 65160 <mss 1460>\n0.01 > A 101 301\n0.02 > PA 101:1549 301\n";
+  const std::string rest = "0.23 > PA 1549:1613 301\n0.24 < A 301 1613 win W\n0.45 > PA 1613:1677 301\n0.46 < A 301 1677 win W\n0.67 > PA 1677:1741 301\n"
+                           "0.68 < A 301 1741 win W\n0.90 > PA 1741:1805 301\n1.12 > PA 1741:1805 301\n1.13 < A 301 1805 win W\n";
+  const auto story = [&](const std::string& window) {
+    std::string text = opening + "0.03 < A 301 1549 win W\n" + rest;
+    for (std::size_t at = text.find("win W"); at != std::string::npos; at = text.find("win W")) text.replace(at, 5, "win " + window);
+    return text;
+  };
+  EXPECT_NE(find(answer_of(story("64")), CauseId::kOptionsStripped), nullptr);
+  EXPECT_EQ(find(answer_of(story("63700")), CauseId::kOptionsStripped), nullptr);
+}
+
 /// A SYN refused by a RST with TTL 64, where the host's other segments had these.
 Answer refused_at_64(std::initializer_list<std::pair<std::size_t, std::uint32_t>> ttls) {
   const facts::Connection c = ladder::connection("@vantage client\n0.00 > S 100\n0.01 < RA 0 101 win 0 ttl 64\n");

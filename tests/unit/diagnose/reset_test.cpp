@@ -1159,5 +1159,24 @@ TEST(ClientClosedEarly, ALastOctetThatMeetsRstIsNoGoodbyeOfAnAnswerThatAnnounced
   EXPECT_EQ(first_of(a), "client-closed-early");
 }
 
+// A balancer's health check ends with RST once it has its answer; recorded behind a path that swaps neighbours.
+TEST(Reset, AnAckThatTheAbortOvertookIsNoSignOfLife) {
+  const Answer a = answer_of(kAtServer + kAnswered + R"(
+    0.3000 > RA 105 999501 win 67
+    0.3006 > A 105 999501
+    0.3007 < R 999501
+  )");
+  EXPECT_EQ(find(a, CauseId::kForgedReset), nullptr);
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(Reset, AnAbortThatTheAnswerToTheNextSegmentOvertookCameFirst) {
+  const std::string story = kAtServer + kAsked + "0.045 < PA 999001:999501 105 http-resp length 500\n0.046 < FA 999501 105\n";
+  const Answer swapped = answer_of(story + "0.0700 > R 105\n0.0701 > RA 105 999501 win 64\n");
+  const Answer in_order = answer_of(story + "0.0700 > RA 105 999501 win 64\n0.0701 > R 105\n");
+  EXPECT_EQ(first_of(swapped), first_of(in_order));
+  EXPECT_TRUE(no_fault(swapped)) << first_of(swapped);
+}
+
 }  // namespace
 }  // namespace tcpwhy::diagnose
