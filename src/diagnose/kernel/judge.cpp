@@ -104,12 +104,14 @@ bool Judge::means_something(const tw_event& e) const {
 bool Judge::told_before(const std::string& k, const tw_event& e) {
   const auto said = reported_.find(k);
   if (said == reported_.end()) return false;
-  // A new connection of the same tuple starts with a connect(). And what was silence may be answered yet: too late, or by ICMP.
-  const bool new_story = has(e, TW_CONNECTED_OUT) && e.opened_ns + kMoment > said->second.until_ns;
+  // A new connection of the same tuple starts with a connect(), after all that was told of the old one. And what was silence
+  // may be answered yet: too late, or by ICMP.
+  const bool new_story = has(e, TW_CONNECTED_OUT) && e.opened_ns > said->second.last_ns;
   const bool answered = said->second.cause == CauseId::kSynUnanswered &&
                         (e.kind == TW_ICMP || (e.kind == TW_RESET_SENT && (e.tcp_flags & kSyn) != 0));
   if (!new_story && !answered && e.time_ns < said->second.until_ns) {
     said->second.until_ns = std::max(said->second.until_ns, e.time_ns + 3 * kSecond);
+    said->second.last_ns = std::max(said->second.last_ns, e.time_ns);
     return true;
   }
   reported_.erase(said);
@@ -246,7 +248,7 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
           ++at;
         continue;
       }
-      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond, v.diagnoses.front().cause};
+      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond, c.last_ns, v.diagnoses.front().cause};
       out.push_back(std::move(v));
       at = cases_.erase(at);
     } else if (c.events.back().kind == TW_DROPPED || c.events.back().kind == TW_RETRANSMIT || c.events.back().kind == TW_SYNACK_REPEATED) {

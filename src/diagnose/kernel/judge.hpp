@@ -45,6 +45,7 @@ class Judge {
   };
   struct Reported {
     std::uint64_t until_ns = 0;
+    std::uint64_t last_ns = 0;  ///< its latest event, or the moment it was told without one
     CauseId cause{};
   };
   /// A host that asks one closed port after the other.

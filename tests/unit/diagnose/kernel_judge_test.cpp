@@ -352,6 +352,25 @@ TEST(Judge, TellsAnAbortByTheStateThatTheSocketWasClosedIn) {
   }
 }
 
+TEST(Judge, APortThatFailsAgainAtOnceHasFailedTwice) {
+  Bench b;
+  tw_event e = Bench::event(TW_RESET_SENT, 4);
+  e.flags = TW_HAS_SOCKET | TW_LINGER_ZERO | TW_OWNER_KNOWN | TW_CONNECTED_OUT;
+  e.state = static_cast<std::uint8_t>(State::kClose);
+  e.old_state = static_cast<std::uint8_t>(State::kEstablished);
+  e.bytes_in = e.bytes_sent = 100;
+  e.opened_ns = e.time_ns - 1'000'000;
+  const auto told = [&](std::uint64_t later_ns) {
+    e.time_ns += later_ns;
+    b.judge.observe(e);
+    return b.judge.due(e.time_ns + 300'000'000).size();
+  };
+  EXPECT_EQ(told(0), 1u);
+  EXPECT_EQ(told(500'000'000), 0u) << "the rest of what was told";
+  e.opened_ns = e.time_ns + 400'000'000;
+  EXPECT_EQ(told(500'000'000), 1u);
+}
+
 // Silence about a connection must not be taken for health where its event met too many others.
 TEST(Judge, CountsEveryEventThatItHasNoRoomFor) {
   Bench b;
