@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/populations/population.hpp"
+#include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -59,10 +60,10 @@ class ListenerSaturated final : public Population {
       f.verdict = firm ? Verdict::kLikely : Verdict::kPossible;
       f.side = facts::Side::kServer;
       f.summary = fmt::format("The listener {} could not keep up: its queue overflowed.", to_string(endpoint));
-      f.evidence.push_back(all.cite(fmt::format("{} connections met a full queue in {:.1f} s", all.connections,
-                                                seconds(all.last - all.first))));
+      f.evidence.push_back(all.cite(fmt::format("{} connections met a full queue within {}", all.connections,
+                                                span_words(all.last - all.first))));
       if (service != nullptr)
-        f.evidence.push_back(all.cite(fmt::format("{} of {} attempts were accepted in the same capture", service->accepted,
+        f.evidence.push_back(all.cite(fmt::format("{} of {} attempts completed the handshake, as their clients saw it, in the same capture", service->accepted,
                                                   service->attempts)));
       f.settles = "ss -lnt on the server while it happens: Recv-Q above Send-Q; nstat ListenOverflows, ListenDrops";
       f.fix = {"find out why the process accepts too slowly; then raise the listen() backlog and net.core.somaxconn together "
