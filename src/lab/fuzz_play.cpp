@@ -53,7 +53,7 @@ struct Conversation {
 class Player {
  public:
   Player(Stage& stage, const Trial& trial)
-      : stage_{stage}, trial_{trial}, host_{stage.host("server", kServerIp)},
+      : stage_{stage}, host_{stage.host("server", kServerIp)},
         card_{static_cast<world::Card&>(stage.add(std::make_unique<world::Card>("peer", world::parse_ip(kClientIp)), stage.site()))} {
     for (std::uint32_t port = 0; port < 16; ++port)
       talks_.push_back({SeqNum{0x1000'0000u * (port + 1)}, SeqNum{}, SeqNum{}, 0});
@@ -183,7 +183,6 @@ class Player {
   }
 
   Stage& stage_;
-  const Trial& trial_;
   world::Host& host_;
   world::Card& card_;
   std::vector<Conversation> talks_;

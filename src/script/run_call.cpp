@@ -13,7 +13,7 @@ using model::MessageFlags;
 
 constexpr int kNonblock = 04000;  // SOCK_NONBLOCK and O_NONBLOCK
 constexpr int kReadWrite = 2;     // O_RDWR
-constexpr int kGetFlags = 3, kSetFlags = 4;
+constexpr int kGetFlags = 3;
 constexpr int kSiocInq = 0x541B, kSiocOutq = 0x5411, kSiocOutqNsd = 0x894B;
 
 constexpr int kSolIp = 0, kSolTcp = 6, kSolIpv6 = 41, kRecvErr = 11, kRecvErr6 = 25, kInq = 36;

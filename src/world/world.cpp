@@ -112,7 +112,7 @@ Host* World::find(std::string_view name) const {
 std::size_t World::host_index(const Host& host) const {
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     if (hosts_[i].get() == &host) return i;
-  assert(!"a host of another world");
+  assert(false && "a host of another world");
   return 0;
 }
 
