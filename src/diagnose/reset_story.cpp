@@ -74,17 +74,6 @@ bool refuses_segment(const Connection& c, std::int32_t rst) {
   return false;
 }
 
-/// The peer's last segment before a RST+ACK, if that acknowledges exactly what the segment brought; -1 none.
-std::int32_t refused_by(const Connection& c, const Reset& r) {
-  for (std::int32_t i = r.at - 1; i >= 0; --i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.rst()) continue;
-    if (s.from() == r.by) return -1;
-    return s.payload_bytes > 0 && s.end() == c.segment(r.at).ack && facts::new_payload(c, i) ? i : -1;
-  }
-  return -1;
-}
-
 /// RFC 9293 3.10.5, ABORT: <SEQ=SND.NXT><CTL=RST>, without ACK flag. Windows XP, Apple's and Cisco's stacks and
 /// balancers abort like that; Linux and the BSDs add ACK.
 bool is_bare_abort(const Connection& c, const Reset& r) {
@@ -219,17 +208,22 @@ bool acknowledged_by(const Connection& c, Party by, std::int32_t i, std::int32_t
   return false;
 }
 
+/// The peer's latest data that a RST+ACK acknowledges and its side had not acknowledged before; -1 none.
+std::int32_t refused_by(const Connection& c, const Reset& r) {
+  for (std::int32_t i = r.at - 1; i >= 0; --i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() == r.peer() && s.end() == c.segment(r.at).ack && facts::new_payload(c, i)) return acknowledged_by(c, r.by, i, r.at) ? -1 : i;
+  }
+  return -1;
+}
+
 /// Data that its side had closed against, and that this RST+ACK refuses by acknowledging it: so Windows answers where
 /// Linux sends R. Linux's own abort of a socket that took the data in keeps a window (tcp_send_active_reset()).
 std::int32_t late_data_refused(const Connection& c, const Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   if (!rst.has_ack() || rst.window != 0 || r.own_fin < 0 || rst.seq != c.stream(r.by).fin_seq + 1) return -1;
-  for (std::int32_t i = r.at - 1; i >= 0; --i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.from() != r.peer() || s.end() != rst.ack || !facts::new_payload(c, i)) continue;
-    return before(c.segment(r.own_fin).ack, s.end()) && !acknowledged_by(c, r.by, i, r.at) ? i : -1;
-  }
-  return -1;
+  const std::int32_t data = refused_by(c, r);
+  return data >= 0 && before(c.segment(r.own_fin).ack, c.segment(data).end()) ? data : -1;
 }
 
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
@@ -502,8 +496,8 @@ bool closed_unasked(const Connection& c) {
 }
 
 bool unread_when_answering(const Connection& c, const Reset& r) {
-  // What is read gives its window back. The last segment with payload, or the FIN behind it, says what was still in the buffer when it was
-  // written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
+  // What is read gives its window back. The last segment with payload, or the FIN behind it, says what was still in the
+  // buffer when it was written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
   std::uint32_t widest = 0;
   std::int32_t last = -1;
   for (std::int32_t i = 0; i < r.at; ++i) {
