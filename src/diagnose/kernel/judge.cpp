@@ -24,6 +24,9 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
   return 3;
 }
 
+/// A new connection of a tuple starts with a connect(), after all that happened to the old one.
+bool is_new_after(const tw_event& e, std::uint64_t last_ns) { return has(e, TW_CONNECTED_OUT) && e.opened_ns > last_ns; }
+
 }  // namespace
 
 Judge::Judge(const facts::ReasonNames& names, IsLocal is_local, OwnerOf owner_of, LookAt look_at, HasSibling has_sibling)
@@ -67,6 +70,7 @@ void Judge::observe(const tw_event& event) {
   }
   const std::string k = key(e);
   if (told_before(k, e)) return;
+  set_aside(k, e);
   Case& c = cases_[k];
   if (c.events.empty()) c.first_ns = e.time_ns;
   c.last_ns = e.time_ns;
@@ -100,13 +104,21 @@ bool Judge::means_something(const tw_event& e) const {
   return true;
 }
 
+/// The tuple's last connection may still be waiting to be judged when the next one fails: each is a case of its own.
+void Judge::set_aside(const std::string& k, const tw_event& e) {
+  const auto waiting = cases_.find(k);
+  if (waiting == cases_.end() || !is_new_after(e, waiting->second.last_ns)) return;
+  auto earlier = cases_.extract(waiting);
+  earlier.key() = fmt::format("{}#{}", k, ++set_aside_);
+  cases_.insert(std::move(earlier));
+}
+
 /// Is it the rest of a story that was told? Moves the end of that story.
 bool Judge::told_before(const std::string& k, const tw_event& e) {
   const auto said = reported_.find(k);
   if (said == reported_.end()) return false;
-  // A new connection of the same tuple starts with a connect(), after all that was told of the old one. And what was silence
-  // may be answered yet: too late, or by ICMP.
-  const bool new_story = has(e, TW_CONNECTED_OUT) && e.opened_ns > said->second.last_ns;
+  const bool new_story = is_new_after(e, said->second.last_ns);
+  // What was silence may be answered yet: too late, or by ICMP.
   const bool answered = said->second.cause == CauseId::kSynUnanswered &&
                         (e.kind == TW_ICMP || (e.kind == TW_RESET_SENT && (e.tcp_flags & kSyn) != 0));
   if (!new_story && !answered && e.time_ns < said->second.until_ns) {

@@ -75,6 +75,7 @@ class Judge {
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
   [[nodiscard]] bool means_something(const tw_event& e) const;
   bool is_pending(const tw_event& e);
+  void set_aside(const std::string& key, const tw_event& event);
   bool told_before(const std::string& key, const tw_event& e);
   void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);
   void gather_scans(std::vector<Failure>& out, std::uint64_t now_ns);
@@ -86,6 +87,7 @@ class Judge {
   HasSibling has_sibling_;
   std::uint64_t now_ns_ = 0;  // of this round of judging
   std::uint64_t overlooked_ = 0;
+  std::uint64_t set_aside_ = 0;  // makes the keys of earlier cases of a tuple
   std::uint32_t looks_ = 0;   // at what the kernel holds, in this round
   std::unordered_map<std::string, Case> cases_;
   std::unordered_map<std::string, Reported> reported_;

@@ -369,6 +369,13 @@ TEST(Judge, APortThatFailsAgainAtOnceHasFailedTwice) {
   EXPECT_EQ(told(500'000'000), 0u) << "the rest of what was told";
   e.opened_ns = e.time_ns + 400'000'000;
   EXPECT_EQ(told(500'000'000), 1u);
+  // Before the first of them is judged as well.
+  for (int i = 0; i < 3; ++i) {
+    e.opened_ns = e.time_ns + 1'000'000;
+    e.time_ns += 2'000'000;
+    b.judge.observe(e);
+  }
+  EXPECT_EQ(b.judge.due(e.time_ns + 300'000'000).size(), 3u);
 }
 
 // Silence about a connection must not be taken for health where its event met too many others.
