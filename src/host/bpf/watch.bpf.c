@@ -73,12 +73,13 @@ struct {
   __type(value, struct owner);
 } owners SEC(".maps");
 
-// The last ends of connections: a table without chains, the newer end takes the place. The reader looks up in it (it is
-// mapped), so that a reset costs no access to cold memory here.
+// The last ends of connections, `ended_slots` for each CPU. A table by tuple would cost a random page each, and a page that is not in
+// the translation buffer costs a guest more than all else here.
+const volatile __u32 ended_slots = 1024;  // a power of 2
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, TW_ENDED_SLOTS);
+  __uint(max_entries, 1);  // set before loading
   __type(key, __u32);
   __type(value, struct tw_ended);
 } ends SEC(".maps");
@@ -118,6 +119,17 @@ static __always_inline bool is_ours(__u32 netns) {
   for (int i = 0; i < TW_MOST_NETNS && only_netns[i] != 0; ++i)
     if (netns == only_netns[i]) return true;
   return false;
+}
+
+// The same of a socket, mostly without a look at its namespace, whose number shares a line with a count that every socket changes.
+// The reader keeps the namespaces that are ours, so that their addresses are nobody else's.
+static __always_inline bool is_ours_socket(const struct sock *sk, struct tw_cpu *c) {
+  if (only_netns[0] == 0) return true;
+  const struct net *netns = sk->__sk_common.skc_net.net;
+  if ((__u64)netns == c->netns) return true;
+  if (!is_ours(netns->ns.inum)) return false;
+  *(volatile __u64 *)&c->netns = (__u64)netns;
+  return true;
 }
 
 // A full socket of TCP as such; the cast is no call.
@@ -351,14 +363,19 @@ static __always_inline void note_owner(const struct sock *sk, struct task_struct
   put_comm(o->comm, task);
 }
 
-// `e` has the tuple.
+// `e` has the tuple. Only one program notes ends, and it does not interrupt itself.
 static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct tcp_sock *tp, const struct owner *o,
                                      __u64 now, __u8 old) {
-  __u64 key = tw_tuple_key(e);
-  __u32 slot = tw_ended_slot(key);
+  __u32 cpu = bpf_get_smp_processor_id();
+  struct tw_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+  if (!c) return;
+  const __u64 index = *(volatile __u64 *)&c->ended;
+  __u32 slot = cpu * ended_slots + (index & (ended_slots - 1));
   struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
-  end->key = key;
+  *(volatile __u32 *)&end->serial = ~TW_SERIAL_BITS;
+  asm volatile("" ::: "memory");
+  end->key = tw_tuple_key(e);
   end->time_ns = now;
   end->state = old;
   end->error = sk->sk_err;
@@ -375,15 +392,18 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
     end->pid = 0;
     end->comm[0] = 0;
   }
+  asm volatile("" ::: "memory");
+  *(volatile __u32 *)&end->serial = (index + 1) & TW_SERIAL_BITS;
+  *(volatile __u64 *)&c->ended = index + 1;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (now == TCP_SYN_RECV || now == TCP_FIN_WAIT2 || now == TCP_CLOSING) return 0;
-  if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
   struct tw_cpu *c = this_cpu();
+  if (!c || sk->sk_protocol != IPPROTO_TCP || !is_ours_socket(sk, c)) return 0;
   if (now == TCP_ESTABLISHED) {
-    if (c) c->opened++;
+    c->opened++;
     if (old == TCP_SYN_RECV) forget_owner(sk);
     return 0;
   }
@@ -429,7 +449,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   struct owner *owner = owner_of(sk);
   if (owner) owner->ended = old;  // a RST may follow
   const bool connecting = old == TCP_SYN_SENT;
-  if (!connecting && c) c->closed++;
+  if (!connecting) c->closed++;
   int error = sk->sk_err;
   const bool quiet = !connecting && (error == 0 || error == 104 || error == 32);  // ECONNRESET, EPIPE: told by their RST
   const struct tcp_sock *tp = tcp_of(sk);
@@ -517,7 +537,8 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
 // A segment of an open connection comes in: the first one's TTL is the peer's, and a RST with another is not.
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
-  if (!is_ours(netns_of(sk))) return 0;
+  struct tw_cpu *c = this_cpu();
+  if (!c || !is_ours_socket(sk, c)) return 0;
   __u64 sock = number_of(sk);
   struct owner *o = owner_slot(sock);
   if (!o) return 0;
