@@ -49,7 +49,7 @@ enum tw_flag {
 
 struct tw_event {
   uint64_t time_ns;    /* CLOCK_MONOTONIC */
-  uint64_t opened_ns;  /* connect(), 0 unknown */
+  uint64_t opened_ns;  /* connect(), or the SYN-ACK of an accepted connection; 0 unknown */
   uint64_t bytes_in, bytes_acked, bytes_sent;
   uint64_t closed_ns;  /* when the application closed; when the remembered connection ended */
   uint64_t inode;      /* of the socket's file, 0 none */

@@ -24,8 +24,10 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
   return 3;
 }
 
-/// A new connection of a tuple starts with a connect(), after all that happened to the old one.
-bool is_new_after(const tw_event& e, std::uint64_t last_ns) { return has(e, TW_CONNECTED_OUT) && e.opened_ns > last_ns; }
+/// After it, what opens on the same tuple is another connection.
+bool is_end(const tw_event& e) {
+  return e.kind == TW_RESET_SENT || e.kind == TW_RESET_RECEIVED || e.kind == TW_CONNECT_FAILED || e.kind == TW_DIED || e.kind == TW_KILLED;
+}
 
 }  // namespace
 
@@ -73,7 +75,7 @@ void Judge::observe(const tw_event& event) {
   set_aside(k, e);
   Case& c = cases_[k];
   if (c.events.empty()) c.first_ns = e.time_ns;
-  c.last_ns = e.time_ns;
+  c.story.add(e);
   if (e.kind == TW_DROPPED) ++c.drops;
   if (!c.requested) c.requested = is_pending(e);
   if (e.kind == TW_SYNACK_REPEATED) ++c.synacks;
@@ -104,10 +106,23 @@ bool Judge::means_something(const tw_event& e) const {
   return true;
 }
 
+void Judge::Story::add(const tw_event& e) {
+  last_ns = std::max(last_ns, e.time_ns);
+  if (e.opened_ns != 0) known_ns = std::max(known_ns, e.time_ns);
+  over |= is_end(e);
+}
+
+/// A connect() after all that is known of the old connection, or, at the end that accepts, a handshake after the old one was over: a SYN
+/// that was sent again, and the handshake it led to, are one. What does not tell whose it is (a RST to a segment without a
+/// socket) may already belong to the new one.
+bool Judge::Story::is_followed_by(const tw_event& e) const {
+  return e.opened_ns > (known_ns != 0 ? known_ns : last_ns) && (over || has(e, TW_CONNECTED_OUT));
+}
+
 /// The tuple's last connection may still be waiting to be judged when the next one fails: each is a case of its own.
 void Judge::set_aside(const std::string& k, const tw_event& e) {
   const auto waiting = cases_.find(k);
-  if (waiting == cases_.end() || !is_new_after(e, waiting->second.last_ns)) return;
+  if (waiting == cases_.end() || !waiting->second.story.is_followed_by(e)) return;
   auto earlier = cases_.extract(waiting);
   earlier.key() = fmt::format("{}#{}", k, ++set_aside_);
   cases_.insert(std::move(earlier));
@@ -117,13 +132,13 @@ void Judge::set_aside(const std::string& k, const tw_event& e) {
 bool Judge::told_before(const std::string& k, const tw_event& e) {
   const auto said = reported_.find(k);
   if (said == reported_.end()) return false;
-  const bool new_story = is_new_after(e, said->second.last_ns);
+  const bool new_story = said->second.story.is_followed_by(e);
   // What was silence may be answered yet: too late, or by ICMP.
   const bool answered = said->second.cause == CauseId::kSynUnanswered &&
                         (e.kind == TW_ICMP || (e.kind == TW_RESET_SENT && (e.tcp_flags & kSyn) != 0));
   if (!new_story && !answered && e.time_ns < said->second.until_ns) {
     said->second.until_ns = std::max(said->second.until_ns, e.time_ns + 3 * kSecond);
-    said->second.last_ns = std::max(said->second.last_ns, e.time_ns);
+    said->second.story.add(e);
     return true;
   }
   reported_.erase(said);
@@ -156,7 +171,7 @@ Failure Judge::frame(const Case& c, const tw_event& e) const {
   v.vantage = local_is_client ? Side::kClient : Side::kServer;
   v.netns = e.netns;
   v.start_ns = e.opened_ns != 0 ? e.opened_ns : c.first_ns;
-  v.end_ns = c.last_ns;
+  v.end_ns = c.story.last_ns;
   v.bytes_in = e.bytes_in;
   v.bytes_sent = e.bytes_sent;
   const std::string_view mine = e.kind == TW_CONNECT_FAILED ? "CLOSE" : state_name(e.state);
@@ -244,7 +259,7 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
   looks_ = 0;
   for (auto at = cases_.begin(); at != cases_.end();) {
     Case& c = at->second;
-    if (now_ns < c.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {
+    if (now_ns < c.story.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {
       ++at;
       continue;
     }
@@ -253,19 +268,19 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
       const std::uint8_t kind = c.events.back().kind;
       const bool goes_on = kind == TW_RETRANSMIT || kind == TW_SYNACK_REPEATED || kind == TW_DROPPED;
       if (v.diagnoses.front().cause == CauseId::kHandshakeAckLost) {
-        if (now_ns < c.last_ns + kLongest || v.diagnoses.front().verdict != Verdict::kPossible) half_open.emplace_back(at->first, std::move(v));
-        if (now_ns > c.last_ns + 10 * kSecond)
+        if (now_ns < c.story.last_ns + kLongest || v.diagnoses.front().verdict != Verdict::kPossible) half_open.emplace_back(at->first, std::move(v));
+        if (now_ns > c.story.last_ns + 10 * kSecond)
           at = cases_.erase(at);
         else
           ++at;
         continue;
       }
-      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond, c.last_ns, v.diagnoses.front().cause};
+      if (reported_.size() < kMostReported) reported_[at->first] = {c.story.last_ns + (goes_on ? 130 : 2) * kSecond, c.story, v.diagnoses.front().cause};
       out.push_back(std::move(v));
       at = cases_.erase(at);
     } else if (c.events.back().kind == TW_DROPPED || c.events.back().kind == TW_RETRANSMIT || c.events.back().kind == TW_SYNACK_REPEATED) {
       // Not enough yet; what goes on is looked at again, what does not is forgotten.
-      if (now_ns > c.last_ns + 10 * kSecond)
+      if (now_ns > c.story.last_ns + 10 * kSecond)
         at = cases_.erase(at);
       else
         ++at;

@@ -37,15 +37,23 @@ class Judge {
   [[nodiscard]] std::uint64_t overlooked() const { return overlooked_; }
 
  private:
+  /// How far the events of one connection go: those of the tuple's next one are another story.
+  struct Story {
+    std::uint64_t last_ns = 0, known_ns = 0;  ///< the latest event; the latest that knows when its connection was opened
+    bool over = false;
+    void add(const tw_event& e);
+    [[nodiscard]] bool is_followed_by(const tw_event& e) const;
+  };
   struct Case {
-    std::uint64_t first_ns = 0, last_ns = 0;
+    std::uint64_t first_ns = 0;
+    Story story;
     std::vector<tw_event> events;
     std::uint32_t drops = 0, synacks = 0;
     bool requested = false;  // there was a request when a wrong ACK was answered
   };
   struct Reported {
     std::uint64_t until_ns = 0;
-    std::uint64_t last_ns = 0;  ///< its latest event, or the moment it was told without one
+    Story story;
     CauseId cause{};
   };
   /// A host that asks one closed port after the other.

@@ -154,7 +154,7 @@ bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const 
 
 bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
-  alone.first_ns = alone.last_ns = e.time_ns;
+  alone.first_ns = alone.story.last_ns = e.time_ns;
   out = frame(alone, e);
   (out.vantage == Side::kClient ? out.client_state : out.server_state) = state_name(e.old_state);
   out.outcome = "timed-out";
@@ -204,7 +204,7 @@ bool Judge::judge_untaken(const Case& c, const tw_event& e, Failure& out) const 
 
 bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
-  alone.first_ns = alone.last_ns = e.time_ns;
+  alone.first_ns = alone.story.last_ns = e.time_ns;
   out = frame(alone, e);
   out.process = process_of(e);
   if (is(e.state, State::kSynSent)) {
@@ -246,7 +246,7 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
       for (const tw_event& other : c.events)
         if (other.kind == TW_RESET_SENT && other.payload > 0) return false;  // it sent, and was refused: its RST tells
       // The client's next bare ACK makes the connection, and its data may yet come.
-      if (now_ns_ < c.last_ns + kDeferred) return false;
+      if (now_ns_ < c.story.last_ns + kDeferred) return false;
       if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || (is_over(now->state) && !now->empty))) return false;
       auto& d = add(out, CauseId::kDeferAcceptNoData, Verdict::kLikely, Side::kClient, "TCP_DEFER_ACCEPT: the client completed the handshake and sent nothing.");
       note(d, fmt::format("the request has its ACK; the listener defers accept() for {} timeouts", e.defer_accept));

@@ -58,7 +58,7 @@ struct {
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
 // A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
-  __u64 sock, opened_ns, closed_ns, fin_ns;
+  __u64 sock, opened_ns, closed_ns, fin_ns;  // opened_ns: as in an event
   __u32 pid, flags;
   __u8 signal, ttl, reset_ttl, ended;  // `ended`: the state it was closed in, 0 not yet
   __u8 pad[4];
@@ -363,6 +363,19 @@ static __always_inline void note_owner(const struct sock *sk, struct task_struct
   put_comm(o->comm, task);
 }
 
+// A connection that was accepted: nobody owns it yet. It was opened when its SYN-ACK was sent, before anything else can have happened to it
+// at either end; without a measured round trip that is not known.
+static __always_inline void note_birth(const struct sock *sk) {
+  __u64 sock = number_of(sk);
+  struct owner *o = owner_slot(sock);
+  if (!o) return;
+  __builtin_memset(o, 0, sizeof(*o));
+  o->sock = sock;
+  const struct tcp_sock *tp = tcp_of(sk);
+  const __u32 round_trip_us = tp ? tp->srtt_us >> 3 : 0;
+  if (round_trip_us != 0) o->opened_ns = clock_of(tp) - round_trip_us * 1000ull;
+}
+
 // `e` has the tuple. Only one program notes ends, and it does not interrupt itself.
 static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct tcp_sock *tp, const struct owner *o,
                                      __u64 now, __u8 old) {
@@ -404,7 +417,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (!c || sk->sk_protocol != IPPROTO_TCP || !is_ours_socket(sk, c)) return 0;
   if (now == TCP_ESTABLISHED) {
     c->opened++;
-    if (old == TCP_SYN_RECV) forget_owner(sk);
+    if (old == TCP_SYN_RECV) note_birth(sk);
     return 0;
   }
   if (now == TCP_SYN_SENT) {
