@@ -18,15 +18,11 @@ void clear(facts::Connection& c) {
   fresh.icmp = std::move(c.icmp);
   fresh.exchanges = std::move(c.exchanges);
   fresh.files = std::move(c.files);
-  fresh.history = std::move(c.history);
-  fresh.conn_state = std::move(c.conn_state);
   fresh.segments.clear();
   fresh.notes.clear();
   fresh.icmp.clear();
   fresh.exchanges.clear();
   fresh.files.clear();
-  fresh.history.clear();
-  fresh.conn_state.clear();
   c = std::move(fresh);
 }
 

@@ -148,7 +148,7 @@ struct Tracker::Impl {
   };
   void make(Tellable which, Made& out, const Prepare& prepare) const {
     make(which, out.connection);
-    if (prepare) out.prepared = prepare(out.connection);
+    if (prepare) prepare(out.connection, out.prepared);
   }
   void tell_alone(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
   void tell_ahead(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
