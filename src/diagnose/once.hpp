@@ -1,6 +1,7 @@
 #pragma once
-// A dozen causes ask which RST ended the connection, how it opened, and how far
-// it had come: while a Once lives, this thread works each answer out a single time.
+// A dozen causes ask which RST ended the connection, how it opened, how far it had
+// come, and what went unanswered: while a Once lives, this thread works each answer
+// out a single time.
 
 #include <array>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "diagnose/opening.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/silence.hpp"
 
 namespace tcpwhy::diagnose::ending {
 
@@ -25,6 +27,8 @@ class Once {
   std::optional<std::optional<Reset>> reset;
   std::optional<Opening> opening;
   std::optional<bool> raced;
+  std::array<std::optional<std::optional<Unanswered>>, 2> unanswered;  ///< by Party
+  std::array<std::optional<std::optional<Deaf>>, 2> deaf;              ///< by Party
   /// What had been said before a segment: most causes ask about one of two.
   std::array<std::pair<std::int32_t, std::optional<Talk>>, 2> talks{};
   std::size_t oldest_talk = 0;
@@ -45,7 +49,16 @@ T remembered(const facts::Connection& c, std::optional<T> Once::*memory, Find&& 
   Once* const once = Once::of(c);
   if (once == nullptr) return find();
   std::optional<T>& known = once->*memory;
-  if (!known) known = find();
+  if (!known) known.emplace(find());
+  return *known;
+}
+/// The same of one side.
+template <class T, class Find>
+T remembered(const facts::Connection& c, std::array<std::optional<T>, 2> Once::*memory, facts::Party p, Find&& find) {
+  Once* const once = Once::of(c);
+  if (once == nullptr) return find();
+  std::optional<T>& known = (once->*memory)[facts::index(p)];
+  if (!known) known.emplace(find());
   return *known;
 }
 

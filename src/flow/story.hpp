@@ -87,6 +87,16 @@ class Stories {
   void prefetch(const Story& story) const {
     if (story.last != 0) memory::fetch(&cells_[story.last - 1 + story.in_last - 1] + 1);
   }
+  /// Fetches ahead what copy() begins with: the first and the last chunk, and when they are there the second.
+  void fetch_ends(const Story& story) const {
+    if (story.last == 0) return;
+    for (std::uint32_t i = 0; i < kSizes[0]; ++i) memory::fetch(&cells_[story.first - 1 + i]);
+    for (std::uint32_t i = 0; i < std::min(story.in_last, kSizes[2]); ++i) memory::fetch(&cells_[story.last - 1 + i]);
+  }
+  void fetch_second(const Story& story) const {
+    const std::uint32_t second = story.last == 0 ? 0 : cells_[story.first - 1].link;
+    for (std::uint32_t i = 0; second != 0 && i < kSizes[1]; ++i) memory::fetch(&cells_[second - 1 + i]);
+  }
   void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
   /// The newest segment of a story that has one.
   [[nodiscard]] facts::SegmentFact& newest(const Story& story) { return cells_[story.last - 1 + story.in_last - 1]; }
