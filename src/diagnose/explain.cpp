@@ -93,7 +93,7 @@ bool are_rivals(const Examined& a, const Examined& b) {
 /// Who explains less than another, or only as much, is no more than possible.
 std::optional<Verdict> against_rivals(const Examined& e, const std::vector<Examined>& all) {
   std::size_t rivals = 0;
-  if (e.alive())
+  if (e.alive() && e.cause->role == Role::kEnding && !e.cause->generic())
     for (const Examined& other : all)
       if (other.alive() && are_rivals(e, other) &&
           other.evidence.tally().explains() >= e.evidence.tally().explains())

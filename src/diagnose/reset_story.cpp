@@ -300,6 +300,10 @@ Duration between(const Connection& c, std::int32_t a, std::int32_t b) {
 }
 
 bool survived(const Connection& c, std::int32_t i) {
+  std::array<bool, 2> spoke{};
+  for (std::int32_t k = i + 1; k < count(c) && !(spoke[0] && spoke[1]); ++k)
+    if (!c.segment(k).rst()) spoke[c.segment(k).from_server] = true;
+  if (!spoke[0] || !spoke[1]) return false;
   std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
   for (std::int32_t k = 0; k < count(c); ++k) {
     const SegmentFact& s = c.segment(k);

@@ -39,6 +39,7 @@ struct Story {
 struct Side {
   std::uint64_t signals = 0;
   Story story;
+  bool told = false;               ///< handed over already; only what comes later would be news
   SideHalf halves[2];
 
   bool has_previous = false, previous_closed = false;
@@ -57,7 +58,6 @@ struct Side {
 
   std::int64_t challenged_at = 0;  ///< a later SYN on the 4-tuple got an ACK with this connection's numbers; 0 never
   std::uint32_t challenged_frame = 0, challenged_by = 0;
-  bool told = false;               ///< handed over already; only what comes later would be news
 
   std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
 
