@@ -45,6 +45,7 @@ UNSEEN = {
     "client-timeout": "an orderly close; only the payload would tell that an answer was still due",
     "slow-response": "an idle connection, for shorter than a user's patience",
     "client-closed-early": "an orderly close; only the payload had announced more",
+    "injected-data": "the second copy of an octet is dropped unread, and that as every segment that comes twice",
 }
 # Said of many connections none of which fails.
 HARMLESS = {"client-connection-limit", "nat-address-sharing"}

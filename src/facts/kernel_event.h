@@ -95,6 +95,7 @@ enum { TW_WRITTEN = 192 };
    reservation, no waking. An event is whole when its serial is the number of its place in the order of the CPU's events, from 1;
    while it is being written the highest bit is set. A place is free again when the reader has moved `tail` behind it. */
 enum { TW_SERIAL_BITS = 0x7fffffff };
+enum { TW_TELL = 1, TW_TELL_RESET };  /* a drop of this reason is told; of a RST only */
 enum { TW_MOST_NETNS = 8 };  /* network namespaces that the programs tell apart */
 struct tw_cpu {
   uint64_t head;            /* events begun */

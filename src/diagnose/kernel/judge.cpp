@@ -65,6 +65,11 @@ void Judge::observe(const tw_event& event) {
     if (is(e.state, State::kListen)) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;
   }
+  if (is_stray_reset(e)) {
+    // Beside data that goes unanswered it tells; alone it is harmless.
+    if (const auto at = cases_.find(key(e)); at != cases_.end()) ++at->second.stray_resets;
+    return;
+  }
   if (!means_something(e)) return;
   if (cases_.size() >= kMostCases) {
     ++overlooked_;
@@ -77,7 +82,7 @@ void Judge::observe(const tw_event& event) {
   if (c.events.empty()) c.first_ns = e.time_ns;
   c.story.add(e);
   if (e.kind == TW_DROPPED) ++c.drops;
-  if (!c.requested) c.requested = is_pending(e);
+  if (c.request == Case::Request::kNone) c.request = request_of(e);
   if (e.kind == TW_SYNACK_REPEATED) ++c.synacks;
   if (c.events.size() < kMostEvents)
     c.events.push_back(e);
@@ -86,12 +91,22 @@ void Judge::observe(const tw_event& event) {
 }
 
 /// A wrong ACK for a request: soon the request may be a connection, or gone. A flood of such ACKs must not hold up the rest.
-bool Judge::is_pending(const tw_event& e) {
+Judge::Case::Request Judge::request_of(const tw_event& e) {
   const bool wrong_ack = e.kind == TW_RESET_SENT && has(e, TW_HAS_PACKET) && is(e.state, State::kListen) && (e.tcp_flags & (kSyn | kAck)) == kAck;
-  if (!wrong_ack || !look_at_ || looks_ >= kMostLooks) return false;
+  if (!wrong_ack || !look_at_ || looks_ >= kMostLooks) return Case::Request::kNone;
   ++looks_;
   const auto now = look_at_(e);
-  return now && now->state == State::kSynRecv;
+  if (!now) return Case::Request::kNone;
+  if (now->state == State::kSynRecv) return Case::Request::kPending;
+  // More than one may have any port.
+  return now->alike == 1 ? Case::Request::kOfAnotherAddress : Case::Request::kNone;
+}
+
+/// RFC 9293 3.10.7.4: a RST outside the window is ignored.
+bool Judge::is_stray_reset(const tw_event& e) const {
+  if (e.kind != TW_DROPPED || (e.tcp_flags & kRst) == 0) return false;
+  const std::string_view reason = names_.drop_reason(e.reason);
+  return reason == "TCP_INVALID_SEQUENCE" || reason == "TCP_OLD_SEQUENCE";
 }
 
 /// Drops that a healthy connection may meet by the dozen.
@@ -101,7 +116,6 @@ bool Judge::means_something(const tw_event& e) const {
   const bool receiver_known = e.state != 0;
   // An old segment that was overtaken or doubled has an old timestamp (RFC 7323 5.3); only what the socket lacks is missed.
   if (reason == "TCP_RFC7323_PAWS") return !receiver_known || has(e, TW_NEW_DATA);
-  if (reason == "TCP_INVALID_SEQUENCE") return (e.tcp_flags & kRst) == 0;
   if (reason == "TCP_RESET") return !is(e.state, State::kListen);
   return true;
 }

@@ -49,7 +49,8 @@ class Judge {
     Story story;
     std::vector<tw_event> events;
     std::uint32_t drops = 0, synacks = 0;
-    bool requested = false;  // there was a request when a wrong ACK was answered
+    enum class Request : std::uint8_t { kNone, kPending, kOfAnotherAddress } request = Request::kNone;  // when a wrong ACK was answered
+    std::uint32_t stray_resets = 0;  // that came outside the window and were ignored
   };
   struct Reported {
     std::uint64_t until_ns = 0;
@@ -74,6 +75,7 @@ class Judge {
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_death(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_untaken(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_strange_answers(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_silence(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_repeated_synacks(const Case& c, const tw_event& e, Failure& out) const;
@@ -82,7 +84,8 @@ class Judge {
   void find_process(const Case& c, const tw_event& e, Failure& out) const;
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
   [[nodiscard]] bool means_something(const tw_event& e) const;
-  bool is_pending(const tw_event& e);
+  Case::Request request_of(const tw_event& e);
+  [[nodiscard]] bool is_stray_reset(const tw_event& e) const;
   void set_aside(const std::string& key, const tw_event& event);
   bool told_before(const std::string& key, const tw_event& e);
   void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);

@@ -164,7 +164,7 @@ bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   const std::string numbers = fmt::format("{} in {}: {} bytes unacknowledged, {} retransmissions in all, {} timeouts and {} probes at the end",
                                           errno_word(e.error), state_name(e.old_state), e.unacked, e.retransmitted, e.tries, e.probes);
   if (e.error == number(Errno::kECONNABORTED)) return false;  // its RST tells
-  if (judge_untaken(c, e, out)) return true;
+  if (judge_strange_answers(c, e, out) || judge_untaken(c, e, out)) return true;
   if (e.user_timeout_ms != 0) {
     auto& d = add(out, CauseId::kUserTimeout, Verdict::kProven, peer, fmt::format("TCP_USER_TIMEOUT of {} ms ended the connection.", e.user_timeout_ms));
     note(d, numbers);
@@ -185,6 +185,19 @@ bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   note(d, numbers);
   d.settles = "a capture at the other end: whether the repeats arrive";
   possible(out, {CauseId::kPathBlackhole, CauseId::kPeerVanished, CauseId::kNatStateLostSilent, CauseId::kPmtuBlackhole}, Side::kUnknown, "silence looks the same from here");
+  return true;
+}
+
+/// Each time the data is sent a RST comes that fits no number of the connection: its sender answers what it was sent, and took that for
+/// something else (RFC 9293 3.5.2: a RST in answer bears the ACK number that came).
+bool Judge::judge_strange_answers(const Case& c, const tw_event& e, Failure& out) const {
+  if (c.stray_resets == 0 || e.unacked == 0) return false;
+  auto& d = add(out, CauseId::kAckNumberRewritten, c.stray_resets > 1 ? Verdict::kLikely : Verdict::kPossible, Side::kPath,
+                "The data goes unanswered, but for RSTs whose numbers are none of this connection's: it does not arrive as it was sent.");
+  note(d, fmt::format("{} bytes sent {} times, {} RST ignored: outside the window", e.unacked, e.tries + 2, c.stray_resets));
+  d.settles = "captures at both ends: the ACK numbers of the same segment";
+  d.fix = {"look for a balancer or a firewall on the way that rewrites sequence numbers"};
+  possible(out, {CauseId::kUnacceptableAck, CauseId::kForgedReset}, Side::kPath, "a RST of a third party that guesses the numbers is ignored just so");
   return true;
 }
 
@@ -221,7 +234,7 @@ bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const 
     return true;
   }
   if (e.tries < 3) return false;
-  if (judge_untaken(c, e, out)) return true;
+  if (judge_strange_answers(c, e, out) || judge_untaken(c, e, out)) return true;
   out.outcome = "timed-out";
   const bool large_only = e.bytes_acked > 1 && e.mss != 0 && e.unacked >= e.mss && e.bytes_in > 0;
   auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kLikely, opposite(out.vantage),

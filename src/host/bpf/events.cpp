@@ -44,6 +44,9 @@ constexpr const char* kToldDrops[] = {
     "NEIGH_CREATEFAIL", "TC_INGRESS", "TC_EGRESS", "BPF_CGROUP_EGRESS", "IP_INNOROUTES", "IP_INADDRERRORS",
     "PKT_TOO_BIG", "QDISC_DROP"};
 
+// Of these only a RST is told: an old segment is ordinary.
+constexpr const char* kToldResets[] = {"TCP_OLD_SEQUENCE"};
+
 std::string g_last_words;  // the last warning of libbpf: the verifier's, when loading fails
 
 int remember_words(enum libbpf_print_level level, const char* format, va_list arguments) {
@@ -256,7 +259,10 @@ class Loaded final : public KernelEvents {
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
         for (const char* told : kToldDrops)
-          if (names_.drop[n] == told) at[n] = 1;
+          if (names_.drop[n] == told) at[n] = TW_TELL;
+      for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
+        for (const char* told : kToldResets)
+          if (names_.drop[n] == told) at[n] = TW_TELL_RESET;
     }
     bpf_map__set_max_entries(map("cpus"), cpus_);
     bpf_map__set_max_entries(map("events"), cpus_ * slots_);

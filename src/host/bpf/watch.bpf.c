@@ -25,7 +25,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 // Set before loading. The network namespaces to tell of, up to the first 0; none: all.
 const volatile __u32 only_netns[TW_MOST_NETNS] = {};
-// One octet per drop reason of the running kernel: 1 is told.
+// One octet per drop reason of the running kernel: TW_TELL and the like.
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
 
@@ -617,6 +617,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   __u64 known = reason;
   asm volatile("%0 &= 255" : "+r"(known));  // so that the verifier sees it; the compiler would leave it out
   if (!resting && (reason != known || !told_reasons[known])) return 0;
+  if (!resting && told_reasons[known] == TW_TELL_RESET && !(tcp_flags_of(skb) & 4)) return 0;
   __u16 protocol = skb->protocol;
   if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
   const struct sock *owner = skb->sk;

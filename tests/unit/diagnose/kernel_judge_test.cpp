@@ -272,6 +272,37 @@ TEST(Judge, AnAbortOfAnEmptyConnectionBesideAnotherToThatHostIsARaceDecided) {
   EXPECT_EQ(asked.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
+// RFC 9293 3.5.2: a RST in answer bears the ACK number that came; outside the window it is ignored. It means nothing alone.
+TEST(Judge, RstsThatFitNoNumberAnswerDataThatArrivedAsSomethingElse) {
+  tw_event stray = Bench::event(TW_DROPPED, 4);
+  stray.state = 1;
+  stray.tcp_flags = 4;
+  EXPECT_EQ(Bench{}.cause_after(stray, 5), std::nullopt);
+  tw_event again = Bench::event(TW_RETRANSMIT);
+  again.flags = TW_HAS_SOCKET | TW_CONNECTED_OUT;
+  again.state = 1;
+  again.unacked = 64;
+  again.tries = 3;
+  Bench b;
+  b.judge.observe(again);
+  EXPECT_EQ(b.cause_after(stray), CauseId::kAckNumberRewritten);
+  Bench silent;
+  EXPECT_EQ(silent.cause_after(again), CauseId::kPeerUnresponsive);
+}
+
+// A NAT passes what it takes for invalid untranslated: the pending request bears another address and the same port.
+TEST(Judge, AWrongAckIsToldWhereTheOnlyRequestLikeItHasAnotherAddress) {
+  tw_event e = Bench::reset_sent(5);
+  e.tcp_flags = kAck;
+  e.state = 10;
+  Bench b;
+  b.now.alike = 1;
+  EXPECT_EQ(b.cause_after(e), CauseId::kUnacceptableAck);
+  Bench crowd;
+  crowd.now.alike = 2;
+  EXPECT_EQ(crowd.cause_after(e), std::nullopt);
+}
+
 // A request that got a wrong ACK lives on (RFC 9293 3.10.7.4) and may be a connection, or over, when it is looked at.
 TEST(Judge, AWrongAckToAPendingRequestIsToldAfterTheRequestIsOver) {
   tw_event e = Bench::reset_sent(5);
