@@ -176,9 +176,8 @@ static __always_inline void discard(struct tw_event *e) {
   if (c) c->discarded++;
 }
 
-// What every kind of socket has, mini-sockets and requests included.
-static __always_inline void put_common(struct tw_event *e, const struct sock_common *c) {
-  e->netns = c->skc_net.net->ns.inum;
+// Both ends. What every kind of socket has, mini-sockets and requests included.
+static __always_inline void put_ends(struct tw_event *e, const struct sock_common *c) {
   e->state = c->skc_state;
   e->local_port = c->skc_num;
   e->remote_port = __builtin_bswap16(c->skc_dport);
@@ -200,6 +199,10 @@ static __always_inline void put_common(struct tw_event *e, const struct sock_com
     *(__u32 *)e->local = c->skc_rcv_saddr;
     *(__u32 *)e->remote = c->skc_daddr;
   }
+}
+static __always_inline void put_common(struct tw_event *e, const struct sock_common *c) {
+  e->netns = c->skc_net.net->ns.inum;
+  put_ends(e, c);
 }
 
 // The port was given back before the state changed; the number it had is still in the socket.
@@ -471,7 +474,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (!e) {
     struct tw_event tuple;  // only as much of an event as tw_tuple_key() reads
     __builtin_memset(tuple.local, 0, 32);
-    put_common(&tuple, &sk->__sk_common);
+    put_ends(&tuple, &sk->__sk_common);
+    tuple.netns = only_netns[0] != 0 && only_netns[1] == 0 ? only_netns[0] : netns_of(sk);
     put_port(&tuple, tp);
     // These ends come with a segment.
     const bool answered = old == TCP_LAST_ACK || old == TCP_FIN_WAIT2 || old == TCP_CLOSING;
@@ -547,6 +551,18 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   return 0;
 }
 
+static __always_inline __u8 ttl_of(const struct sk_buff *skb) {
+  const bool six = skb->protocol == __builtin_bswap16(0x86dd);
+  const unsigned char *at = skb->head + skb->network_header;
+  if (may_cast) {
+    if (six) return ((const struct ipv6hdr *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct ipv6hdr)))->hop_limit;
+    return ((const struct iphdr *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct iphdr)))->ttl;
+  }
+  __u8 ip[16];
+  if (bpf_probe_read_kernel(ip, sizeof(ip), at)) return 0;
+  return six ? ip[7] : ip[8];
+}
+
 // A segment of an open connection comes in: the first one's TTL is the peer's, and a RST with another is not.
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
@@ -557,9 +573,7 @@ int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
   if (!o) return 0;
   const bool reset = tcp_flags_of(skb) & 4;
   if (o->sock == sock && o->ttl && !reset) return 0;
-  __u8 ip[16];
-  if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + skb->network_header)) return 0;
-  const __u8 ttl = (ip[0] >> 4) == 4 ? ip[8] : ip[7];
+  const __u8 ttl = ttl_of(skb);
   if (o->sock != sock) {
     if (reset) return 0;
     __builtin_memset(o, 0, sizeof(*o));
