@@ -250,7 +250,7 @@ class Kernel {
   void collapse_received(Endpoint& e);
   void collapse_holes(Endpoint& e);
   std::size_t collapse_run(Endpoint& e, std::size_t first, std::size_t last);
-  RcvBuffer collapsed_buffer(SeqNum end, std::uint32_t octets) const;
+  RcvBuffer collapsed_buffer(SeqNum end, std::uint32_t octets, std::uint32_t room) const;
 
   // zero_copy.cpp
   /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
