@@ -355,6 +355,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     for (std::int32_t k = i + 1; k < count(c) && r.own_fin < 0; ++k)
       if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
+    // What its host had got by then was not captured, and may have been the rest of everything.
+    if (r.doubts == 0 && facts::took_unseen(c, i)) return std::nullopt;
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
     if (is_bare_abort(c, r)) {

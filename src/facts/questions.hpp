@@ -104,6 +104,9 @@ ResetFacts reset(const Connection& c);
 ResetFacts reset_at(const Connection& c, Index i);
 /// Next RST of either side after `i`.
 Index next_rst(const Connection& c, Index i);
+/// The RST+ACK at `i` acknowledges octets of the other side, or its SYN or FIN, that had not passed here: its host had got
+/// what the capture missed, or shows only later (tcp_send_active_reset() puts RCV.NXT there).
+bool took_unseen(const Connection& c, Index i);
 
 // --- Retry schedules ---------------------------------------------------------
 

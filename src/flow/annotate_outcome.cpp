@@ -123,6 +123,8 @@ class Ending {
     if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
     // A SYN-ACK to a SYN that nobody here sent: an answer to a forged one, or the capture missed it.
     if (c_.syn < 0) return Outcome::kPartial;
+    // The client cannot refuse, or abort, what it has not heard of: the capture shows the SYN-ACK late, or missed what followed.
+    if (client().rst >= 0 && rst < 0 && (client().rst < c_.syn_ack || facts::took_unseen(c_, client().rst))) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
     if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
@@ -206,6 +208,7 @@ class Ending {
   /// missed. How that close went cannot be told.
   [[nodiscard]] bool closed_unseen(Party p) const {
     const Note& n = c_.note(rst_);
+    if (facts::took_unseen(c_, rst_)) return true;
     if (n.rst_shape != RstShape::kPassive || c_.stream(p).fin_seen) return false;
     if (n.provoked_by >= 0 && c_.note(n.provoked_by).ack_place == AckPlace::kUnseen) return true;
     if (!mid_stream()) return false;

@@ -86,6 +86,7 @@ void annotate_quality(Connection& c, const Reader& reader) {
     const bool beyond_syn = c.segments.size() > only.syn_count;
     bool acknowledges = false;
     for (const SegmentFact& s : c.segments) acknowledges |= s.has_ack() && !s.rst() && !(s.syn() && s.from_server == 0);
+    acknowledges |= facts::took_unseen(c, only.rst);
     q.one_direction = beyond_syn ? acknowledges : server.seen;
     q.only_from = client.seen ? Party::kClient : Party::kServer;
   }
