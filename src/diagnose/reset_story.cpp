@@ -186,7 +186,9 @@ bool abort_follows(const Connection& c, std::int32_t i) {
 bool counts_payload(const Connection& c, std::int32_t i) {
   const SegmentFact& r = c.segment(i);
   const facts::StreamFacts& own = c.stream(r.from());
-  return r.from() == Party::kClient && c.handshake_ack > i && own.syn_seen && c.syn_ack >= 0 && c.syn_ack < i && after(r.seq, own.iss + 1);
+  if (r.from() != Party::kClient || !own.syn_seen || !after(r.seq, own.iss + 1)) return false;
+  const bool begun_in_syn = c.syn >= 0 && c.segment(c.syn).payload_bytes > 0;
+  return (c.handshake_ack > i && c.syn_ack >= 0 && c.syn_ack < i) || (r.has_ack() && !begun_in_syn);
 }
 
 /// Segment `k` is a bare FIN that passed soon after the RST and acknowledges nothing of what the RST refuses: the socket
@@ -356,7 +358,8 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
     // What its host had got by then was not captured, and may have been the rest of everything.
-    if (r.doubts == 0 && facts::took_unseen(c, i)) return std::nullopt;
+    const bool heard_unseen = s.has_ack() && c.quality.one_direction && c.quality.only_from == r.by;
+    if (r.doubts == 0 && (heard_unseen || facts::took_unseen(c, i))) return std::nullopt;
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
     if (is_bare_abort(c, r)) {

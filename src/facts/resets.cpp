@@ -107,12 +107,14 @@ bool took_unseen(const Connection& c, Index i) {
   const SegmentFact& r = c.segment(i);
   if (!r.rst() || r.syn() || !r.has_ack()) return false;
   const Party peer = other(r.from());
-  // What its own side had acknowledged before is an older matter.
+  // What its own side had acknowledged well before is an older matter.
+  constexpr Duration kMixedUp = 5ms;  // a mirror or a card with several queues keeps no segment longer
   std::optional<SeqNum> reach;
   for (Index k = 0; k < i; ++k) {
     const SegmentFact& s = c.segment(k);
     if (s.rst()) continue;
-    if (s.from() == peer ? !reach : s.has_ack() && c.note(k).ack_place != AckPlace::kImpossible && (!reach || after(s.ack, *reach)))
+    const bool acknowledged = s.has_ack() && c.note(k).ack_place != AckPlace::kImpossible && r.time - s.time > kMixedUp;
+    if (s.from() == peer ? !reach : acknowledged && (!reach || after(s.ack, *reach)))
       reach = s.from() == peer ? s.seq : s.ack;
   }
   // A socket that has heard nothing has nothing to acknowledge: the client was told this number by a SYN-ACK.
