@@ -105,7 +105,7 @@ Index next_rst(const Connection& c, Index i) {
 bool took_unseen(const Connection& c, Index i) {
   if (i < 0 || c.quality.story_incomplete) return false;
   const SegmentFact& r = c.segment(i);
-  if (!r.rst() || r.syn() || !r.has_ack()) return false;
+  if (r.syn() || !r.has_ack()) return false;
   const Party peer = other(r.from());
   // What its own side had acknowledged well before is an older matter.
   constexpr Duration kMixedUp = 5ms;  // a mirror or a card with several queues keeps no segment longer

@@ -8,7 +8,6 @@
 #include "diagnose/opening.hpp"
 #include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
-#include "facts/syn_timer.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -16,8 +15,7 @@ namespace {
 /// Linux tcp_conn_request() since 5ea8ea2cb7f1 (4.10): a full accept queue drops the SYN.
 void examine_unanswered(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
-  if (c.syn < 0 || service == nullptr || !at_server(c, survey)) return;
-  if (c.stream(facts::Party::kClient).syn_count == 1 && c.capture_end - c.segment(c.syn).time < facts::kSynRepeated) return;  // its answer may yet come
+  if (c.syn < 0 || service == nullptr || !at_server(c, survey) || !syn_waited(c)) return;
   const Siblings others = siblings_of(c, *service);
   if (others.unserved == 0) return;
   out.supports({c.syn}, [&] {
