@@ -228,6 +228,23 @@ std::int32_t late_data_refused(const Connection& c, const Reset& r) {
   return data >= 0 && before(c.segment(r.own_fin).ack, c.segment(data).end()) ? data : -1;
 }
 
+/// The server aborted before it had said anything, and a segment of the client that was on its way opened the connection
+/// anew: its ACK number is a cookie (Linux cookie_v4_check()). The second socket fares as the first.
+bool reborn_by_cookie(const Connection& c, std::int32_t at) {
+  const SegmentFact& rst = c.segment(at);
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (rst.from() != Party::kServer || !rst.has_ack() || !server.syn_seen || rst.seq != server.iss + 1 || server.payload_bytes > 0) return false;
+  bool took = false;
+  for (std::int32_t i = at + 1; i < count(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != Party::kServer) continue;
+    if (s.seq != rst.seq || s.ttl != rst.ttl) return false;
+    if (s.rst()) return took && s.has_ack() && after(s.ack, rst.ack);
+    took = took || after(s.ack, rst.ack);
+  }
+  return false;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -262,11 +279,12 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   }
 
   // A socket that aborted, or a host that has none, sends nothing but RSTs for this connection.
+  const bool reborn = reborn_by_cookie(c, r.at);
   // Segments that were passing the sender's network card at that instant are left a little time.
   for (std::int32_t i = r.at + 1; i < count(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
+    if (reborn || s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -283,7 +301,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
     ++r.resets_by;
     if (s.has_ack() && !refuses_segment(c, i) && !(i > 0 && s.ip_id != 0 && s.ip_id == rst.ip_id && i != r.at)) ++active;
   }
-  if (active > 1 && r.established) doubts |= Doubt::kTwice;
+  if (active > 1 && r.established && !reborn) doubts |= Doubt::kTwice;
 
   const facts::StreamFacts& stream = c.stream(r.by);
   // Linux signs them (tcp_send_active_reset()); Windows closes its window and leaves them out, and so do the stacks of
