@@ -105,6 +105,8 @@ struct ResetFacts {
 ResetFacts reset(const Connection& c);
 /// The same about the RST at index `i`.
 ResetFacts reset_at(const Connection& c, Index i);
+/// Only whether anybody acted on it.
+bool is_effective(const Connection& c, Index rst);
 /// Next RST of either side after `i`.
 Index next_rst(const Connection& c, Index i);
 /// The FIN or RST+ACK at `i` acknowledges octets of the other side, or its SYN or FIN, that had not passed here: its host
