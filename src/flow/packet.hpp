@@ -98,9 +98,15 @@ struct Block {
   static constexpr std::size_t kPackets = 256;
   CaptureTime latest{};             ///< of every frame that was read for it, TCP or not: the capture still watched then
   std::vector<Packet> packets = std::vector<Packet>(kPackets);
+  std::array<std::uint32_t, kPackets> hashes{};  ///< of the packets, side by side: what is looked up ahead
   std::size_t used = 0;
   std::vector<Extra> extras;
   std::uint64_t expected_connections = 0;  ///< a guess for the whole input, once there is one
+  /// The next packet has been filled in.
+  void append() {
+    hashes[used] = packets[used].hash;
+    ++used;
+  }
   void clear() {
     used = 0;
     extras.clear();

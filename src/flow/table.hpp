@@ -107,9 +107,12 @@ class Table {
     Ref ref = 0;
     Hot* hot = nullptr;                       ///< of a record, not of an embryo
   };
-  [[nodiscard]] Guess guess(const Packet& p);
+  [[nodiscard]] Guess guess(std::uint32_t hash);
   [[nodiscard]] static bool belongs(const Guess& guess, const Packet& p);
   Ref segment(Packet& p, const Guess& guess);
+  Ref answer(Ref embryo, Packet& p);
+  Ref unforeseen(Packet& p);
+  Ref unpredicted(Ref ref, Packet& p);
   void other_kind(Packet& p, const Block& block);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
@@ -147,6 +150,12 @@ class Table {
     return is_wide(ref) ? wide_.records[number(ref)].rank : narrow_.records[number(ref)].rank;
   }
   [[nodiscard]] facts::Endpoint endpoint(Ref ref, End e) const;
+  /// Of a record, by its hot part, with which it begins.
+  template <class K>
+  [[nodiscard]] static const Record<K>& record_of(const Hot& h) { return reinterpret_cast<const Record<K>&>(h); }
+  [[nodiscard]] static Parties parties(Ref ref, const Hot& h) {
+    return is_wide(ref) ? Parties{record_of<WideKey>(h).key, h.client()} : Parties{record_of<NarrowKey>(h).key, h.client()};
+  }
   [[nodiscard]] std::uint32_t hash_of(Ref ref) const;
 
   // update.cpp: what does it change

@@ -122,7 +122,9 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
     if (f.ack != v.iss + 1 && f.ack != v.max_end) signals |= Signal::kImpossibleAck;
     constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
     if (v.syn_options() & ~f.options & kNegotiated) signals |= Signal::kCookieLike;
-    survey_.syn_ack(endpoint(ref, other(s)), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+    Parties who = parties(ref, h);
+    who.client = other(s);
+    survey_.syn_ack(who, ref, f, f.time - CaptureTime{Duration{h.start}});
   } else {
     h.half(other(s)).iss = f.ack - 1;  // what its SYN must have had, should it come late
   }
@@ -219,7 +221,7 @@ std::uint64_t Table::on_ack(Ref ref, Hot& h, const Packet& p) {
       const bool answered = h.is(of(Hold::kSyn, t));
       if ((answered && !before(f.ack, v.iss + 1)) || !h.is(of(Hold::kSeen, t))) {
         h.set(Hold::kEstablished);
-        survey_.opened(endpoint(ref, s), endpoint(ref, t), f.time);
+        survey_.opened(parties(ref, h), f.time);
       }
     } else if (!h.is(of(Hold::kSyn, s))) {
       signals |= Signal::kSynAnsweredByAck;
@@ -307,7 +309,7 @@ bool Table::answer_as_predicted(Ref ref, Hot& h, const Packet& p) {
   u.max_ack = f.ack;
   u.tsval = f.tsval;
   u.window = f.window;
-  survey_.syn_ack(endpoint(ref, t), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+  survey_.syn_ack(parties(ref, h), ref, f, f.time - CaptureTime{Duration{h.start}});
   h.head = history_.push(f, h.head);
   h.set(static_cast<std::uint16_t>(of(Hold::kSyn, s) | of(Hold::kSeen, s)));
   h.last = now;
@@ -363,7 +365,7 @@ bool Table::advance_as_predicted(Ref ref, Hot& h, const Packet& p) {
   u.window = f.window;
   if (opens) {
     h.set(Hold::kEstablished);
-    survey_.opened(endpoint(ref, s), endpoint(ref, t), f.time);
+    survey_.opened(parties(ref, h), f.time);
   }
   if (f.payload_bytes != 0) {
     u.add_payload(f.payload_bytes);
@@ -508,9 +510,7 @@ void Table::count_end(Ref ref, Hot& h) {
   const End client = h.client(), server = other(client);
   const Side* s = h.side != 0 ? &sides_[h.side - 1] : nullptr;
   using Fate = facts::Attempt::Fate;
-  Ended e;
-  e.client = endpoint(ref, client);
-  e.server = endpoint(ref, server);
+  Ended& e = survey_.ended(parties(ref, h));
   e.rank = rank(ref) + options_.first_id;
   e.start = CaptureTime{Duration{h.start}};
   e.end = CaptureTime{Duration{h.last_ns()}};
@@ -548,7 +548,6 @@ void Table::count_end(Ref ref, Hot& h) {
     e.crossed = h.is(Hold::kOutstanding);
     e.idle = Duration{static_cast<std::int64_t>(h.quiet_before_close()) << 20};
   }
-  survey_.ended(e);
 }
 
 }  // namespace tcpwhy::flow
