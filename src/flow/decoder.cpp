@@ -47,7 +47,8 @@ std::uint32_t hash_narrow(std::uint64_t low, std::uint64_t high) { return static
 inline void set_narrow_key(Packet& out, const Ends& ends) {
   const std::uint64_t a = static_cast<std::uint64_t>(big32(ends.source)) << 16 | ends.source_port;
   const std::uint64_t b = static_cast<std::uint64_t>(big32(ends.destination)) << 16 | ends.destination_port;
-  const std::uint64_t low = std::min(a, b), high = std::max(a, b);
+  const std::uint64_t swapped = (a ^ b) & (0 - static_cast<std::uint64_t>(a > b));
+  const std::uint64_t low = a ^ swapped, high = b ^ swapped;
   out.is_wide = false;
   out.sender = static_cast<End>(a > b);
   out.narrow = {static_cast<std::uint32_t>(low >> 16), static_cast<std::uint32_t>(high >> 16), static_cast<std::uint16_t>(low),
@@ -251,10 +252,10 @@ inline bool Decoder::decode_common(const Frame& frame, Packet& out) {
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
-  if (frame.time > latest_) {
-    if (frame.time - latest_ > kPause && latest_ != CaptureTime{}) pauses_.add(latest_, frame.time);
-    latest_ = frame.time;
+  if (frame.time - latest_ > kPause) [[unlikely]] {
+    if (latest_ != CaptureTime{}) pauses_.add(latest_, frame.time);
   }
+  latest_ += std::max(frame.time - latest_, Duration{});
   block.latest = latest_;
   if (decode_common(frame, block.packets[block.used])) [[likely]] {
     ++counts_.tcp;

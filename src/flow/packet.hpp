@@ -17,7 +17,7 @@ namespace tcpwhy::flow {
 
 /// The two ends of a connection, in canonical order.
 enum class End : std::uint8_t { kLow = 0, kHigh = 1 };
-constexpr End other(End e) { return e == End::kLow ? End::kHigh : End::kLow; }
+constexpr End other(End e) { return static_cast<End>(1 - static_cast<std::uint8_t>(e)); }
 constexpr std::size_t index(End e) { return static_cast<std::size_t>(e); }
 
 /// Identity of a connection over plain IPv4.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "flow/memory.hpp"
+#include "flow/slots.hpp"
 #include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::flow {
@@ -32,14 +33,14 @@ class SurveyTable {
   void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & mask_]); }
   /// Fetches the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h) const {
-    std::size_t i = h & mask_;
+    std::size_t i = first_place(h);
     while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & mask_;
     if (slots_[i] == 0) return;
     const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
     for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) memory::fetch(at + line);
   }
   Entry* find(const Key& key, std::uint32_t h) {
-    for (std::size_t i = h & mask_;; i = (i + 1) & mask_) {
+    for (std::size_t i = first_place(h);; i = (i + 1) & mask_) {
       const std::uint64_t slot = slots_[i];
       if (slot == 0) return nullptr;
       if (static_cast<std::uint32_t>(slot >> 32) != h) continue;
@@ -72,6 +73,11 @@ class SurveyTable {
   }
   [[nodiscard]] const Entry& at(std::size_t i) const {
     return reinterpret_cast<const Entry*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
+  }
+  /// Where to begin to look: nothing of this hash lies before.
+  [[nodiscard]] std::size_t first_place(std::uint32_t h) const {
+    const std::size_t home = h & mask_;
+    return home + 4 <= slots_.size() ? home + likely_place(&slots_[home], h) : home;
   }
   void place(std::uint64_t slot) {
     std::size_t i = (slot >> 32) & mask_;

@@ -110,8 +110,7 @@ Ref Table::find(const Packet& p) const {
 
 /// The record that a packet most likely belongs to; it is fetched.
 Table::Guess Table::guess(std::uint32_t hash) {
-  Guess out;
-  out.ref = slots_.guess(hash);
+  Guess out{slots_.guess(hash), &nobody_};
   if (out.ref == 0) return out;
   const std::uint32_t n = number(out.ref);
   const char* at = nullptr;
@@ -128,7 +127,7 @@ Table::Guess Table::guess(std::uint32_t hash) {
 
 /// The record has been fetched; what an unusual connection has beside it follows.
 void Table::prefetch_side(const Guess& guess) const {
-  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  if (guess.hot->side == 0) return;
   const char* at = reinterpret_cast<const char*>(&sides_[guess.hot->side - 1]);
   memory::fetch(at);
   memory::fetch(at + 64);
@@ -136,25 +135,23 @@ void Table::prefetch_side(const Guess& guess) const {
 }
 
 void Table::prefetch_story(const Guess& guess) const {
-  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  if (guess.hot->side == 0) return;
   stories_.prefetch(sides_[guess.hot->side - 1].story);
 }
 
 /// Is it the record of the packet's connection? What was guessed may have changed hands since.
 bool Table::belongs(const Guess& guess, const Packet& p) {
-  if (guess.hot == nullptr || !guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
+  if (!guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
   return p.is_wide ? record_of<WideKey>(*guess.hot).key == p.wide : record_of<NarrowKey>(*guess.hot).key == p.narrow;
 }
 
 inline Ref Table::segment(Packet& p, const Guess& guess) {
-  if (p.fact.time > end_ || !started_) {
-    if (!started_) {
-      started_ = true;
-      begin_ = p.fact.time;
-      base_ns_ = p.fact.time.time_since_epoch().count();
-    }
-    end_ = p.fact.time;
+  if (!started_) [[unlikely]] {
+    started_ = true;
+    begin_ = end_ = p.fact.time;
+    base_ns_ = p.fact.time.time_since_epoch().count();
   }
+  end_ += std::max(p.fact.time - end_, Duration{});  // without a branch: times are often equal
   if (belongs(guess, p)) [[likely]] return advance_as_predicted(guess.ref, *guess.hot, p) ? guess.ref : unpredicted(guess.ref, p);
   return is_embryo(guess.ref) && matches(guess.ref, p) ? answer(guess.ref, p) : unforeseen(p);
 }
@@ -175,7 +172,8 @@ Ref Table::unforeseen(Packet& p) {
 void Table::observe(Block& block) {
   if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
   constexpr std::size_t kTogether = 64, kSideAhead = 4, kPacketAhead = 4;
-  std::array<Guess, kTogether + 2 * kSideAhead> guesses{};  // the last few stay empty
+  std::array<Guess, kTogether + 2 * kSideAhead> guesses;
+  guesses.fill({0, &nobody_});  // the last few stay so
   for (std::size_t base = 0; base < block.used; base += kTogether) {
     const std::span<Packet> packets{block.packets.data() + base, std::min(kTogether, block.used - base)};
     const std::span<const std::uint32_t> hashes{block.hashes.data() + base, packets.size()};

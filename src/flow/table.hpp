@@ -105,7 +105,7 @@ class Table {
   // table.cpp: whose packet is it
   struct Guess {
     Ref ref = 0;
-    Hot* hot = nullptr;                       ///< of a record, not of an embryo
+    Hot* hot = nullptr;                       ///< of a record, else of nobody
   };
   [[nodiscard]] Guess guess(std::uint32_t hash);
   [[nodiscard]] static bool belongs(const Guess& guess, const Packet& p);
@@ -169,6 +169,7 @@ class Table {
   std::uint64_t on_data(Hot& h, const Packet& p);
   std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
   std::uint64_t on_conversation(Hot& h, const Packet& p, Ticks now);
+  void on_answer(Hot& h, const facts::SegmentFact& f);
   void on_close(Ref ref, Hot& h);
   void count_unusual(Hot& h, const Packet& p, std::uint64_t signals);
   void remember(Hot& h, const Packet& p);
@@ -222,6 +223,7 @@ class Table {
   static constexpr std::size_t kPieces = 256;
   std::vector<Pieces> pieces_ = std::vector<Pieces>(kPieces);
   std::uint32_t evict_hand_[4] = {};
+  Hot nobody_;                                ///< of the record that was not found: stays as it is
   std::vector<std::uint32_t> chain_;          ///< scratch
   std::vector<std::uint8_t> servers_seen_;    ///< how often an end was a server, by hash
   std::uint32_t next_rank_ = 0;
