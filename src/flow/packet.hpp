@@ -7,6 +7,7 @@
 // the client is a property of the connection, decided (and revised) elsewhere.
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -90,8 +91,24 @@ static_assert(sizeof(Packet) == 128);
 std::uint32_t hash_key(const NarrowKey& key);
 std::uint32_t hash_key(const WideKey& key);
 
-facts::Endpoint endpoint_of(const NarrowKey& key, End e);
-facts::Endpoint endpoint_of(const WideKey& key, End e);
+/// The first of the two words of an address of IPv4 in memory, of which the other is 0.
+inline std::uint64_t word_of_ipv4(std::uint32_t ip) {
+  return std::endian::native == std::endian::little ? __builtin_bswap32(ip) : static_cast<std::uint64_t>(ip) << 32;
+}
+inline facts::Endpoint endpoint_of(const NarrowKey& key, End e) {
+  const std::uint64_t word = word_of_ipv4(e == End::kLow ? key.low : key.high);
+  facts::Endpoint out;
+  std::memcpy(out.address.bytes.data(), &word, sizeof word);
+  out.port = e == End::kLow ? key.low_port : key.high_port;
+  return out;
+}
+inline facts::Endpoint endpoint_of(const WideKey& key, End e) {
+  facts::Endpoint out;
+  out.address.version = static_cast<std::uint8_t>(key.version);
+  out.address.bytes = e == End::kLow ? key.low : key.high;
+  out.port = e == End::kLow ? key.low_port : key.high_port;
+  return out;
+}
 
 /// Consecutive packets on their way from decoding to tracking.
 struct Block {

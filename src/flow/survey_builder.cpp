@@ -181,11 +181,9 @@ Ended& SurveyBuilder::ended(const Parties& who) {
 
 /// The places in the tables that an event will touch.
 void SurveyBuilder::fetch_ahead(const Event& e, Places& at) const {
-  at.client = e.who.endpoint(e.who.client);
-  at.server = e.who.endpoint(other(e.who.client));
   // What survey_hash() says of the pair and of its parts, each worked out once.
-  const std::uint64_t server = survey_hash(at.server.address), service = survey_mix(server, at.server.port);
-  at.client_hash = survey_hash(at.client.address);
+  at.client_hash = e.who.place(e.who.client, at.client);
+  const std::uint64_t server = e.who.place(other(e.who.client), at.server), service = survey_mix(server, at.server.port);
   at.pair_hash = short_hash(survey_mix(at.client_hash, service));
   at.host_hash = short_hash(at.client_hash);
   at.server_hash = short_hash(server);

@@ -27,6 +27,18 @@ struct Parties {
   Parties(const NarrowKey& key, End caller) : narrow{key}, client{caller} {}
   Parties(const WideKey& key, End caller) : wide{key}, is_wide{true}, client{caller} {}
   [[nodiscard]] facts::Endpoint endpoint(End e) const { return is_wide ? endpoint_of(wide, e) : endpoint_of(narrow, e); }
+  /// Writes an end to `out` and returns survey_hash() of its address, of the same words: a processor waits long for what
+  /// it has just written in other pieces than it reads.
+  std::uint64_t place(End e, facts::Endpoint& out) const {
+    std::uint64_t words[2] = {0, 0};
+    if (is_wide) std::memcpy(words, (e == End::kLow ? wide.low : wide.high).data(), sizeof words);
+    else words[0] = word_of_ipv4(e == End::kLow ? narrow.low : narrow.high);
+    out.address.version = static_cast<std::uint8_t>(is_wide ? wide.version : 4);
+    out.port = is_wide ? (e == End::kLow ? wide.low_port : wide.high_port) : (e == End::kLow ? narrow.low_port : narrow.high_port);
+    std::memcpy(out.address.bytes.data(), &words[0], 8);
+    std::memcpy(out.address.bytes.data() + 8, &words[1], 8);
+    return survey_hash_of_words(words[0], words[1], out.address.version);
+  }
 };
 
 /// What one connection was, once it has ended or the input has.

@@ -107,10 +107,13 @@ inline std::uint64_t survey_mix(std::uint64_t a, std::uint64_t b) {
   const Wide product = static_cast<Wide>(a ^ 0x9e37'79b9'7f4a'7c15ull) * (b ^ 0xd1b5'4a32'd192'ed03ull);
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
+inline std::uint64_t survey_hash_of_words(std::uint64_t first, std::uint64_t second, std::uint8_t version) {
+  return survey_mix(first ^ static_cast<std::uint64_t>(version) << 56, second);
+}
 inline std::uint64_t survey_hash(const facts::Address& a) {
   std::uint64_t w[2];
   std::memcpy(w, a.bytes.data(), 16);
-  return survey_mix(w[0] ^ static_cast<std::uint64_t>(a.version) << 56, w[1]);
+  return survey_hash_of_words(w[0], w[1], a.version);
 }
 inline std::uint64_t survey_hash(const facts::Endpoint& e) { return survey_mix(survey_hash(e.address), e.port); }
 inline std::uint64_t survey_hash(const facts::PairKey& k) { return survey_mix(survey_hash(k.client), survey_hash(k.server)); }

@@ -49,22 +49,6 @@ bool fits_embryo(const facts::SegmentFact& f) {
 
 }  // namespace
 
-facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
-  const std::uint32_t ip = e == End::kLow ? k.low : k.high;
-  facts::Endpoint out;
-  for (std::size_t i = 0; i < 4; ++i) out.address.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
-
-facts::Endpoint endpoint_of(const WideKey& k, End e) {
-  facts::Endpoint out;
-  out.address.version = static_cast<std::uint8_t>(k.version);
-  out.address.bytes = e == End::kLow ? k.low : k.high;
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
-
 Table::Table(const Options& options)
     : options_{options},
       history_{options.history_segments},
