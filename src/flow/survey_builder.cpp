@@ -204,15 +204,16 @@ void SurveyBuilder::fetch_ahead(const Event& e, Places& at) const {
 
 /// The entries in the places that fetch_ahead() fetched.
 void SurveyBuilder::fetch_entries(const Event& e, const Places& at) const {
+  constexpr std::size_t kOfSyn = 192;
   switch (e.kind) {
     case Kind::kSyn:
-    case Kind::kBoth: hosts_.prefetch_entry(at.host_hash); break;
-    case Kind::kSynAck: hosts_.prefetch_entry(at.server_hash); break;
+    case Kind::kBoth: hosts_.prefetch_entry(at.host_hash, kOfSyn); break;
+    case Kind::kSynAck: hosts_.prefetch_entry(at.server_hash, kOfSyn); break;
     case Kind::kOpened:
-    case Kind::kReused: pairs_.prefetch_entry(at.pair_hash); break;
+    case Kind::kReused: pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry)); break;
     case Kind::kEnded:
-      pairs_.prefetch_entry(at.pair_hash);
-      hosts_.prefetch_entry(at.host_hash);
+      pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry));
+      hosts_.prefetch_entry(at.host_hash, HostEntry::kCounters);
       break;
   }
 }

@@ -31,13 +31,14 @@ class SurveyTable {
   static std::uint32_t hash(const Key& key);
 
   void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & mask_]); }
-  /// Fetches the entry ahead, once its slot has been fetched.
-  void prefetch_entry(std::uint32_t h) const {
+  /// Fetches the first octets of the entry ahead, once its slot has been fetched.
+  void prefetch_entry(std::uint32_t h, std::size_t octets) const {
     std::size_t i = first_place(h);
     while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & mask_;
     if (slots_[i] == 0) return;
     const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
-    for (std::size_t line = 0; line < sizeof(Entry) && line < 192; line += 64) memory::fetch(at + line);
+    for (std::size_t line = 0; line < octets; line += 64) memory::fetch(at + line);
+    memory::fetch(at + octets - 1);  // an entry does not begin a line
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = first_place(h);; i = (i + 1) & mask_) {
@@ -176,6 +177,8 @@ class SampleInPlace {
 struct HostEntry {
   /// As many as tell several hosts behind one address apart.
   static constexpr std::size_t kSynsKept = 16;
+  /// What an end counts lies in the first octets.
+  static constexpr std::size_t kCounters = 64;
   facts::Address key;
   std::uint8_t other_ttls = 0;                     ///< TTLs beyond the four below
   std::array<std::uint8_t, 4> ttls{};
