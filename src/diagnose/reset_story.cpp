@@ -300,6 +300,10 @@ Duration between(const Connection& c, std::int32_t a, std::int32_t b) {
 }
 
 bool survived(const Connection& c, std::int32_t i) {
+  std::array<bool, 2> spoke{};
+  for (std::int32_t k = i + 1; k < count(c) && !(spoke[0] && spoke[1]); ++k)
+    if (!c.segment(k).rst()) spoke[c.segment(k).from_server] = true;
+  if (!spoke[0] || !spoke[1]) return false;
   std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
   for (std::int32_t k = 0; k < count(c); ++k) {
     const SegmentFact& s = c.segment(k);
@@ -398,14 +402,7 @@ std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::in
   return -1;
 }
 
-}  // namespace
-
-std::optional<Reset> ending_reset(const Connection& c) {
-  Once* const once = Once::of(c);
-  return once != nullptr ? once->reset([&] { return find_ending_reset(c); }) : find_ending_reset(c);
-}
-
-Talk talk_before(const Connection& c, std::int32_t end) {
+Talk find_talk_before(const Connection& c, std::int32_t end) {
   constexpr Duration kLongSince = std::chrono::milliseconds{500};
   Talk t;
   const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
@@ -463,6 +460,22 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     if (!x.announced && x.response_complete) t.answer_whole = true;
   }
   return t;
+}
+
+}  // namespace
+
+std::optional<Reset> ending_reset(const Connection& c) {
+  return remembered(c, &Once::reset, [&] { return find_ending_reset(c); });
+}
+
+Talk talk_before(const Connection& c, std::int32_t end) {
+  Once* const once = Once::of(c);
+  if (once == nullptr) return find_talk_before(c, end);
+  for (const auto& [at, talk] : once->talks)
+    if (talk && at == end) return *talk;
+  auto& kept = once->talks[once->oldest_talk ^= 1];
+  kept = {end, find_talk_before(c, end)};
+  return *kept.second;
 }
 
 std::int32_t stop_of(const Connection& c, Party p) {

@@ -148,7 +148,18 @@ struct Tracker::Impl {
   };
   void make(Tellable which, Made& out, const Prepare& prepare) const {
     make(which, out.connection);
-    if (prepare) out.prepared = prepare(out.connection);
+    if (prepare) prepare(out.connection, out.prepared);
+  }
+  /// Calls `each` with the numbers [begin, end) of what is told, whose memory is fetched ahead of it.
+  template <class Each>
+  void fetch_ahead(const std::vector<Tellable>& told, std::size_t begin, std::size_t end, Each&& each) const {
+    constexpr std::size_t kApart = 3;
+    constexpr std::size_t kLead = kApart * Table::kFetchSteps;
+    for (std::size_t k = begin; k < end + kLead; ++k) {
+      for (std::size_t step = 0; step < Table::kFetchSteps; ++step)
+        if (const std::size_t n = k - kApart * step; n < end && n >= begin) table.fetch(told[n].ref, step);
+      if (k >= begin + kLead) each(k - kLead);
+    }
   }
   void tell_alone(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
   void tell_ahead(const Telling& telling, const Visit& visit, const Prepare& prepare) const;
@@ -167,10 +178,10 @@ struct Tracker::Impl {
 
 void Tracker::Impl::tell_alone(const Telling& telling, const Visit& visit, const Prepare& prepare) const {
   Made made;
-  for (const Tellable& t : telling.connections) {
-    make(t, made, prepare);
-    deliver(telling, t, made, visit);
-  }
+  fetch_ahead(telling.connections, 0, telling.connections.size(), [&](std::size_t k) {
+    make(telling.connections[k], made, prepare);
+    deliver(telling, telling.connections[k], made, visit);
+  });
 }
 
 /// Batches of connections are made in any order, by the helpers and, while it would wait for them, by the caller's
@@ -194,7 +205,7 @@ void Tracker::Impl::tell_ahead(const Telling& telling, const Visit& visit, const
   const auto make_batch = [&](std::size_t mine) {
     Batch& b = ring[mine % ring.size()];
     const std::size_t end = std::min(all.size(), (mine + 1) * kBatch);
-    for (std::size_t k = mine * kBatch; k < end; ++k) make(all[k], b.connections[k - mine * kBatch], prepare);
+    fetch_ahead(all, mine * kBatch, end, [&](std::size_t k) { make(all[k], b.connections[k - mine * kBatch], prepare); });
     const std::lock_guard lock{mutex};
     b.number = mine;
     b.ready = true;
