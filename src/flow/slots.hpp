@@ -21,8 +21,7 @@ constexpr bool is_embryo(Ref r) { return r & RefBits::kEmbryo; }
 constexpr std::uint32_t number(Ref r) { return (r & RefBits::kNumber) - 1; }
 
 /// Which of four slots has this hash, the first when none does. Without a branch: which of them it is, is a matter of
-/// chance, and a branch that the processor guesses wrong costs as much as looking at all of them. (Behind an empty one
-/// there is none.)
+/// chance, and a branch that the processor guesses wrong costs as much as looking at all of them.
 inline std::size_t likely_place(const std::uint64_t* slots, std::uint32_t hash) {
   unsigned same = 1u << 4;
   for (unsigned k = 0; k < 4; ++k) same |= static_cast<unsigned>(static_cast<std::uint32_t>(slots[k] >> 32) == hash) << k;
@@ -46,11 +45,11 @@ class Slots {
   }
   /// The first reference with this hash, which most likely is the right one.
   [[nodiscard]] Ref guess(std::uint32_t hash) const {
-    const std::size_t at = home(hash);
-    if (at + 4 <= slots_.size()) [[likely]] {
-      const std::uint64_t slot = slots_[at + likely_place(&slots_[at], hash)];
-      if (hash_of(slot) == hash || slot == 0) [[likely]] return ref_of(slot);
-    }
+    // Four slots of the line that was fetched, from its home on where there are four.
+    const std::size_t at = home(hash), in_line = at % kLine;
+    const std::size_t begin = at - (in_line > kLine - 4 ? in_line - (kLine - 4) : 0);
+    const std::uint64_t slot = slots_[begin + likely_place(&slots_[begin], hash)];
+    if (hash_of(slot) == hash) [[likely]] return ref_of(slot);
     return find(hash, [](Ref) { return true; });
   }
 
@@ -99,6 +98,7 @@ class Slots {
   static constexpr std::size_t kSmallest = 1u << 10, kLargestReserved = 1u << 24;
   static constexpr std::size_t kFull = 11;               ///< sixteenths
   static constexpr std::size_t kWorthAhead = 1u << 18;
+  static constexpr std::size_t kLine = 64 / sizeof(std::uint64_t);
   using Array = memory::Zeroed<std::uint64_t>;
 
   static std::uint64_t pack(std::uint32_t hash, Ref ref) { return static_cast<std::uint64_t>(hash) << 32 | ref; }

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "flow/memory.hpp"
-#include "flow/slots.hpp"
 #include "tcpwhy/survey.hpp"
 
 namespace tcpwhy::flow {
@@ -33,7 +32,7 @@ class SurveyTable {
   void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & mask_]); }
   /// Fetches the first octets of the entry ahead, once its slot has been fetched.
   void prefetch_entry(std::uint32_t h, std::size_t octets) const {
-    std::size_t i = first_place(h);
+    std::size_t i = h & mask_;
     while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & mask_;
     if (slots_[i] == 0) return;
     const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
@@ -41,7 +40,7 @@ class SurveyTable {
     memory::fetch(at + octets - 1);  // an entry does not begin a line
   }
   Entry* find(const Key& key, std::uint32_t h) {
-    for (std::size_t i = first_place(h);; i = (i + 1) & mask_) {
+    for (std::size_t i = h & mask_;; i = (i + 1) & mask_) {
       const std::uint64_t slot = slots_[i];
       if (slot == 0) return nullptr;
       if (static_cast<std::uint32_t>(slot >> 32) != h) continue;
@@ -74,11 +73,6 @@ class SurveyTable {
   }
   [[nodiscard]] const Entry& at(std::size_t i) const {
     return reinterpret_cast<const Entry*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
-  }
-  /// Where to begin to look: nothing of this hash lies before.
-  [[nodiscard]] std::size_t first_place(std::uint32_t h) const {
-    const std::size_t home = h & mask_;
-    return home + 4 <= slots_.size() ? home + likely_place(&slots_[home], h) : home;
   }
   void place(std::uint64_t slot) {
     std::size_t i = (slot >> 32) & mask_;
