@@ -7,6 +7,7 @@
 #include "diagnose/once.hpp"
 #include "diagnose/timer.hpp"
 #include "facts/farewell.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -102,8 +103,8 @@ std::optional<Unanswered> find_unanswered(const facts::Connection& c, Party send
   const CaptureTime could_know = c.segment(first).time + std::max<Duration>(10ms, 2 * round_trip(c));
   for (std::int32_t i = first + 1; i < n; ++i)
     if (c.segment(i).from() != sender && c.segment(i).time > could_know) u.heard_after = i;
-  u.waited = coverage_after(c, first);
-  u.silent = coverage_after(c, u.last);
+  u.waited = diagnose::coverage_after(c, first);
+  u.silent = diagnose::coverage_after(c, u.last);
   if (first > 0) u.idle_before = c.segment(first).time - c.segment(first - 1).time;
   return u;
 }
@@ -186,8 +187,8 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
       w.ended_by = i;
     }
   }
-  if (w.acked_by < 0) return std::nullopt;
-  w.waited = w.ended_by >= 0 ? c.segment(w.ended_by).time - request.time : coverage_after(c, w.request);
+  if (w.acked_by < 0 || facts::answered_unseen(c, w.request)) return std::nullopt;
+  w.waited = w.ended_by >= 0 ? c.segment(w.ended_by).time - request.time : diagnose::coverage_after(c, w.request);
   w.answered_before = c.stream(Party::kServer).payload_bytes;
   return w;
 }
@@ -199,7 +200,7 @@ std::optional<Broken> broken_off(const facts::Connection& c) {
   const facts::Exchange& x = c.exchanges.back();
   if (!x.announced || x.response_complete || x.response_end < 0 || x.delivered_bytes >= x.announced_bytes) return std::nullopt;
   if (c.has(facts::Signal::kUnackedAtEnd)) return std::nullopt;
-  return Broken{&x, x.response_end, coverage_after(c, x.response_end)};
+  return Broken{&x, x.response_end, diagnose::coverage_after(c, x.response_end)};
 }
 
 bool service_never_spoke(const facts::Connection& c, const facts::Survey& survey) {
@@ -262,7 +263,7 @@ std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party rece
     }
   }
   if (w.closed < 0) return std::nullopt;
-  w.lasted = end > w.closed ? c.segment(end).time - c.segment(w.closed).time : coverage_after(c, w.closed);
+  w.lasted = end > w.closed ? c.segment(end).time - c.segment(w.closed).time : diagnose::coverage_after(c, w.closed);
   return w;
 }
 
