@@ -504,6 +504,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   struct tw_event *e = begin_at(TW_RESET_SENT, tp ? clock_of(tp) : 0);
   if (!e) return 0;
   e->reason = reason;
+  bool closing = false;
   if (sk) {
     __u8 state = sk->__sk_common.skc_state;
     if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV) {
@@ -512,11 +513,13 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
     } else {
       put_socket(e, sk);
       put_owner(e, owner_of(sk));
+      closing = state == TCP_FIN_WAIT1 || state == TCP_CLOSING;
     }
   }
   e->netns = netns;
+  const __u32 next = e->seq;
   // The packet knows the peer where the socket is a listener (its own remote end is empty).
-  if (skb) put_packet(e, skb, true);
+  if (skb && put_packet(e, skb, true) && closing && (__s32)(e->ack - next) < 0) e->flags |= TW_FIN_UNSEEN;
   // The keepalive timer interrupts whoever happens to run: that is nobody's doing.
   if (!skb && !(bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
                 reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
