@@ -513,7 +513,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
     } else {
       put_socket(e, sk);
       put_owner(e, owner_of(sk));
-      closing = state == TCP_FIN_WAIT1 || state == TCP_CLOSING;
+      closing = state == TCP_CLOSE || state == TCP_FIN_WAIT1 || state == TCP_CLOSING;  // mostly it is closed before its RST is sent
     }
   }
   e->netns = netns;
