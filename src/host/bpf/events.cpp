@@ -255,6 +255,10 @@ class Loaded final : public KernelEvents {
       if (name == "only_netns" && !options.netns.empty() && options.netns.size() <= TW_MOST_NETNS)
         std::memcpy(at, options.netns.data(), options.netns.size() * sizeof options.netns[0]);
       if (name == "may_cast") *at = may_cast_ ? 1 : 0;
+      if (name == "tick_ns") {
+        const std::uint32_t tick_ns = tick_us_ * 1000;
+        std::memcpy(at, &tick_ns, sizeof tick_ns);
+      }
       if (name == "ring_slots" || name == "ended_slots") std::memcpy(at, &slots_, sizeof slots_);
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
