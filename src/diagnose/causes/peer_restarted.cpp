@@ -5,6 +5,8 @@
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
 #include "diagnose/silence.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -63,7 +65,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // And where frames are missing, or were not kept, its FIN may be among them.
   const std::int32_t last = last_of(c, r->by, r->at);
   const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last < 0) ||
-                          (last >= 0 && (last <= c.gap_after || ending::between(c, last, r->at) < kShortestTakeover));
+                          (last >= 0 && (last <= c.gap_after || facts::between(c, last, r->at) < kShortestTakeover));
   if (unseen_fin || (r->by == Party::kClient && r->silence < kShortestRestart)) {
     out.fits({r->offender, r->at}, knew_no_more);
     return;

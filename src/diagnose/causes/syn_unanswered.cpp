@@ -4,7 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
 #include "facts/syn_timer.hpp"
 
@@ -46,7 +46,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     for (const facts::SegmentFact& s : c.segments)
       if (!s.from_server && s.has_ack() && !s.rst() && !s.syn()) return;
   }
-  if (!waited_long_enough(c, survey) || ending::raced_another(c, survey)) return;
+  if (!waited_long_enough(c, survey) || raced_another(c, survey)) return;
   // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
   if (client.syn_count == 1 && !answers_would_show(c, survey)) {
     out.fits({c.syn}, [&] {
