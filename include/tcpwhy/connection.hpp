@@ -364,8 +364,6 @@ struct Connection {
   std::uint64_t signals = 0;                   ///< Signal bits
   [[nodiscard]] bool has(std::uint64_t signal) const { return (signals & signal) != 0; }
 
-  std::string history;                         ///< Zeek's letters
-  std::string conn_state;                      ///< Zeek's conn_state
   std::array<State, 2> states{};               ///< at the end, as far as the vantage shows
   Outcome outcome = Outcome::kPartial;
   std::optional<Party> ended_by;
@@ -392,5 +390,12 @@ struct Connection {
   [[nodiscard]] const SegmentFact& segment(std::int32_t i) const { return segments[static_cast<std::size_t>(i)]; }
   [[nodiscard]] const Note& note(std::int32_t i) const { return notes[static_cast<std::size_t>(i)]; }
 };
+
+/// An annotated connection in the words of Zeek's conn.log.
+struct ZeekWords {
+  std::string history;
+  std::string conn_state;
+};
+ZeekWords zeek_words(const Connection& connection);
 
 }  // namespace tcpwhy::facts

@@ -90,6 +90,8 @@ enum class Detail : std::uint8_t { kVerdicts, kSentences };
 
 /// Judges one connection against the catalogue.
 Answer explain(const facts::Connection& connection, const facts::Survey& survey, Detail detail);
+/// The same into an answer that was given before, whose memory is used again.
+void explain(const facts::Connection& connection, const facts::Survey& survey, Detail detail, Answer& answer);
 
 /// What a population needs to know of one answered connection.
 class Populations {

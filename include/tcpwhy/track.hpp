@@ -37,10 +37,11 @@ struct Told {
   const facts::Connection* connection = nullptr;
   std::uint64_t alike = 1;                     ///< connections this one stands for, itself included
   std::span<const std::uint64_t> ids;          ///< theirs, at most 1,000, ascending
-  std::any* prepared = nullptr;                ///< what `prepare` made of it, to be taken; null without one
+  std::any* prepared = nullptr;                ///< what `prepare` made of it, null without one; the visitor may change it
 };
-/// Work on a connection that needs no order: called on any of the threads before the connection is told.
-using Prepare = std::function<std::any(const facts::Connection&)>;
+/// Work on a connection that needs no order: called on any of the threads before the connection is told. The place for
+/// what it makes still holds what was made of another connection: its memory can be used again.
+using Prepare = std::function<void(const facts::Connection&, std::any&)>;
 enum class Grouping : std::uint8_t { kEach, kLoneSynsTogether };
 
 /// Source of the same frames, opened again for every tracker thread and for a
@@ -87,7 +88,7 @@ class Tracker {
 };
 
 /// Annotates a connection from its segments: notes, streams, marks, exchanges,
-/// history, states, outcome, vantage, quality, signals. `connection.segments`,
+/// states, outcome, vantage, quality, signals. `connection.segments`,
 /// `ends` and the counters that cover dropped segments must be filled in.
 /// Deterministic; uses nothing but its arguments.
 void annotate(facts::Connection& connection);

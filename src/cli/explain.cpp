@@ -142,17 +142,28 @@ struct Run {
 
   /// Judges by the packets, and by the snapshot of an end where there is one.
   diagnose::Answer judge(const facts::Connection& c, const facts::Survey& survey, diagnose::Detail detail) {
-    return heard(c, diagnose::explain(c, survey, detail));
+    diagnose::Answer answer = diagnose::explain(c, survey, detail);
+    hear(c, answer);
+    return answer;
   }
-  /// What another thread has judged already.
-  diagnose::Answer take(const flow::Told& told, const facts::Connection& c) {
-    return heard(c, std::move(*std::any_cast<diagnose::Answer>(told.prepared)));
-  }
-  diagnose::Answer heard([[maybe_unused]] const facts::Connection& c, diagnose::Answer answer) {
+  void hear([[maybe_unused]] const facts::Connection& c, [[maybe_unused]] diagnose::Answer& answer) {
 #ifdef TCPWHY_HOST
     if (witness) witness->testify(c, answer);
 #endif
-    return answer;
+  }
+
+  /// What is judged on any thread, before it is this connection's turn to be told.
+  struct Judged {
+    diagnose::Answer answer;
+    diagnose::Detail detail = diagnose::Detail::kVerdicts;
+  };
+  void judge_ahead(const facts::Connection& c, const facts::Survey& survey, std::any& place) const {
+    if (!place.has_value()) place.emplace<Judged>();
+    auto& [answer, detail] = std::any_cast<Judged&>(place);
+    diagnose::explain(c, survey, detail = diagnose::Detail::kVerdicts, answer);
+    // Of text next to nothing is printed, and which that is depends on what was told before.
+    if (options.format == Format::kText || !reporter->wants_sentences(answer)) return;
+    diagnose::explain(c, survey, detail = diagnose::Detail::kSentences, answer);
   }
 
   void tell(const flow::Told& told, const facts::Survey& survey, diagnose::Populations& populations) {
@@ -170,11 +181,14 @@ struct Run {
       }
       return;
     }
-    diagnose::Answer answer =
-        told.prepared != nullptr ? take(told, c) : judge(c, survey, diagnose::Detail::kVerdicts);
-    if (reporter->wants_sentences(answer)) answer = judge(c, survey, diagnose::Detail::kSentences);
-    populations.add(c, answer, told.alike);
-    reporter->connection({c, told.alike, told.ids}, answer);
+    Judged own;
+    Judged* judged = told.prepared != nullptr ? std::any_cast<Judged>(told.prepared) : nullptr;
+    if (judged != nullptr) hear(c, judged->answer);
+    else (judged = &own)->answer = judge(c, survey, diagnose::Detail::kVerdicts);
+    if (judged->detail == diagnose::Detail::kVerdicts && reporter->wants_sentences(judged->answer))
+      judged->answer = judge(c, survey, diagnose::Detail::kSentences);
+    populations.add(c, judged->answer, told.alike);
+    reporter->connection({c, told.alike, told.ids}, judged->answer);
   }
 
   void add(const facts::Survey& survey, const capture::Losses& losses, const std::vector<std::string>& files) {
@@ -254,7 +268,7 @@ int explain_files(Run& run, flow::Options tracking) {
     // Of one connection that was asked for nothing is judged before it is found.
     flow::Prepare prepare;
     if (!run.choice)
-      prepare = [&](const facts::Connection& c) { return std::any{diagnose::explain(c, tracker.survey(), diagnose::Detail::kVerdicts)}; };
+      prepare = [&](const facts::Connection& c, std::any& place) { run.judge_ahead(c, tracker.survey(), place); };
     tracker.tell(grouping, [&](const flow::Told& told) { run.tell(told, tracker.survey(), populations); }, prepare);
     if (!run.choice)
       for (const diagnose::Finding& f : populations.findings(tracker.survey())) run.reporter->finding(f);

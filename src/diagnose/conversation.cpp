@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "diagnose/once.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 
@@ -37,9 +38,7 @@ std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::in
   return -1;
 }
 
-}  // namespace
-
-Talk talk_before(const Connection& c, std::int32_t end) {
+Talk find_talk_before(const Connection& c, std::int32_t end) {
   constexpr Duration kLongSince = std::chrono::milliseconds{500};
   Talk t;
   const std::int32_t n = end < 0 ? facts::size_of(c) : std::min(end, facts::size_of(c));
@@ -97,6 +96,18 @@ Talk talk_before(const Connection& c, std::int32_t end) {
     if (!x.announced && x.response_complete) t.answer_whole = true;
   }
   return t;
+}
+
+}  // namespace
+
+Talk talk_before(const Connection& c, std::int32_t end) {
+  Once* const once = Once::of(c);
+  if (once == nullptr) return find_talk_before(c, end);
+  for (const auto& [at, talk] : once->talks)
+    if (talk && at == end) return *talk;
+  auto& kept = once->talks[once->oldest_talk ^= 1];
+  kept = {end, find_talk_before(c, end)};
+  return *kept.second;
 }
 
 bool counts_unseen(const Connection& c, std::int32_t i) {

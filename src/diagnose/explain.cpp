@@ -93,7 +93,7 @@ bool are_rivals(const Examined& a, const Examined& b) {
 /// Who explains less than another, or only as much, is no more than possible.
 std::optional<Verdict> against_rivals(const Examined& e, const std::vector<Examined>& all) {
   std::size_t rivals = 0;
-  if (e.alive())
+  if (e.alive() && e.cause->role == Role::kEnding && !e.cause->generic())
     for (const Examined& other : all)
       if (other.alive() && are_rivals(e, other) &&
           other.evidence.tally().explains() >= e.evidence.tally().explains())
@@ -164,14 +164,13 @@ bool stands_before(const Found& a, const Found& b) {
   return a.explains() > b.explains();
 }
 
-Diagnosis write(const facts::Connection& c, const Found& f, Detail detail) {
-  Diagnosis d;
+void write(const facts::Connection& c, const Found& f, Detail detail, Diagnosis& d) {
   d.cause = f.cause->id;
   d.verdict = f.verdict;
   d.benign = f.benign();
   d.side = f.cause->side;
   if (f.evidence != nullptr) d.side = f.evidence->side().value_or(d.side);
-  if (detail == Detail::kVerdicts) return d;
+  if (detail == Detail::kVerdicts) return;
   if (f.evidence != nullptr) {
     for (Bearing b : {Bearing::kDemands, Bearing::kSupports, Bearing::kFits})
       for (const Evidence& item : f.evidence->items())
@@ -181,7 +180,6 @@ Diagnosis write(const facts::Connection& c, const Found& f, Detail detail) {
   if (d.summary.empty()) d.summary = f.cause->title;
   d.settles = f.cause->settles;
   d.fix.assign(f.cause->fix.begin(), f.cause->fix.end());
-  return d;
 }
 
 Rival rival_of(const facts::Connection& c, const Examined& e) {
@@ -226,10 +224,8 @@ std::vector<Examined> examine_all(const facts::Connection& c, const facts::Surve
     evidence = EvidenceList{detail};
   });
   for (Examined& e : all) e.verdict = judge(e.evidence.tally(), 0);
-  std::vector<std::optional<Verdict>> verdicts;
-  verdicts.reserve(all.size());
-  for (const Examined& e : all) verdicts.push_back(against_rivals(e, all));
-  for (std::size_t i = 0; i < all.size(); ++i) all[i].verdict = verdicts[i];
+  // Rivals may lower it to possible, which leaves it alive for the others.
+  for (Examined& e : all) e.verdict = against_rivals(e, all);
   return all;
 }
 
@@ -264,6 +260,12 @@ std::vector<Found> find(const std::vector<Examined>& all) {
 }  // namespace
 
 Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail detail) {
+  Answer answer;
+  explain(c, survey, detail, answer);
+  return answer;
+}
+
+void explain(const facts::Connection& c, const facts::Survey& survey, Detail detail, Answer& answer) {
   const std::vector<Examined> all = examine_all(c, survey, detail);
   std::vector<Found> found = find(all);
 
@@ -277,21 +279,23 @@ Answer explain(const facts::Connection& c, const facts::Survey& survey, Detail d
       return f.role() == Role::kEnding && !f.benign() && (f.cause->generic() || !f.firm());
     });
   const bool fault = std::any_of(found.begin(), found.end(), [](const Found& f) { return f.firm() && !f.benign(); });
-  Answer answer;
+  answer.kernel.reset();
+  answer.first_unexplained_frame = 0;
   answer.healthy = !fault && (excused || outcome_is_healthy(c.outcome));
   // Where nothing failed, a fault that is merely possible is no answer.
   if (answer.healthy) std::erase_if(found, [](const Found& f) { return !f.firm() && !f.benign(); });
   // What did no harm does not explain a failure: that stays unexplained.
   else if (std::all_of(found.begin(), found.end(), [](const Found& f) { return f.benign(); })) found.clear();
-  std::stable_sort(found.begin(), found.end(), stands_before);
+  // They are few: no buffer is allocated for them.
+  for (auto f = found.begin(); f != found.end(); ++f) std::rotate(std::upper_bound(found.begin(), f, *f, stands_before), f, std::next(f));
 
+  answer.diagnoses.clear();
   answer.diagnoses.reserve(found.size());
   for (const Found& f : found) {
-    answer.diagnoses.push_back(write(c, f, detail));
+    write(c, f, detail, answer.diagnoses.emplace_back());
     if (detail == Detail::kSentences) answer.diagnoses.back().rivals = rivals_of(c, *f.cause, all);
   }
   if (!answer.healthy && answer.diagnoses.empty()) answer.first_unexplained_frame = first_unexplained_frame(c);
-  return answer;
 }
 
 std::string_view to_string(Verdict verdict) {

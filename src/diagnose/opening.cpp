@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/once.hpp"
 #include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
@@ -68,9 +69,7 @@ std::uint32_t in_vain(const Connection& c, const Opening& o) {
   return tries;
 }
 
-}  // namespace
-
-Opening opening_of(const Connection& c) {
+Opening find_opening(const Connection& c) {
   Opening o;
   std::int32_t i = 0;
   std::uint32_t asked = 0;  // SYNs that passed and that no SYN-ACK has answered yet
@@ -132,6 +131,12 @@ Opening opening_of(const Connection& c) {
   }
   o.in_vain = in_vain(c, o);
   return o;
+}
+
+}  // namespace
+
+Opening opening_of(const Connection& c) {
+  return ending::remembered(c, &ending::Once::opening, [&] { return find_opening(c); });
 }
 
 bool third_ack_refused(const Connection& c, const Opening& o) {

@@ -292,6 +292,10 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
 }  // namespace
 
 bool survived(const Connection& c, std::int32_t i) {
+  std::array<bool, 2> spoke{};
+  for (std::int32_t k = i + 1; k < facts::size_of(c) && !(spoke[0] && spoke[1]); ++k)
+    if (!c.segment(k).rst()) spoke[c.segment(k).from_server] = true;
+  if (!spoke[0] || !spoke[1]) return false;
   std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
   for (std::int32_t k = 0; k < facts::size_of(c); ++k) {
     const SegmentFact& s = c.segment(k);
@@ -370,8 +374,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
 }  // namespace
 
 std::optional<Reset> ending_reset(const Connection& c) {
-  Once* const once = Once::of(c);
-  return once != nullptr ? once->reset([&] { return find_ending_reset(c); }) : find_ending_reset(c);
+  return remembered(c, &Once::reset, [&] { return find_ending_reset(c); });
 }
 
 std::string abort_words(const Reset& r) {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "diagnose/opening.hpp"
+#include "diagnose/once.hpp"
 #include "diagnose/timer.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
@@ -52,7 +52,9 @@ bool carries_data(const facts::Connection& c, std::int32_t i) {
   return c.segment(i).payload_bytes > 0 && !c.segment(i).syn() && !c.segment(i).rst() && !facts::is_probe(c.note(i));
 }
 
-std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
+namespace {
+
+std::optional<Unanswered> find_unanswered(const facts::Connection& c, Party sender) {
   const std::optional<SeqNum> una = acknowledged(c, sender);
   Unanswered u;
   u.sender = sender;
@@ -93,22 +95,7 @@ std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
   return u;
 }
 
-std::vector<std::int32_t> refusals(const facts::Connection& c, const Unanswered& u) {
-  std::vector<std::int32_t> answers;
-  const Duration soon = round_trip(c) + 50ms;
-  for (std::int32_t send : u.sends)
-    for (std::int32_t i = send + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
-      const facts::SegmentFact& s = c.segment(i);
-      if (s.time - c.segment(send).time > soon) break;
-      if (s.from() == u.sender || s.length() != 0 || s.rst() || !s.has_ack() || facts::is_probe(c.note(i))) continue;
-      if (answers.empty() || answers.back() != i) answers.push_back(i);
-      break;
-    }
-  if (2 * answers.size() < u.sends.size()) answers.clear();
-  return answers;
-}
-
-std::optional<Deaf> deaf(const facts::Connection& c, Party sender) {
+std::optional<Deaf> find_deaf(const facts::Connection& c, Party sender) {
   Deaf d;
   const Duration crossing = std::max<Duration>(10ms, 2 * round_trip(c));
   std::optional<SeqNum> newest_ack_of_sender, newest_end;
@@ -136,6 +123,31 @@ std::optional<Deaf> deaf(const facts::Connection& c, Party sender) {
   }
   if (d.repeats.empty()) return std::nullopt;
   return d;
+}
+
+}  // namespace
+
+std::optional<Unanswered> unanswered(const facts::Connection& c, Party sender) {
+  return ending::remembered(c, &ending::Once::unanswered, sender, [&] { return find_unanswered(c, sender); });
+}
+
+std::optional<Deaf> deaf(const facts::Connection& c, Party sender) {
+  return ending::remembered(c, &ending::Once::deaf, sender, [&] { return find_deaf(c, sender); });
+}
+
+std::vector<std::int32_t> refusals(const facts::Connection& c, const Unanswered& u) {
+  std::vector<std::int32_t> answers;
+  const Duration soon = round_trip(c) + 50ms;
+  for (std::int32_t send : u.sends)
+    for (std::int32_t i = send + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+      const facts::SegmentFact& s = c.segment(i);
+      if (s.time - c.segment(send).time > soon) break;
+      if (s.from() == u.sender || s.length() != 0 || s.rst() || !s.has_ack() || facts::is_probe(c.note(i))) continue;
+      if (answers.empty() || answers.back() != i) answers.push_back(i);
+      break;
+    }
+  if (2 * answers.size() < u.sends.size()) answers.clear();
+  return answers;
 }
 
 std::optional<Waiting> waiting(const facts::Connection& c) {

@@ -1,5 +1,6 @@
 #include "diagnose/wrong_ack.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "diagnose/conversation.hpp"
@@ -15,6 +16,8 @@ using facts::Party;
 using facts::SegmentFact;
 
 std::optional<WrongAcks> wrong_acks(const Connection& c) {
+  if (std::none_of(c.notes.begin(), c.notes.end(), [](const facts::Note& n) { return n.ack_place == AckPlace::kImpossible; }))
+    return std::nullopt;
   WrongAcks w;
   std::array<std::optional<SeqNum>, 2> sent{};
   std::array<std::int32_t, 2> right{-1, -1};

@@ -110,6 +110,8 @@ struct ResetFacts {
 ResetFacts reset(const Connection& c);
 /// The same about the RST at index `i`.
 ResetFacts reset_at(const Connection& c, Index i);
+/// Only whether anybody acted on it.
+bool is_effective(const Connection& c, Index rst);
 /// Next RST of either side after `i`.
 Index next_rst(const Connection& c, Index i);
 

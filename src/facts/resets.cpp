@@ -58,6 +58,8 @@ bool acted_on(const Connection& c, Index rst, bool sender_went_on) {
 
 }  // namespace
 
+bool is_effective(const Connection& c, Index rst) { return acted_on(c, rst, went_on_sending(c, rst)); }
+
 ResetFacts reset_at(const Connection& c, Index i) {
   ResetFacts out;
   if (i < 0) return out;
@@ -108,8 +110,7 @@ ResetFacts reset(const Connection& c) {
   constexpr int kMostRead = 16;
   Index k = first;
   for (int read = 0; k >= 0 && read < kMostRead; k = next_rst(c, k), ++read) {
-    const ResetFacts r = reset_at(c, k);
-    if (r.effective) return r;
+    if (is_effective(c, k)) return reset_at(c, k);
   }
   return reset_at(c, first);
 }

@@ -12,8 +12,6 @@ namespace tcpwhy::flow {
 void annotate(facts::Connection& c) {
   c.notes.assign(c.segments.size(), Note{});
   c.exchanges.clear();
-  c.history.clear();
-  c.conn_state.clear();
   c.syn = c.syn_ack = c.handshake_ack = -1;
   c.handshake_rtt.reset();
   c.rtt_to_server.reset();
@@ -26,7 +24,6 @@ void annotate(facts::Connection& c) {
 
   Reader reader{c};
   reader.read();
-  annotate_history(c);
   annotate_exchanges(c);
   annotate_quality(c, reader);
   annotate_outcome(c, reader);

@@ -2,8 +2,8 @@
 // The parts of annotate(). A story is read once, front to back, by a Reader that
 // keeps what each side has sent and seen (annotate_reader.cpp); what a segment
 // repeats is decided in annotate_repeats.cpp, what a RST or a bare ACK answers in
-// annotate_answers.cpp. Then follow Zeek's letters, the exchanges, the quality of
-// the observation, how it ended, and last the signals, which are made of all these.
+// annotate_answers.cpp. Then follow the exchanges, the quality of the observation,
+// how it ended, and last the signals, which are made of all these.
 
 #include <array>
 #include <cstdint>
@@ -53,6 +53,9 @@ struct Sender {
   SeqNum recovery_end;           ///< repairing until this is acknowledged
   bool in_rto = false, in_fast = false;
   Index last = -1;               ///< its last segment
+  Index last_syn = -1;           ///< its last SYN or SYN-ACK
+  std::array<Index, 6> recent{}; ///< its last segments, the n-th at n modulo their number
+  std::uint32_t all = 0;         ///< how many it has sent
   Index last_new = -1;           ///< its last segment with new payload, SYN or FIN
   Index last_sent = -1;          ///< its last segment with sequence space, repeats included
 
@@ -143,7 +146,6 @@ struct Answers {
   void bare_ack(const SegmentFact& s, Note& n, Index i);
 };
 
-void annotate_history(Connection& c);
 void annotate_exchanges(Connection& c);
 /// Vantage and quality. Before the outcome, which they limit.
 void annotate_quality(Connection& c, const Reader& reader);

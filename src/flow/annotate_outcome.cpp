@@ -176,8 +176,9 @@ class Ending {
 
   /// Two hops are what routes of one connection may differ by (linux-tcp 11.5).
   [[nodiscard]] bool from_elsewhere() const {
-    const facts::ResetFacts r = facts::reset_at(c_, rst_);
-    return r.ttl_differs && std::abs(r.ttl_delta) > 2;
+    const SegmentFact& r = c_.segment(rst_);
+    const std::uint8_t usual = facts::usual_ttl(c_, r.from());
+    return usual != 0 && std::abs(int{r.ttl} - int{usual}) > 2;
   }
 
   [[nodiscard]] Outcome after_reset() const {
@@ -423,7 +424,7 @@ Index ending_reset(const Connection& c) {
                       : c.streams[1].rst < 0 ? c.streams[0].rst : std::min(c.streams[0].rst, c.streams[1].rst);
   if (first < 0) return -1;
   for (Index i = first; i >= 0; i = facts::next_rst(c, i))
-    if (facts::reset_at(c, i).effective) return i;
+    if (facts::is_effective(c, i)) return i;
   return -1;
 }
 

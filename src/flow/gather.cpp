@@ -18,15 +18,11 @@ void clear(facts::Connection& c) {
   fresh.icmp = std::move(c.icmp);
   fresh.exchanges = std::move(c.exchanges);
   fresh.files = std::move(c.files);
-  fresh.history = std::move(c.history);
-  fresh.conn_state = std::move(c.conn_state);
   fresh.segments.clear();
   fresh.notes.clear();
   fresh.icmp.clear();
   fresh.exchanges.clear();
   fresh.files.clear();
-  fresh.history.clear();
-  fresh.conn_state.clear();
   c = std::move(fresh);
 }
 
@@ -118,7 +114,7 @@ void Table::gather_record(Ref ref, facts::Connection& out) const {
     if (at != 0 && history_.holds(at) && history_[at].frame != h.last_frame) at = history_.newest() + 1;
     while (at != 0 && history_.holds(at)) {
       out.segments.push_back(history_[at]);
-      at = history_[at].link;
+      at = history_.before(at);
     }
     std::reverse(out.segments.begin(), out.segments.end());
     out.quality.story_incomplete = at != 0;
@@ -160,6 +156,22 @@ void Table::gather_record(Ref ref, facts::Connection& out) const {
     out.challenged_frame = s->challenged_frame;
     out.challenged_by = s->challenged_by + options_.first_id;
   }
+}
+
+void Table::fetch(Ref ref, std::size_t step) const {
+  if (is_embryo(ref)) {
+    if (step != 0) return;
+    if (is_wide(ref)) memory::fetch(&wide_.embryos[number(ref)]);
+    else memory::fetch(&narrow_.embryos[number(ref)]);
+    return;
+  }
+  const Hot& h = hot(ref);
+  if (step == 0) return memory::fetch_all(h);
+  if (h.side == 0) return;
+  const Side& s = sides_[h.side - 1];
+  if (step == 1) memory::fetch_all(s);
+  else if (step == 2) stories_.fetch_ends(s.story);
+  else stories_.fetch_second(s.story);
 }
 
 void Table::gather(Tellable which, facts::Connection& out) const {

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "flow/arena.hpp"
@@ -25,9 +26,8 @@ class History {
     if (++newest_ == 0) ++newest_;
     const std::uint32_t place = newest_ & mask_;
     if (place / kPerChunk != writing_) enter(place / kPerChunk);
-    facts::SegmentFact& kept = chunk_[place % kPerChunk];
-    kept = fact;
-    kept.link = before;
+    chunk_[place % kPerChunk] = fact;
+    links_[place % kPerChunk] = before;
     return newest_;
   }
   /// Is the segment that push() numbered so still there?
@@ -38,6 +38,12 @@ class History {
   [[nodiscard]] const facts::SegmentFact& operator[](std::uint32_t number) const {
     return const_cast<History*>(this)->at(number & mask_);
   }
+  /// The segment before it of the same connection. The links lie apart from the segments, close together: whoever goes a
+  /// long way back meets the segments' memory only where he looks at it.
+  [[nodiscard]] std::uint32_t before(std::uint32_t number) const {
+    const std::uint32_t place = number & mask_;
+    return chunks_[place / kPerChunk].links[place % kPerChunk];
+  }
   [[nodiscard]] std::uint32_t newest() const { return newest_; }
   /// The first chunk will be filled, too.
   void expect_many() { first_ = memory::Use::kWhole; }
@@ -47,15 +53,16 @@ class History {
   static constexpr std::uint32_t kPerChunk = memory::kChunk / sizeof(facts::SegmentFact);
 
   facts::SegmentFact& at(std::uint32_t place) {
-    return reinterpret_cast<facts::SegmentFact*>(chunks_[place / kPerChunk].get())[place % kPerChunk];
+    return reinterpret_cast<facts::SegmentFact*>(chunks_[place / kPerChunk].segments.get())[place % kPerChunk];
   }
 
   /// From here on chunk `n` is written.
   void enter(std::uint32_t n) {
     if (n >= chunks_.size()) chunks_.resize(n + 1);
-    if (!chunks_[n]) chunks_[n] = fresh(n);
+    if (!chunks_[n].segments) chunks_[n] = {fresh(n), std::make_unique_for_overwrite<std::uint32_t[]>(kPerChunk)};
     writing_ = n;
-    chunk_ = reinterpret_cast<facts::SegmentFact*>(chunks_[n].get());
+    chunk_ = reinterpret_cast<facts::SegmentFact*>(chunks_[n].segments.get());
+    links_ = chunks_[n].links.get();
   }
   /// A small capture never leaves the first chunk; a large one will fill the others.
   memory::Chunk fresh(std::uint32_t n) {
@@ -63,11 +70,16 @@ class History {
     return ahead_ != nullptr && use == memory::Use::kWhole ? ahead_->chunk() : memory::allocate(memory::kChunk, use);
   }
 
-  std::vector<memory::Chunk> chunks_;
+  struct Piece {
+    memory::Chunk segments;
+    std::unique_ptr<std::uint32_t[]> links;
+  };
+  std::vector<Piece> chunks_;
   std::uint32_t mask_;
   std::uint32_t newest_ = 0;
   std::uint32_t writing_ = ~0u;          ///< the chunk that is written, and where it lies
   facts::SegmentFact* chunk_ = nullptr;
+  std::uint32_t* links_ = nullptr;
   memory::Use first_ = memory::Use::kPerhaps;
   Ahead* ahead_ = nullptr;
 };

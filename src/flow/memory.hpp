@@ -22,6 +22,13 @@ inline void fetch(const void* at) {
   __builtin_prefetch(at);
   __asm__ volatile("" : : "r"(at));
 }
+/// Every line of a value.
+template <class T>
+void fetch_all(const T& value) {
+  const auto* const octets = reinterpret_cast<const char*>(&value);
+  for (std::size_t at = 0; at < sizeof(T); at += 64) fetch(octets + at);
+  fetch(octets + sizeof(T) - 1);
+}
 
 inline constexpr std::size_t kChunk = 2u << 20;
 

@@ -39,6 +39,7 @@ struct Story {
 struct Side {
   std::uint64_t signals = 0;
   Story story;
+  bool told = false;               ///< handed over already; only what comes later would be news
   SideHalf halves[2];
 
   bool has_previous = false, previous_closed = false;
@@ -57,7 +58,6 @@ struct Side {
 
   std::int64_t challenged_at = 0;  ///< a later SYN on the 4-tuple got an ACK with this connection's numbers; 0 never
   std::uint32_t challenged_frame = 0, challenged_by = 0;
-  bool told = false;               ///< handed over already; only what comes later would be news
 
   std::uint32_t icmp_first = 0, icmp_count = 0;  ///< list in Stories::icmp, + 1
 
@@ -86,6 +86,16 @@ class Stories {
   /// Fetches the place of the next segment ahead.
   void prefetch(const Story& story) const {
     if (story.last != 0) memory::fetch(&cells_[story.last - 1 + story.in_last - 1] + 1);
+  }
+  /// Fetches ahead what copy() begins with: the first and the last chunk, and when they are there the second.
+  void fetch_ends(const Story& story) const {
+    if (story.last == 0) return;
+    for (std::uint32_t i = 0; i < kSizes[0]; ++i) memory::fetch(&cells_[story.first - 1 + i]);
+    for (std::uint32_t i = 0; i < std::min(story.in_last, kSizes[2]); ++i) memory::fetch(&cells_[story.last - 1 + i]);
+  }
+  void fetch_second(const Story& story) const {
+    const std::uint32_t second = story.last == 0 ? 0 : cells_[story.first - 1].link;
+    for (std::uint32_t i = 0; second != 0 && i < kSizes[1]; ++i) memory::fetch(&cells_[second - 1 + i]);
   }
   void copy(const Story& story, std::vector<facts::SegmentFact>& out) const;
   /// The newest segment of a story that has one.

@@ -377,8 +377,8 @@ std::uint16_t Table::syn_window(const Hot& h) const {
     if (story.stored != 0 && !story.lacks_beginning) first = &stories_.oldest(story);
   } else {
     std::uint32_t at = h.head;
-    for (std::uint32_t i = 0; i < kMostSteps && at != 0 && history_.holds(at); ++i, at = history_[at].link)
-      if (history_[at].link == 0) first = &history_[at];
+    for (std::uint32_t i = 0; i < kMostSteps && at != 0 && history_.holds(at); ++i, at = history_.before(at))
+      if (history_.before(at) == 0) first = &history_[at];
   }
   return first != nullptr && first->syn() && !first->has_ack() ? first->window : std::uint16_t{0};
 }

@@ -74,6 +74,9 @@ class Table {
   void forget_told(const Telling& told);
   /// What is to be told.
   [[nodiscard]] Telling telling(Grouping grouping) const;
+  /// Fetches what gather() will touch, in steps each of which needs what the one before has fetched.
+  static constexpr std::size_t kFetchSteps = 4;
+  void fetch(Ref ref, std::size_t step) const;
   /// Everything known about one of them, not annotated. `out` is reused.
   void gather(Tellable which, facts::Connection& out) const;
   [[nodiscard]] std::uint32_t born() const { return next_rank_; }

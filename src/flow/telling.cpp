@@ -140,7 +140,11 @@ Telling Table::telling(Grouping grouping) const {
       key.recent = is_recent(base_ns_ + static_cast<std::int64_t>(e.time()));
       join(floods, key, e.rank, ref);
     }
-    for (std::uint32_t i = 0; i < lane.records.high_water(); ++i) {
+    const std::uint32_t records = lane.records.high_water();
+    for (std::uint32_t i = 0; i < records; ++i) {
+      constexpr std::uint32_t kAhead = 16;
+      if (i + kAhead < records)
+        if (const Hot& later = lane.records[i + kAhead].hot; later.side != 0) memory::fetch(&sides_[later.side - 1]);
       const Hot& h = lane.records[i].hot;
       if (!h.is(Hold::kUsed) || !is_told(h)) continue;
       const Ref ref = (i + 1) | kind;

@@ -48,10 +48,14 @@ void Table::begin_story(Hot& h, Side& s) {
   if (at != 0 && history_.holds(at) && history_[at].frame != h.last_frame) at = history_.newest() + 1;
   while (at != 0 && history_.holds(at)) {
     chain_.push_back(at);
-    at = history_[at].link;
+    at = history_.before(at);
   }
   story.lacks_beginning = at != 0;
-  for (std::size_t i = chain_.size(); i-- > 0;) stories_.append(story, history_[chain_[i]], interest(s));
+  constexpr std::size_t kAhead = 8;
+  for (std::size_t i = chain_.size(); i-- > 0;) {
+    if (i >= kAhead) memory::fetch(&history_[chain_[i - kAhead]]);
+    stories_.append(story, history_[chain_[i]], interest(s));
+  }
 }
 
 void Table::raise(Hot& h, std::uint64_t signals) {
@@ -88,7 +92,7 @@ bool Table::is_copy(const Hot& h, const facts::SegmentFact& f) const {
   std::uint32_t at = h.head;
   for (std::uint32_t i = 0; i < kLookBack && at != 0 && history_.holds(at) && !found; ++i) {
     found = same(history_[at]);
-    at = history_[at].link;
+    at = history_.before(at);
   }
   return found;
 }

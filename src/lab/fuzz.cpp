@@ -27,7 +27,8 @@ struct Judged {
 
 /// Round trips of a real host are some microseconds longer. That decides which tick a timer falls on, and with it whether it
 /// comes before or after an act beside it; and how many segments a burst holds. Does the model agree with the kernel when
-/// each act comes later than the one before by as much, or its ticks lie elsewhere within one?
+/// each act comes later than the one before by as much, or its ticks lie elsewhere within one, or what it sends for the first
+/// time leaves a moment after what it sends again?
 bool agrees_if_late(const Trial& trial, const Run& kernel, Options o, const FuzzOptions& options) {
   if (!o.machine) return false;
   const Duration jiffies = o.machine->jiffies;
@@ -38,8 +39,11 @@ bool agrees_if_late(const Trial& trial, const Run& kernel, Options o, const Fuzz
     const Experiment experiment = experiment_of(moved);
     for (int quarter = 0; quarter < 4; ++quarter) {
       o.machine->jiffies = jiffies + options.leeway.tick * quarter / 4;
-      const auto model = run_on_model(experiment, o);
-      if (model && signature(compare(*model, kernel, options.leeway)).empty()) return true;
+      for (const Duration lag : {0us, 10us}) {
+        o.machine->send_lag = lag;
+        const auto model = run_on_model(experiment, o);
+        if (model && signature(compare(*model, kernel, options.leeway)).empty()) return true;
+      }
     }
   }
   return false;

@@ -82,8 +82,9 @@ Json connection_object(const facts::Connection& c, std::uint64_t id, const diagn
   out["frames"] = c.frames;
   out["packets"] = {{"client", c.streams[0].packets}, {"server", c.streams[1].packets}};
   out["payload_bytes"] = {{"client", c.streams[0].payload_bytes}, {"server", c.streams[1].payload_bytes}};
-  out["history"] = c.history;
-  out["conn_state"] = c.conn_state;
+  facts::ZeekWords zeek = facts::zeek_words(c);
+  out["history"] = std::move(zeek.history);
+  out["conn_state"] = std::move(zeek.conn_state);
   out["vantage"] = facts::to_string(c.vantage);
   out["states"] = {{"client", to_string(c.states[0])}, {"server", to_string(c.states[1])}};
   out["outcome"] = facts::to_string(c.outcome);

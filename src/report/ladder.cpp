@@ -193,8 +193,9 @@ void write_ladder(std::FILE* out, const facts::Connection& c, const diagnose::An
                                                                  : "Nothing in the catalogue explains what was seen.")
                                                : answer.diagnoses.front().summary,
                       verdict, options, style);
+  const facts::ZeekWords zeek = facts::zeek_words(c);
   text += fmt::format("  {} → {}  connection {}, {}, history {}, conn_state {}\n", facts::to_string(c.ends[0]),
-                      facts::to_string(c.ends[1]), c.id, facts::to_string(c.outcome), c.history, c.conn_state);
+                      facts::to_string(c.ends[1]), c.id, facts::to_string(c.outcome), zeek.history, zeek.conn_state);
   text += fmt::format("  at the end: client {}, server {}; seen at: {}\n", to_string(c.states[0]),
                       to_string(c.states[1]), facts::to_string(c.vantage));
   if (!answer.diagnoses.empty()) {

@@ -30,7 +30,7 @@ struct Cluster {
   std::vector<Example> examples;
 };
 
-constexpr std::string_view kUnexplained = "";  // sorts first; shown last
+constexpr std::string_view kUnexplained{};  // sorts first; shown last
 
 class Text final : public Reporter {
  public:
@@ -45,7 +45,7 @@ class Text final : public Reporter {
   void connection(const Entry& entry, const diagnose::Answer& answer) override {
     const facts::Connection& c = entry.connection;
     for (const diagnose::Diagnosis& d : answer.diagnoses)
-      if (d.benign) harmless_[std::string{diagnose::to_string(d.cause)}] += entry.alike;
+      if (d.benign) harmless_[diagnose::to_string(d.cause)] += entry.alike;
     if (answer.healthy) {
       if (options_.only == Only::kAll) healthy_lines_.push_back(line_of(c, answer));
       return;
@@ -71,7 +71,7 @@ class Text final : public Reporter {
     headline(survey);
     for (const std::string& trouble : troubles) print(style_.warn(trouble) + "\n");
     for (const std::string& words : quality_words(survey)) print(style_.dim("note: " + words) + "\n");
-    std::vector<const std::pair<const std::string, Cluster>*> ordered;
+    std::vector<const std::pair<const std::string_view, Cluster>*> ordered;
     for (const auto& entry : failures_) ordered.push_back(&entry);
     std::stable_sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) {
       if (a->first.empty() != b->first.empty()) return b->first.empty();
@@ -102,14 +102,15 @@ class Text final : public Reporter {
   }
 
  private:
-  static std::string key_of(const diagnose::Answer& answer) {
-    if (answer.diagnoses.empty() || answer.diagnoses.front().benign) return std::string{kUnexplained};
-    return std::string{diagnose::to_string(answer.diagnoses.front().cause)};
+  static std::string_view key_of(const diagnose::Answer& answer) {
+    if (answer.diagnoses.empty() || answer.diagnoses.front().benign) return kUnexplained;
+    return diagnose::to_string(answer.diagnoses.front().cause);
   }
 
   static std::string line_of(const facts::Connection& c, const diagnose::Answer& answer) {
+    const facts::ZeekWords zeek = facts::zeek_words(c);
     std::string out = fmt::format("{} → {}  {}  {}, {}", facts::to_string(c.ends[0]), facts::to_string(c.ends[1]),
-                                  c.history.empty() ? "-" : c.history, facts::to_string(c.outcome),
+                                  zeek.history.empty() ? "-" : zeek.history, facts::to_string(c.outcome),
                                   duration_words(c.end - c.start));
     out += fmt::format("  (connection {})", c.id);
     if (answer.kernel && answer.kernel->pid != 0) out += fmt::format("  {}[{}]", answer.kernel->comm, answer.kernel->pid);
@@ -124,9 +125,9 @@ class Text final : public Reporter {
 
   void headline(const facts::Survey& survey) {
     std::string line;
-    const std::uint64_t causes = failures_.size() - failures_.count(std::string{kUnexplained});
+    const std::uint64_t causes = failures_.size() - failures_.count(kUnexplained);
     const std::uint64_t unexplained =
-        failures_.count(std::string{kUnexplained}) ? failures_.at(std::string{kUnexplained}).connections : 0;
+        failures_.contains(kUnexplained) ? failures_.at(kUnexplained).connections : 0;
     if (survey.connections == 0)
       line = survey.frames != 0 ? "The capture holds no TCP connection."
              : options_.selected ? "No packet of the capture matches the filter and the time window."
@@ -151,7 +152,7 @@ class Text final : public Reporter {
           "\n");
   }
 
-  void show(const std::string& cause, const Cluster& cluster) {
+  void show(std::string_view cause, const Cluster& cluster) {
     print("\n");
     if (cause.empty()) {
       print(answer_line("Nothing in the catalogue explains what was seen.", fmt::format("unexplained ×{}", grouped(cluster.connections)),
@@ -164,7 +165,7 @@ class Text final : public Reporter {
       if (cluster.connections > 1) verdicts += " ×" + grouped(cluster.connections);
       print(answer_line(cluster.title, verdicts, options_, style_));
     }
-    print(style_.dim(fmt::format("  {}", cause.empty() ? std::string{"the first frame nothing explains is named below"} : cause)) + "\n");
+    print(style_.dim(fmt::format("  {}", cause.empty() ? "the first frame nothing explains is named below" : cause)) + "\n");
     if (!cluster.examples.empty()) {
       print("  " + cluster.examples.front().line + "\n");
       print(cluster.examples.front().paragraph);
@@ -189,8 +190,8 @@ class Text final : public Reporter {
   std::FILE* out_;
   TextOptions options_;
   Style style_;
-  std::map<std::string, Cluster> failures_;
-  std::map<std::string, std::uint64_t> harmless_;
+  std::map<std::string_view, Cluster> failures_;  // by the name of the cause
+  std::map<std::string_view, std::uint64_t> harmless_;
   std::vector<std::string> healthy_lines_;
   std::vector<diagnose::Finding> findings_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/once.hpp"
 #include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
 #include "facts/questions.hpp"
@@ -22,11 +23,11 @@ struct Sibling {
 
 /// Another accepted attempt of the same client that began within `within` of this one.
 std::optional<Sibling> sibling_at(const facts::ServiceFacts& s, const facts::Connection& c, CaptureTime syn) {
+  // RFC 8305 5: the next address is tried 250 ms later, two seconds at most; Windows tries both ports at once.
+  const Duration within = s.endpoint.address == c.ends[1].address ? kTwoPorts : kTwoAddresses;
   for (const facts::Attempt& a : s.attempts_sample.values) {
-    if (a.connection == c.id || a.fate != facts::Attempt::Fate::kAccepted) continue;
     const Duration apart = a.syn > syn ? a.syn - syn : syn - a.syn;
-    // RFC 8305 5: the next address is tried 250 ms later, two seconds at most; Windows tries both ports at once.
-    if (apart > (s.endpoint.address == c.ends[1].address ? kTwoPorts : kTwoAddresses)) continue;
+    if (apart > within || a.connection == c.id || a.fate != facts::Attempt::Fate::kAccepted) continue;
     if (a.client == c.ends[0].address || a.client.version != c.ends[0].address.version) return Sibling{s.endpoint, apart};
   }
   return std::nullopt;
@@ -72,8 +73,8 @@ std::optional<Sibling> raced(const facts::Connection& c, const facts::Survey& su
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t rst = c.stream(Party::kClient).rst;
+  if (!ending::raced_another(c, survey)) return;
   const auto other = raced(c, survey);
-  if (!other) return;
   if (rst < 0)
     out.supports({c.syn}, [] { return std::string{"the client sent one SYN and did not repeat it"}; });
   else
@@ -92,7 +93,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
 
 }  // namespace
 
-bool raced_another(const facts::Connection& c, const facts::Survey& survey) { return raced(c, survey).has_value(); }
+bool raced_another(const facts::Connection& c, const facts::Survey& survey) {
+  return ending::remembered(c, &ending::Once::raced, [&] { return raced(c, survey).has_value(); });
+}
 
 extern const Cause kDualPortRaceCause;
 const Cause kDualPortRaceCause = {

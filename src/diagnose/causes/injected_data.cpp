@@ -22,11 +22,24 @@ struct Rivals {
 /// The least that a retransmission timeout of Linux waits (TCP_RTO_MIN).
 constexpr Duration kTimeout = std::chrono::milliseconds{200};
 
+/// Did payload of this side come with TTLs further apart than one hop? Next to never: it spares comparing every pair.
+std::array<bool, 2> distances_vary(const facts::Connection& c) {
+  std::array<std::uint8_t, 2> low{255, 255}, high{0, 0};
+  for (const facts::SegmentFact& s : c.segments) {
+    if (s.payload_bytes < 2 || s.rst()) continue;
+    low[s.from_server] = std::min(low[s.from_server], s.ttl);
+    high[s.from_server] = std::max(high[s.from_server], s.ttl);
+  }
+  return {high[0] > low[0] + 1, high[1] > low[1] + 1};
+}
+
 Rivals rivals_of(const facts::Connection& c, std::uint8_t server_ttl, std::uint8_t client_ttl) {
+  const std::array<bool, 2> vary = distances_vary(c);
+  if (!vary[0] && !vary[1]) return {};
   const auto n = static_cast<std::int32_t>(c.segments.size());
   for (std::int32_t i = 0; i < n; ++i) {
     const facts::SegmentFact& s = c.segment(i);
-    if (s.payload_bytes < 2 || s.rst()) continue;
+    if (!vary[s.from_server] || s.payload_bytes < 2 || s.rst()) continue;
     const std::uint8_t usual = s.from_server ? server_ttl : client_ttl;
     for (std::int32_t k = i + 1; k < n && k < i + 64; ++k) {
       const facts::SegmentFact& t = c.segment(k);

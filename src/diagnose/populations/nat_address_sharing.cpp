@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "diagnose/populations/population.hpp"
@@ -13,6 +14,11 @@ namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
+
+template <class Values>
+bool vary(const Values& values) {
+  return std::any_of(values.begin(), values.end(), [&](const auto& v) { return v != values.front(); });
+}
 
 /// Distinct TTLs, those that one host's route changes could explain counted once.
 std::vector<std::uint8_t> distinct_ttls(const facts::HostFacts& host) {
@@ -62,7 +68,8 @@ class NatAddressSharing final : public Population {
     for (const auto& [address, host] : survey.hosts) {
       const auto it = hurt_.all().find(address);
       const Members* hurt = it == hurt_.all().end() ? nullptr : &it->second;
-      if (host.connections_as_client < 2 && hurt == nullptr) continue;
+      // Two signs at least: the clocks are one.
+      if (hurt == nullptr && (host.connections_as_client < 2 || (!vary(host.syn_ttls.values) && !vary(host.syn_shapes.values)))) continue;
       std::vector<std::string> signs;
       const std::vector<std::uint8_t> ttls = distinct_ttls(host);
       if (ttls.size() >= 2) signs.push_back(fmt::format("its SYNs came with TTL {} and {}", ttls.front(), ttls.back()));

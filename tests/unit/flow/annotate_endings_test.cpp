@@ -92,8 +92,8 @@ TEST_P(Ends, AsProductAndZeekSay) {
   const Row& row = GetParam();
   const auto c = ladder::connection(*row.before + std::string{row.story});
   EXPECT_EQ(facts::to_string(c.outcome), facts::to_string(row.outcome));
-  EXPECT_EQ(c.history, row.history);
-  EXPECT_EQ(c.conn_state, row.conn_state);
+  EXPECT_EQ(facts::zeek_words(c).history, row.history);
+  EXPECT_EQ(facts::zeek_words(c).conn_state, row.conn_state);
 }
 
 INSTANTIATE_TEST_SUITE_P(Endings, Ends, ::testing::ValuesIn(kRows),

@@ -27,8 +27,8 @@ TEST(Annotate, ACleanConnectionHasNoSignal) {
   const auto c = ladder::connection(kClean);
   EXPECT_EQ(c.signals, 0u) << std::hex << c.signals;
   EXPECT_EQ(c.outcome, Outcome::kCompleted);
-  EXPECT_EQ(c.history, "ShADadFf");
-  EXPECT_EQ(c.conn_state, "SF");
+  EXPECT_EQ(facts::zeek_words(c).history, "ShADadFf");
+  EXPECT_EQ(facts::zeek_words(c).conn_state, "SF");
   EXPECT_EQ(c.vantage, facts::Vantage::kClient);
   EXPECT_EQ(c.states[0], facts::State::kTimeWait);
   EXPECT_EQ(c.states[1], facts::State::kClose);
@@ -43,8 +43,8 @@ TEST(Annotate, RefusedSynIsRefused) {
     0.000 > S 100 <mss 1460>
     0.020 < RA 0 101)");
   EXPECT_EQ(c.outcome, Outcome::kRefused);
-  EXPECT_EQ(c.history, "Sr");
-  EXPECT_EQ(c.conn_state, "REJ");
+  EXPECT_EQ(facts::zeek_words(c).history, "Sr");
+  EXPECT_EQ(facts::zeek_words(c).conn_state, "REJ");
   EXPECT_EQ(c.note(1).rst_shape, facts::RstShape::kAnswerToSyn);
   EXPECT_EQ(c.note(1).provoked_by, 0);
 }
@@ -64,8 +64,8 @@ TEST(Annotate, SynAcksRepeatedIntoACompleteHandshakeFailIt) {
     3.420 > A 191 301
     3.900 > PA 101(90) 301
     7.100 > PA 101(90) 301)");
-  EXPECT_EQ(c.history, "ShADT");
-  EXPECT_EQ(c.conn_state, "S1");
+  EXPECT_EQ(facts::zeek_words(c).history, "ShADT");
+  EXPECT_EQ(facts::zeek_words(c).conn_state, "S1");
   EXPECT_EQ(c.outcome, Outcome::kHandshakeFailed);
   EXPECT_EQ(c.states[0], facts::State::kEstablished);
   EXPECT_EQ(c.states[1], facts::State::kSynRecv);

@@ -486,7 +486,7 @@ std::string story_of(const std::string& file, unsigned threads) {
   std::string out = std::to_string(tracker.survey().connections);
   tracker.tell(Grouping::kEach, [&](const Told& t) {
     const facts::Connection& c = *t.connection;
-    out += '\n' + std::to_string(c.id) + ' ' + to_string(c.ends[0]) + ' ' + to_string(c.ends[1]) + ' ' + c.history + ' ' +
+    out += '\n' + std::to_string(c.id) + ' ' + to_string(c.ends[0]) + ' ' + to_string(c.ends[1]) + ' ' + facts::zeek_words(c).history + ' ' +
            std::to_string(c.signals);
     for (const facts::SegmentFact& f : c.segments) out += ' ' + std::to_string(f.frame);
   });

@@ -25,8 +25,11 @@ facts::Connection refused(std::uint64_t id) {
   c.frames = 2;
   c.first_frame = static_cast<std::uint32_t>(2 * id + 1);
   c.last_frame = c.first_frame + 1;
-  c.history = "Sr";
-  c.conn_state = "REJ";
+  c.segments.resize(2);
+  c.segments[0].flags = wire::Flag::kSyn;
+  c.segments[1].flags = wire::Flag::kRst | wire::Flag::kAck;
+  c.segments[1].from_server = 1;
+  c.notes.resize(2);
   c.outcome = facts::Outcome::kRefused;
   c.ended_by = facts::Party::kServer;
   c.states = {facts::State::kClose, facts::State::kClose};

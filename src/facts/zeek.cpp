@@ -13,12 +13,10 @@
 #include <array>
 #include <string>
 
-#include "flow/annotate.hpp"
+#include "tcpwhy/connection.hpp"
 
-namespace tcpwhy::flow {
+namespace tcpwhy::facts {
 
-using facts::AckPlace;
-using facts::Repeat;
 using wire::Anomaly;
 
 namespace {
@@ -129,10 +127,11 @@ const char* state_word(const End& o, const End& r) {
 
 }  // namespace
 
-void annotate_history(Connection& c) {
+ZeekWords zeek_words(const Connection& c) {
+  ZeekWords out;
   std::array<End, 2> ends{};
-  Letters letters{c.history};
-  if (c.roles_inferred && !c.segments.empty() && c.segments.front().from_server) c.history += '^';
+  Letters letters{out.history};
+  if (c.roles_inferred && !c.segments.empty() && c.segments.front().from_server) out.history += '^';
 
   for (std::size_t i = 0; i < c.segments.size(); ++i) {
     const SegmentFact& s = c.segments[i];
@@ -174,7 +173,8 @@ void annotate_history(Connection& c) {
     // An ACK of what was never seen, unless the end of the connection explains it.
     if (n.ack_place == AckPlace::kUnseen && !s.fin() && !s.rst()) letters.scaled(peer.gaps, 'G', !server);
   }
-  c.conn_state = state_word(ends[0], ends[1]);
+  out.conn_state = state_word(ends[0], ends[1]);
+  return out;
 }
 
-}  // namespace tcpwhy::flow
+}  // namespace tcpwhy::facts
