@@ -7,6 +7,7 @@ namespace tcpwhy::diagnose {
 std::optional<Challenge> challenge_of(const facts::Connection& c) {
   const Opening o = opening_of(c);
   if (o.challenge < 0) return std::nullopt;
+  if (c.outcome == facts::Outcome::kPartial) return std::nullopt;  // the capture may have missed the SYN-ACK before it
   Challenge out;
   out.syn = o.syn;
   out.ack = o.challenge;

@@ -51,6 +51,8 @@ Talk find_talk_before(const Connection& c, std::int32_t end) {
     const std::size_t me = index(s.from()), peer = 1 - me;
     if (i < n && s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
       acked[peer] = s.ack;
+    // It acknowledges octets of the server that never passed here: the answer came, and the capture missed it.
+    if (i < n && s.from() == Party::kClient && c.note(i).ack_place == facts::AckPlace::kUnseen && t.request >= 0) t.request = -1;
     if (i < n && !facts::new_payload(c, i)) continue;
     const SeqNum end_of = s.seq + s.payload_bytes;
     if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;

@@ -7,6 +7,7 @@
 #include "diagnose/once.hpp"
 #include "diagnose/words.hpp"
 #include "facts/questions.hpp"
+#include "facts/syn_timer.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -186,6 +187,10 @@ void note_repeats_left_out(const Connection& c, const Opening& o, const facts::S
     return fmt::format("the repeats due before {} were left out, as only a deferring listener does (linux-tcp 4.2)",
                        span_words(c.segment(o.repeat).time - c.segment(o.syn_ack).time));
   });
+}
+
+bool syn_waited(const Connection& c) {
+  return c.stream(Party::kClient).syn_count > 1 || c.capture_end - c.segment(c.syn).time >= facts::kSynRepeated;
 }
 
 bool answers_would_show(const Connection& c, const facts::Survey& survey) {

@@ -60,6 +60,9 @@ bool at_client(const facts::Connection& c, const facts::Survey& survey);
 /// server, they prove it.
 void note_repeats_left_out(const facts::Connection& c, const Opening& o, const facts::Survey& survey, EvidenceList& out);
 
+/// The client's SYN has waited so long that its answer, or its repeat, would be here (RFC 6298 2.1).
+bool syn_waited(const facts::Connection& c);
+
 /// Does the capture show both directions of this connection's host, so that
 /// "nothing came back" may be said? Unseen is not no.
 bool answers_would_show(const facts::Connection& c, const facts::Survey& survey);

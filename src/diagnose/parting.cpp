@@ -65,6 +65,16 @@ bool right_behind_its_answer(const Connection& c, const Reset& r) {
   return false;
 }
 
+/// Each segment that meets no socket is refused (RFC 9293 3.10.7.1). The server's FIN was, and the answer right before it
+/// was not: the client's socket had taken that in, and the RST with which it went did not pass here.
+bool refuses_only_the_fin(const Connection& c, const Reset& r) {
+  if (r.by != Party::kClient || !r.answer || r.own_fin >= 0 || r.peer_fin < 0 || r.offender < r.peer_fin || r.resets_by != 1) return false;
+  if (!c.segment(r.offender).fin() || c.segment(r.offender).payload_bytes > 0) return false;
+  for (std::int32_t i = r.peer_fin - 1; i >= 0 && c.segment(i).from() == Party::kServer; --i)
+    if (facts::new_payload(c, i)) return true;
+  return false;
+}
+
 }  // namespace
 
 std::int32_t stop_of(const Connection& c, Party p) {
@@ -106,6 +116,7 @@ bool formality(const Connection& c, const Reset& r) {
   if (farewell_refused(c, r)) return true;
   if (!r.answer && r.own_fin < 0 && r.peer_fin < 0 && unread_when_answering(c, r)) return false;
   const Talk t = talk_before(c, r.at);
+  if (refuses_only_the_fin(c, r)) return t.answer_whole;
   if (r.offender >= 0 && facts::new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
       !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))
     return false;  // data met a closed socket: it was not delivered

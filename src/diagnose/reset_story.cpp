@@ -182,7 +182,9 @@ bool abort_follows(const Connection& c, std::int32_t i) {
 bool counts_payload(const Connection& c, std::int32_t i) {
   const SegmentFact& r = c.segment(i);
   const facts::StreamFacts& own = c.stream(r.from());
-  return r.from() == Party::kClient && c.handshake_ack > i && own.syn_seen && c.syn_ack >= 0 && c.syn_ack < i && after(r.seq, own.iss + 1);
+  if (r.from() != Party::kClient || !own.syn_seen || !after(r.seq, own.iss + 1)) return false;
+  const bool begun_in_syn = c.syn >= 0 && c.segment(c.syn).payload_bytes > 0;
+  return (c.handshake_ack > i && c.syn_ack >= 0 && c.syn_ack < i) || (r.has_ack() && !begun_in_syn);
 }
 
 /// Segment `k` is a bare FIN that passed soon after the RST and acknowledges nothing of what the RST refuses: the socket
@@ -222,6 +224,23 @@ std::int32_t late_data_refused(const Connection& c, const Reset& r) {
   return data >= 0 && before(c.segment(r.own_fin).ack, c.segment(data).end()) ? data : -1;
 }
 
+/// The server aborted before it had said anything, and a segment of the client that was on its way opened the connection
+/// anew: its ACK number is a cookie (Linux cookie_v4_check()). The second socket fares as the first.
+bool reborn_by_cookie(const Connection& c, std::int32_t at) {
+  const SegmentFact& rst = c.segment(at);
+  const facts::StreamFacts& server = c.stream(Party::kServer);
+  if (rst.from() != Party::kServer || !rst.has_ack() || !server.syn_seen || rst.seq != server.iss + 1 || server.payload_bytes > 0) return false;
+  bool took = false;
+  for (std::int32_t i = at + 1; i < facts::size_of(c); ++i) {
+    const SegmentFact& s = c.segment(i);
+    if (s.from() != Party::kServer) continue;
+    if (s.seq != rst.seq || s.ttl != rst.ttl) return false;
+    if (s.rst()) return took && s.has_ack() && after(s.ack, rst.ack);
+    took = took || after(s.ack, rst.ack);
+  }
+  return false;
+}
+
 std::uint8_t doubts_of(const Connection& c, Reset& r) {
   const SegmentFact& rst = c.segment(r.at);
   std::uint8_t doubts = 0;
@@ -256,11 +275,12 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   }
 
   // A socket that aborted, or a host that has none, sends nothing but RSTs for this connection.
+  const bool reborn = reborn_by_cookie(c, r.at);
   // Segments that were passing the sender's network card at that instant are left a little time.
   for (std::int32_t i = r.at + 1; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != r.by || s.rst() || s.syn() || facts::is_copy(c.note(i))) continue;
-    if (s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
+    if (reborn || s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
     break;
@@ -277,7 +297,7 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
     ++r.resets_by;
     if (s.has_ack() && !refuses_segment(c, i) && !(i > 0 && s.ip_id != 0 && s.ip_id == rst.ip_id && i != r.at)) ++active;
   }
-  if (active > 1 && r.established) doubts |= Doubt::kTwice;
+  if (active > 1 && r.established && !reborn) doubts |= Doubt::kTwice;
 
   const facts::StreamFacts& stream = c.stream(r.by);
   // Linux signs them (tcp_send_active_reset()); Windows closes its window and leaves them out, and so do the stacks of
@@ -351,6 +371,9 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
     for (std::int32_t k = i + 1; k < facts::size_of(c) && r.own_fin < 0; ++k)
       if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
+    // What its host had got by then was not captured, and may have been the rest of everything.
+    const bool heard_unseen = s.has_ack() && c.quality.one_direction && c.quality.only_from == r.by;
+    if (r.doubts == 0 && (heard_unseen || facts::took_unseen(c, i))) return std::nullopt;
     // Where both FINs are acknowledged nothing is left to end, and who sent the RST matters to nobody.
     if (r.own_fin >= 0 && r.peer_fin >= 0 && c.streams[0].fin_acked && c.streams[1].fin_acked) r.doubts = 0;
     if (is_bare_abort(c, r)) {

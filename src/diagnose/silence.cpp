@@ -173,7 +173,7 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
       w.ended_by = i;
     }
   }
-  if (w.acked_by < 0) return std::nullopt;
+  if (w.acked_by < 0 || facts::answered_unseen(c, w.request)) return std::nullopt;
   w.waited = w.ended_by >= 0 ? c.segment(w.ended_by).time - request.time : facts::coverage_after(c, w.request);
   w.answered_before = c.stream(Party::kServer).payload_bytes;
   return w;

@@ -57,6 +57,18 @@ std::optional<WrongAcks> wrong_acks(const Connection& c) {
   return w;
 }
 
+bool took_another_syn_ack(const Connection& c, const WrongAcks& w) {
+  if (w.by != Party::kClient || w.right_before >= 0 || c.vantage == facts::Vantage::kClient || c.syn < 0 || c.syn_ack < 0 || w.first < c.syn_ack) return false;
+  const SegmentFact& s = c.segment(w.first);
+  if (s.syn() || s.anomalies & wire::Anomaly::kTruncatedHeader) return false;
+  const SegmentFact &syn = c.segment(c.syn), &answer = c.segment(c.syn_ack);
+  const auto agreed = [&](std::uint16_t option) { return syn.has(option) && answer.has(option); };
+  if (agreed(wire::Opt::kTimestamps) && !s.has(wire::Opt::kTimestamps)) return true;
+  // The window of its SYN again, as it stood there: shifted it would have a few hundred at most.
+  constexpr std::uint8_t kVisible = 4;
+  return agreed(wire::Opt::kWindowScale) && syn.window_scale >= kVisible && s.window == syn.window && syn.window >= 8192;
+}
+
 std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {
   MisplacedAnswers m;
   for (std::int32_t i = 1; i < facts::size_of(c); ++i) {

@@ -21,6 +21,10 @@ struct WrongAcks {
 };
 std::optional<WrongAcks> wrong_acks(const facts::Connection& c);
 
+/// The client opens with a wrong ACK number and without what its SYN and the SYN-ACK seen here agreed on (RFC 7323 2.2, 3.2):
+/// it had taken another SYN-ACK for its answer, which did not pass here.
+bool took_another_syn_ack(const facts::Connection& c, const WrongAcks& w);
+
 /// RSTs without ACK flag that answer data although their number is no ACK number of
 /// that data, and which its sender ignored: seen on the near side of a device that
 /// gives the other end wrong numbers.

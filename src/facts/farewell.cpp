@@ -55,7 +55,11 @@ namespace {
 /// The snap length ended inside the head of the last response: how long it is cannot be read.
 bool head_is_cut(const Connection& c) {
   if (c.exchanges.empty() || c.exchanges.back().response < 0) return false;
-  const SegmentFact& s = c.segment(c.exchanges.back().response);
+  const Exchange& last = c.exchanges.back();
+  std::int32_t head = last.response;  // unless others of it overtook the head
+  for (std::int32_t i = head; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+    if (c.segment(i).from_server && c.segment(i).seq == last.response_seq && new_payload(c, i)) head = i;
+  const SegmentFact& s = c.segment(head);
   constexpr std::uint8_t kRead = AppFlag::kHasLength | AppFlag::kChunked | AppFlag::kUntilClose;
   return s.app == App::kHttpResponse && !(s.app_flags & kRead) && (s.anomalies & wire::Anomaly::kTruncatedPayload);
 }
@@ -83,6 +87,14 @@ bool left_as_one_does(const Connection& c, std::int32_t rst) {
   // Behind the client's last ACK, wherever that was seen.
   const Duration stayed = std::min(quiet_before(c, rst), between(c, last_before(c, c.segment(rst).from(), rst), rst));
   return stayed < kAtOnce || quiet_before(c, rst) >= kIdle;
+}
+
+/// The segment of its side that ends where all that had passed up to `i` ends: another may have overtaken it.
+std::int32_t ends_at(const Connection& c, std::int32_t i) {
+  std::int32_t furthest = i;
+  for (std::int32_t k = 0; k < i; ++k)
+    if (c.segment(k).from() == c.segment(i).from() && new_payload(c, k) && after(c.segment(k).end(), c.segment(furthest).end())) furthest = k;
+  return furthest;
 }
 
 }  // namespace
@@ -117,7 +129,7 @@ bool left_at_rest(const Connection& c, std::int32_t rst) {
   if (last[0] < 0 || last[1] < last[0]) return false;
   for (std::size_t p : {0u, 1u})
     if (sent[p] && (!acked[p] || after(*sent[p], *acked[p]))) return false;
-  const SegmentFact& answer = c.segment(last[1]);
+  const SegmentFact& answer = c.segment(ends_at(c, last[1]));
   // A client that refuses the server's certificate leaves like that, too.
   if (answer.app == App::kTlsHandshake || !(answer.flags & wire::Flag::kPsh)) return false;
   if (!http) return true;

@@ -173,6 +173,27 @@ Index answer_to(const Connection& c, Index i) {
   return -1;
 }
 
+bool answered_unseen(const Connection& c, Index i) {
+  std::optional<SeqNum> reach;
+  const auto take = [&](SeqNum n) {
+    if (!reach || after(n, *reach)) reach = n;
+  };
+  for (Index k = 0; k <= i; ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.rst()) continue;
+    if (s.from_server) take(s.end());
+    else if (s.has_ack() && !s.syn() && c.note(k).ack_place != AckPlace::kImpossible) take(s.ack);
+  }
+  if (!reach) return false;
+  for (Index k = i + 1; k < static_cast<Index>(c.segments.size()); ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.rst() || s.syn()) continue;
+    if (s.from_server ? after(s.seq, *reach) && c.note(k).ack_place != AckPlace::kImpossible : c.note(k).ack_place == AckPlace::kUnseen) return true;
+    if (s.from_server) take(s.end());
+  }
+  return false;
+}
+
 std::uint32_t requests_outstanding(const Connection& c, Index i) {
   std::uint32_t open = 0;
   for (const Exchange& e : c.exchanges) {
@@ -215,12 +236,12 @@ bool new_payload(const Connection& c, Index i) {
   switch (c.note(i).repeat) {
     case Repeat::kNone:
     case Repeat::kOutOfOrder:
-    case Repeat::kUnseenOriginal:
-    case Repeat::kAmbiguous: return true;
+    case Repeat::kUnseenOriginal: return true;
     // Sent again because the first one was lost before it came here, or was not captured: nobody here has seen these octets.
     case Repeat::kRto:
     case Repeat::kFast:
     case Repeat::kTlp:
+    case Repeat::kAmbiguous:
     case Repeat::kSpurious: return c.note(i).original < 0;
     case Repeat::kSyn:
     case Repeat::kSynAck:

@@ -78,6 +78,9 @@ Index answer_to(const Connection& c, Index i);
 
 // --- Requests and responses --------------------------------------------------
 
+/// The server spoke after the client's segment `i`, and the capture missed it: its own numbers went on, or the client
+/// acknowledged what never passed here.
+bool answered_unseen(const Connection& c, Index i);
 /// Requests begun before segment `i` whose response was not complete (nor known to be) by then.
 std::uint32_t requests_outstanding(const Connection& c, Index i);
 /// The exchange that was running at segment `i` (its request had begun, its response had not ended); nullptr none.
@@ -114,6 +117,9 @@ ResetFacts reset_at(const Connection& c, Index i);
 bool is_effective(const Connection& c, Index rst);
 /// Next RST of either side after `i`.
 Index next_rst(const Connection& c, Index i);
+/// The FIN or RST+ACK at `i` acknowledges octets of the other side, or its SYN or FIN, that had not passed here: its host
+/// had got what the capture missed, or shows only later (tcp_send_active_reset() puts RCV.NXT there).
+bool took_unseen(const Connection& c, Index i);
 
 // --- Retry schedules ---------------------------------------------------------
 

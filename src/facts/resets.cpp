@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "facts/questions.hpp"
 
@@ -101,6 +102,39 @@ Index next_rst(const Connection& c, Index i) {
   for (Index k = i + 1; k < static_cast<Index>(c.segments.size()); ++k)
     if (c.segment(k).rst()) return k;
   return -1;
+}
+
+bool took_unseen(const Connection& c, Index i) {
+  if (i < 0 || c.quality.story_incomplete) return false;
+  const SegmentFact& r = c.segment(i);
+  if (r.syn() || !r.has_ack()) return false;
+  const Party peer = other(r.from());
+  // What its own side had acknowledged well before is an older matter.
+  constexpr Duration kMixedUp = 5ms;  // a mirror or a card with several queues keeps no segment longer
+  std::optional<SeqNum> reach;
+  for (Index k = 0; k < i; ++k) {
+    const SegmentFact& s = c.segment(k);
+    if (s.rst()) continue;
+    const bool acknowledged = s.has_ack() && c.note(k).ack_place != AckPlace::kImpossible && r.time - s.time > kMixedUp;
+    if (s.from() == peer ? !reach : acknowledged && (!reach || after(s.ack, *reach)))
+      reach = s.from() == peer ? s.seq : s.ack;
+  }
+  // A socket that has heard nothing has nothing to acknowledge: the client was told this number by a SYN-ACK.
+  if (!reach) return r.from() == Party::kClient && c.stream(Party::kClient).syn_seen && r.ack != SeqNum{0};
+  constexpr int kPasses = 8;  // segments that came out of order
+  bool moved = true;
+  for (int pass = 0; moved && pass < kPasses; ++pass) {
+    moved = false;
+    for (Index k = 0; k < i; ++k) {
+      const SegmentFact& s = c.segment(k);
+      if (s.from() != peer || s.rst() || after(s.seq, *reach) || !after(s.end(), *reach)) continue;
+      reach = s.end();
+      moved = true;
+    }
+  }
+  constexpr std::int32_t kNoWindowIsWider = 1 << 30;  // RFC 7323 2.3
+  const std::int32_t beyond = offset(*reach, r.ack);
+  return beyond > 0 && beyond < kNoWindowIsWider;
 }
 
 ResetFacts reset(const Connection& c) {

@@ -104,6 +104,9 @@ class Ending {
     return facts::between(c_, first, last);
   }
 
+  /// The capture was losing packets, and the story stops there: what should have followed need not have been missing.
+  [[nodiscard]] bool missed_just_then() const { return c_.quality.coverage_cut && watched_after(last()) < kInitialTimeout; }
+
   [[nodiscard]] Outcome handshake() const {
     if (c_.quality.one_direction) return Outcome::kPartial;
     const Index rst = server().rst;
@@ -114,7 +117,7 @@ class Ending {
       bool challenged = false;
       for (std::size_t k = 0; k < c_.segments.size(); ++k)
         challenged |= c_.segments[k].from_server && !c_.segments[k].rst();
-      if (challenged) return Outcome::kHandshakeFailed;
+      if (challenged) return missed_just_then() ? Outcome::kPartial : Outcome::kHandshakeFailed;
       if (refused) return Outcome::kRefused;
       if (client().rst >= 0 && rst < 0 && client().syn_count == 0) return Outcome::kPartial;
       const bool watched = client().syn_count > 1 || watched_after(client().last) >= facts::kSynRepeated;
@@ -123,6 +126,8 @@ class Ending {
     if (c_.syn_ack < 0) return Outcome::kHandshakeFailed;
     // A SYN-ACK to a SYN that nobody here sent: an answer to a forged one, or the capture missed it.
     if (c_.syn < 0) return Outcome::kPartial;
+    // The client cannot refuse, or abort, what it has not heard of: the capture shows the SYN-ACK late, or missed what followed.
+    if (client().rst >= 0 && rst < 0 && (client().rst < c_.syn_ack || facts::took_unseen(c_, client().rst))) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
     if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
@@ -207,6 +212,12 @@ class Ending {
   /// missed. How that close went cannot be told.
   [[nodiscard]] bool closed_unseen(Party p) const {
     const Note& n = c_.note(rst_);
+    if (facts::took_unseen(c_, rst_)) return true;
+    // Its own numbers went on where the capture missed them: a FIN, most likely.
+    const bool lossy = c_.quality.capture_gap || c_.quality.coverage_cut;
+    if (lossy && n.rst_shape != RstShape::kActive && !c_.stream(p).fin_seen && c_.segment(rst_).seq == c_.stream(p).max_end + 1) return true;
+    // What it asked was missed, and all that passed was delivered: the answer may have been whole.
+    if (c_.quality.capture_gap && c_.exchanges.empty() && delivered(Party::kClient) && delivered(Party::kServer)) return true;
     if (n.rst_shape != RstShape::kPassive || c_.stream(p).fin_seen) return false;
     if (n.provoked_by >= 0 && c_.note(n.provoked_by).ack_place == AckPlace::kUnseen) return true;
     if (!mid_stream()) return false;
@@ -270,7 +281,7 @@ class Ending {
     const facts::Exchange& e = c_.exchanges.back();
     if (e.response >= 0 && e.announced && !e.response_complete && !client().fin_seen)
       return facts::first_unacked(c_, Party::kServer) < 0 && watched_after(last()) >= kStoppedResponse;
-    if (e.response >= 0 || !facts::was_acked(c_, e.request_end)) return false;
+    if (e.response >= 0 || !facts::was_acked(c_, e.request_end) || facts::answered_unseen(c_, e.request_end)) return false;
     // A client that closes its half after having waited as long changes nothing; nor does one that closes it right
     // behind its request and goes on waiting (RFC 9293 3.6).
     const Duration closed_after = client().fin_seen ? c_.segment(client().fin).time - c_.segment(e.request_end).time : Duration{};

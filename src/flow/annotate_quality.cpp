@@ -24,6 +24,16 @@ constexpr std::uint32_t kLargestSegment = 9'000;  // jumbo frames; anything abov
 
 bool is_initial(std::uint8_t ttl) { return ttl == 64 || ttl == 128 || ttl == 255; }
 
+/// The client's RST bears the number after its SYN, sooner than it would have repeated that: it answers a SYN-ACK, which
+/// nobody but the server can have sent it (RFC 9293 3.10.7.1; a device that times the opening out waits longer).
+bool refused_unseen(const Connection& c) {
+  constexpr Duration kSynRepeated = std::chrono::seconds{1};  // RFC 6298 2.1
+  const facts::StreamFacts& client = c.streams[0];
+  if (c.syn < 0 || client.rst < 0 || client.syn_count != 1) return false;
+  const SegmentFact& rst = c.segment(client.rst);
+  return !rst.has_ack() && rst.seq == client.iss + 1 && rst.time - c.segment(c.syn).time < kSynRepeated;
+}
+
 Vantage by_direction(const Connection& c) {
   // bit 0: client's segments outbound, 1: inbound, 2: server's outbound, 3: inbound
   unsigned seen = 0;
@@ -86,6 +96,7 @@ void annotate_quality(Connection& c, const Reader& reader) {
     const bool beyond_syn = c.segments.size() > only.syn_count;
     bool acknowledges = false;
     for (const SegmentFact& s : c.segments) acknowledges |= s.has_ack() && !s.rst() && !(s.syn() && s.from_server == 0);
+    acknowledges |= facts::took_unseen(c, only.rst) || refused_unseen(c);
     q.one_direction = beyond_syn ? acknowledges : server.seen;
     q.only_from = client.seen ? Party::kClient : Party::kServer;
   }

@@ -229,7 +229,12 @@ void Reader::open(Index i) {
   StreamFacts& stream = c_.streams[s.from_server];
   Sender& self = me(s);
   if (!s.has_ack() && !s.from_server && c_.syn < 0) c_.syn = i;
-  if (s.has_ack() && s.from_server && c_.syn_ack < 0) c_.syn_ack = i;
+  if (s.has_ack() && s.from_server && c_.syn_ack < 0) {
+    c_.syn_ack = i;
+    // A capture that mixes up the order shows the client's answer before what it answers.
+    for (Index k = c_.syn + 1; c_.syn >= 0 && k < i && c_.handshake_ack < 0; ++k)
+      if (const SegmentFact& early = at(k); !early.from_server && !early.syn() && !early.rst() && early.has_ack() && early.ack == s.end()) c_.handshake_ack = k;
+  }
   // Client: SYNs. Server: SYN-ACKs, or SYNs of a simultaneous open.
   if (s.from_server || !s.has_ack()) ++stream.syn_count;
 

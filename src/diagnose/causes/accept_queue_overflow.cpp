@@ -15,7 +15,7 @@ namespace {
 /// Linux tcp_conn_request() since 5ea8ea2cb7f1 (4.10): a full accept queue drops the SYN.
 void examine_unanswered(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
-  if (c.syn < 0 || service == nullptr || !at_server(c, survey)) return;
+  if (c.syn < 0 || service == nullptr || !at_server(c, survey) || !syn_waited(c)) return;
   const Siblings others = siblings_of(c, *service);
   if (others.unserved == 0) return;
   out.supports({c.syn}, [&] {
@@ -55,6 +55,14 @@ void examine_cookie(const facts::Connection& c, const facts::Survey& survey, con
   });
 }
 
+/// Somebody else's handshake with this listener was complete before this one, as far as this capture shows.
+bool others_came_before(const facts::Connection& c, const facts::Survey& survey) {
+  const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
+  if (service == nullptr) return false;
+  const Siblings others = siblings_of(c, *service);
+  return others.served + others.unserved > 0;
+}
+
 /// Linux tcp_v4_syn_recv_sock(): whatever would create the connection is dropped, its data too.
 void examine_ignored(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const Opening o = opening_of(c);
@@ -82,8 +90,9 @@ void examine_ignored(const facts::Connection& c, const facts::Survey& survey, Ev
   const bool ignored_again = o.repeats >= 2;
   // Before the server's host segments may be lost on the way, several in a row: where the next one is taken, and the path
   // loses one of ten, four are lost once in ten thousand.
+  // An outage loses any number; a queue is full of others, whose handshakes came before this one.
   constexpr std::uint32_t kMoreThanLost = 4;
-  const bool lost_as_well = o.progress >= 0 && !at_server(c, survey) && o.in_vain < kMoreThanLost;
+  const bool lost_as_well = o.progress >= 0 && !at_server(c, survey) && (o.in_vain < kMoreThanLost || !others_came_before(c, survey));
   // As long as the queue is full the listener repeats its SYN-ACK, doubling the wait (linux-tcp: 3.3); a listener that
   // held its peace for that long had taken the connection, and the client's segments were lost on the way.
   if (o.progress >= 0) {

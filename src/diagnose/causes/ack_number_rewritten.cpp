@@ -50,6 +50,12 @@ void examine(const Connection& c, const facts::Survey&, EvidenceList& out) {
     });
     return;
   }
+  if (ending::took_another_syn_ack(c, *w)) {
+    out.contradicts({c.syn_ack, w->first}, [&] {
+      return fmt::format("the {} does not use what its SYN and this SYN-ACK agreed on: it answers another SYN-ACK", who);
+    });
+    return;
+  }
   const facts::SegmentFact& s = c.segment(w->first);
   const auto say = [&] {
     return fmt::format("the {} acknowledged {}, which the {} never sent ({} off), while its sequence numbers continue", who, s.ack.raw(),

@@ -37,6 +37,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });
     return;
   }
+  if (!r->answer && r->established && c.outcome == facts::Outcome::kPartial) return;
   if (!r->answer && r->established)
     out.supports({r->at}, [&] {
       return fmt::format("the client's socket sent {}", ending::abort_words(*r));
@@ -50,7 +51,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
                          ending::span(facts::between(c, c.syn, r->at)));
     });
   // Its socket was there, had the SYN-ACK, and was aborted before the handshake was seen to complete.
-  else if (!r->established && !r->answer && c.syn_ack >= 0 && c.segment(r->at).ack == c.segment(c.syn_ack).end())
+  else if (!r->established && !r->answer && c.syn >= 0 && c.syn_ack >= 0 && c.segment(r->at).ack == c.segment(c.syn_ack).end())
     out.supports({c.syn_ack, r->at}, [&] {
       return fmt::format("the client's socket answered the SYN-ACK with RST+ACK in sequence {} later (tcp_send_active_reset())",
                          ending::span(facts::between(c, c.syn_ack, r->at)));

@@ -59,6 +59,8 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const std::int32_t stop = ending::stop_of(c, Party::kClient);
   if (stop < 0 || (c.syn >= 0 && c.handshake_ack < 0)) return;
   if (const std::int32_t server = ending::stop_of(c, Party::kServer); server >= 0 && server < stop) return;
+  // What it acknowledges and the capture missed, or shows only later, may have been the rest, and the server's FIN.
+  if (facts::took_unseen(c, stop)) return;
   const auto r = ending::ending_reset(c);
   if (r && r->at == stop && r->answer) return;
   if (r && r->by == Party::kClient && (r->foreign() || (!ending::left_waiting(c, *r) && ending::formality(c, *r)))) return;

@@ -26,6 +26,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (c.syn < 0 || c.syn_ack < 0 || raced_another(c, survey)) return;
   const Opening o = opening_of(c);
   if (o.third >= 0 || o.client_rst < 0 || o.client_rst < o.syn_ack || o.challenge >= 0) return;
+  // Who has given up acknowledges nothing, not even another answer.
+  for (std::int32_t i = o.syn_ack; i < o.client_rst; ++i)
+    if (const facts::SegmentFact& s = c.segment(i); !s.from_server && s.has_ack() && !s.rst()) return;
   const facts::SegmentFact& rst = c.segment(o.client_rst);
   const Duration waited = rst.time - c.segment(o.syn).time;
   // Beside the server the wait is not seen, but a repeat of the SYN that left before the RST and comes after it is.

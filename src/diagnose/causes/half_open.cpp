@@ -35,6 +35,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     // A foreign RST says nothing about its sender's state.
     if (const auto ended = ending::ending_reset(c); ended && ended->at == rst && ended->foreign()) continue;
     if (offender < 0 || c.segment(offender).syn() || c.segment(offender).rst()) continue;
+    if (c.segment(offender).fin() && c.outcome == facts::Outcome::kCompleted) continue;  // nothing was left to lose
     // Within the life of the connection only a side that had been silent can have lost it meanwhile.
     const std::int32_t heard = last_of(c, p, rst);
     if (heard < 0 && c.quality.began_late) continue;  // it may have closed before the capture

@@ -70,11 +70,44 @@ void examine_windows(const facts::Connection& c, EvidenceList& out) {
   out.says([] { return std::string{"A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks."}; });
 }
 
+/// Behind the device: SYN and SYN-ACK agree on scaling, the client's segments bear the very window of its SYN, which is
+/// never scaled (RFC 7323 2.2), and it sends no more at a time than the server's windows say unscaled: it crawls.
+void examine_unscaled(const facts::Connection& c, EvidenceList& out) {
+  constexpr std::uint8_t kVisible = 4;
+  constexpr std::uint32_t kWorthScaling = 8192, kEnough = 3;
+  const facts::SegmentFact &syn = c.segment(c.syn), &syn_ack = c.segment(c.syn_ack);
+  if (!syn.has(Opt::kWindowScale) || !syn_ack.has(Opt::kWindowScale) || syn.window_scale < kVisible) return;
+  if (syn.window < kWorthScaling) return;
+  std::int32_t first = -1, last = -1;
+  std::uint32_t crawls = 0, offered = 0;
+  for (std::int32_t i = c.syn_ack + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
+    const facts::SegmentFact& s = c.segment(i);
+    if (s.syn() || s.rst() || !s.has_ack()) continue;
+    if (s.from_server) {
+      offered = s.window;
+      continue;
+    }
+    if (s.window != syn.window) return;
+    if (first < 0) first = i;
+    if (s.payload_bytes == 0 || s.payload_bytes != offered) continue;
+    last = i;
+    ++crawls;
+  }
+  if (crawls < kEnough) return;
+  if (c.outcome == facts::Outcome::kCompleted) out.passed();
+  out.supports({c.syn, c.syn_ack, first, last}, [&] {
+    return fmt::format("SYN and SYN-ACK, as they passed here, agreed on window scaling, yet the client's later segments bear the window of its SYN, {}, and "
+                       "it sends as much at a time as the server's windows say unscaled: the SYN-ACK came to it without the option", syn.window);
+  });
+  out.says([] { return std::string{"A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks."}; });
+}
+
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (c.syn < 0 || c.syn_ack < 0) return;
   // The snap length cut the options.
   if ((c.segment(c.syn).anomalies | c.segment(c.syn_ack).anomalies) & wire::Anomaly::kTruncatedHeader) return;
   examine_windows(c, out);
+  examine_unscaled(c, out);
   if (!(c.signals & facts::Signal::kOptionChange)) return;
   const std::uint16_t offered = c.segment(c.syn).options & kNegotiated;
   const std::uint16_t answered = c.segment(c.syn_ack).options & kNegotiated;
@@ -110,7 +143,7 @@ const Cause kOptionsStrippedCause = {
     .benign = false,
     .side = facts::Side::kPath,
     .role = Role::kTrouble,
-    .signals = facts::Signal::kOptionChange | facts::Signal::kRepeat,
+    .signals = facts::Signal::kOptionChange | facts::Signal::kRepeat | facts::Signal::kOpenAtEnd | facts::Signal::kOutOfOrder,
     .settles = "the same SYN and SYN-ACK captured on both ends, option by option",
     .fix = {"find the device that rewrites options (\"TCP normalization\", \"MSS clamping\", WAN optimizers) and let them pass",
             "until then switch the damaged option off at one end: net.ipv4.tcp_window_scaling, tcp_sack, tcp_timestamps"},

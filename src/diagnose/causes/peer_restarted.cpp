@@ -12,6 +12,7 @@ namespace tcpwhy::diagnose {
 namespace {
 
 using facts::Party;
+using facts::SegmentFact;
 
 constexpr Duration kShortestRestart = std::chrono::seconds{5};
 /// Another host that takes the address over may be there sooner, but not while segments of one flight are under way.
@@ -66,7 +67,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   const std::int32_t last = last_of(c, r->by, r->at);
   const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last < 0) ||
                           (last >= 0 && (last <= c.gap_after || facts::between(c, last, r->at) < kShortestTakeover));
-  if (unseen_fin || (r->by == Party::kClient && r->silence < kShortestRestart)) {
+  // A FIN alone is what tells it after a RST that was lost; who uses the connection would have sent data.
+  const SegmentFact& offender = c.segment(r->offender);
+  const bool fin_alone = offender.fin() && offender.payload_bytes == 0;
+  if (unseen_fin || fin_alone || (r->by == Party::kClient && r->silence < kShortestRestart)) {
     out.fits({r->offender, r->at}, knew_no_more);
     return;
   }

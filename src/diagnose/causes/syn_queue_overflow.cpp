@@ -9,7 +9,7 @@ namespace tcpwhy::diagnose {
 namespace {
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
-  if (c.syn < 0 || !at_server(c, survey)) return;
+  if (c.syn < 0 || !at_server(c, survey) || !syn_waited(c)) return;
   const facts::ServiceFacts* service = survey.service(c.ends[index(facts::Party::kServer)]);
   if (service == nullptr || service->incomplete == 0) return;
   const Siblings others = siblings_of(c, *service);

@@ -41,16 +41,15 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   if (c.syn < 0 || c.stream(facts::Party::kServer).seen || !c.icmp.empty()) return;
-  // A client that acknowledges had an answer: only its direction was captured.
-  if (client.payload_bytes > 0 || client.packets > client.syn_count) {
-    for (const facts::SegmentFact& s : c.segments)
-      if (!s.from_server && s.has_ack() && !s.rst() && !s.syn()) return;
-  }
+  if (c.quality.one_direction) return;  // a client that acknowledges had an answer
   if (!waited_long_enough(c, survey) || raced_another(c, survey)) return;
-  // One lone SYN and no answer of anybody in the whole capture: the answers may go another way.
-  if (client.syn_count == 1 && !answers_would_show(c, survey)) {
-    out.fits({c.syn}, [&] {
-      return fmt::format("one SYN, not repeated; no answer of anybody passed here, they may go another way");
+  // No answer of anybody in the whole capture: the answers may go another way. A lone SYN may have got its own, and who
+  // sends RST with the number after his SYN got a SYN-ACK, too late (RFC 9293 3.10.7.1).
+  const bool refused = client.rst >= 0 && c.segment(client.rst).seq == client.iss + 1;
+  if ((client.syn_count == 1 || refused) && !answers_would_show(c, survey)) {
+    out.fits({c.syn, client.rst}, [&] {
+      return fmt::format("{}; no answer of anybody passed here, they may go another way",
+                         refused ? "the client's RST answers a SYN-ACK" : "one SYN, not repeated");
     });
     return;
   }

@@ -391,6 +391,17 @@ TEST(AcceptQueueOverflow, IsLikelyWithSyncookiesBesideConnectionsThatNobodyReads
 }
 
 // The server scales by 10 all the same, and the client, which heard of no scale, sends into 64 octets at a time.
+TEST(OptionsStripped, IsToldByAClientThatKeepsTheWindowOfItsSynThoughBothAgreedOnScale) {
+  const auto story = [](std::string_view window) {
+    return fmt::format("@vantage server\n0.000 > S 100 win 64240 <mss 1460,ws 10>\n0.000 < SA 300 101 win 65160 <mss 1460,ws 10>\n"
+                       "0.050 > A 101 301 win {0}\n0.051 > PA 101:1101 301 win {0}\n0.051 < A 301 1101 win 64\n"
+                       "0.300 > PA 1101:1165 301 win {0}\n0.300 < A 301 1165 win 64\n0.560 > PA 1165:1229 301 win {0}\n0.560 < A 301 1229 win 64\n"
+                       "0.820 > PA 1229:1293 301 win {0}\n0.820 < A 301 1293 win 64\n@end 0.9\n", window);
+  };
+  EXPECT_EQ(first_of(answer_of(story("64240"))), "options-stripped");
+  EXPECT_EQ(find(answer_of(story("63")), CauseId::kOptionsStripped), nullptr);
+}
+
 TEST(OptionsStripped, IsToldByWindowsThatLookScaledBehindASynAckWithoutScale) {
   const std::string opening = "@vantage client\n0.00 > S 100 <mss 1460,ws 7>\n0.01 < SA 300 101 win 65160 <mss 1460>\n0.01 > A 101 301\n0.02 > PA 101:1549 301\n";
   const std::string rest = "0.23 > PA 1549:1613 301\n0.24 < A 301 1613 win W\n0.45 > PA 1613:1677 301\n0.46 < A 301 1677 win W\n0.67 > PA 1677:1741 301\n"
