@@ -114,6 +114,7 @@ struct tw_cpu {
    the oldest; the reader makes a table of them when it has a question. A note is whole when its serial is as that of an event. */
 struct tw_ended {
   uint64_t key, time_ns;
+  uint64_t opened_ns;   /* as in an event */
   uint32_t pid, unanswered_ticks;
   uint32_t serial;
   uint8_t state, error;

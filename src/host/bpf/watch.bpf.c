@@ -403,6 +403,7 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
   if (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2) {
     if ((__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0) end->unanswered_ticks = (__u32)bpf_jiffies64() - tp->lsndtime;
   }
+  end->opened_ns = o ? o->opened_ns : 0;
   if (o) {
     end->pid = o->pid;
     __builtin_memcpy(end->comm, o->comm, sizeof(end->comm));
