@@ -148,7 +148,8 @@ int fuzz(FuzzRequest& request) {
   if (!tally) return say(tally.error());
   for (const auto& [kind, count] : tally->by_signature) std::printf("%6llu %s\n", static_cast<unsigned long long>(count), kind.c_str());
   fmt::print("{} trials, {} differ in {} ways, {} did not come back, {} by the lateness of a real host\n", tally->trials,
-             tally->differ, tally->by_signature.size(), tally->unsteady, tally->by_lateness);
+             tally->differ, tally->by_signature.size(), tally->unsteady.size(), tally->by_lateness);
+  if (!tally->unsteady.empty()) fmt::print("seeds that did not come back: {}\n", fmt::join(tally->unsteady, " "));
   if (!written) return say({"lab.out", "cannot write all finds into " + request.out + ": is the disk full, or are you not allowed to?"});
   return tally->differ == 0 ? Exit::kNothingFailed : Exit::kSomethingFailed;
 }

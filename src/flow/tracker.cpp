@@ -1,6 +1,7 @@
 // The public face: frames in, connections told. With more than one thread the
-// caller's thread reads and decodes while a second one tracks; when connections
-// are told, all of them gather, annotate and prepare ahead of the telling.
+// caller's thread reads and decodes while a second one tracks (or, of large frames,
+// the second one reads); when connections are told, all of them gather, annotate
+// and prepare ahead of the telling.
 
 #include <algorithm>
 #include <condition_variable>
@@ -19,7 +20,7 @@ namespace {
 
 /// Input read before the number of connections in all of it is guessed.
 constexpr std::uint64_t kGuessAfter = 4u << 20;
-/// Of larger frames fetching them is the larger part of the reading thread's work.
+/// Octets a frame, on average, from which on fetching them is the larger part of the reading thread's work.
 constexpr std::uint64_t kLargeFrame = 512;
 /// Input of which the tables will fill whole huge pages.
 constexpr std::uint64_t kLong = 64u << 20;
@@ -86,18 +87,30 @@ struct Tracker::Impl {
     return 0;
   }
 
-  /// Once it is known what the frames are like: is it worth a thread to fetch them?
-  void settle_reading(capture::Source& source) {
-    if (reading_settled || source.consumed() < kGuessAfter) return;
+  /// Are the frames so large that fetching them is most of the work? Asked once, when enough of them are known.
+  bool found_large(const capture::Source& source) {
+    if (reading_settled || source.consumed() < kGuessAfter) return false;
     reading_settled = true;
-    if (source.consumed() / kLargeFrame > decoder.counts().frames) source.read_ahead();
+    return source.consumed() / kLargeFrame > decoder.counts().frames;
   }
 
+  /// Two threads, and memory made ready beside them: usually one that reads and decodes, one that tracks. Of large frames
+  /// there are few in so many octets: then one fetches, and the other does the rest, because a packet that crosses from
+  /// core to core costs more than decoding it.
   void run_in_two(capture::Source& source, const std::function<void()>& progress) {
-    Pipe<Block> pipe;
     std::optional<Ahead> ahead;
     if (source.size() >= kLong) table.draw_from(&ahead.emplace());
     table.survey().apply_beside();
+    if (!track_beside(source, progress)) {
+      source.read_ahead();
+      run_alone(source, progress);
+    }
+    table.draw_from(nullptr);
+  }
+
+  /// Reads and decodes while another thread tracks. False: the frames turned out to be large, and there are more.
+  bool track_beside(capture::Source& source, const std::function<void()>& progress) {
+    Pipe<Block> pipe;
     std::thread tracking{[&] {
       while (Block* b = pipe.filled()) {
         track(*b);
@@ -106,6 +119,7 @@ struct Tracker::Impl {
     }};
     Block* into = &pipe.empty();
     std::uint64_t syns = 0;
+    bool large = false;
     for (auto frames = source.next(); !frames.empty(); frames = source.next()) {
       decode(frames, into, [&](Block& b) -> Block& {
         if (guesses_left > 0) {
@@ -115,13 +129,13 @@ struct Tracker::Impl {
         pipe.send();
         return pipe.empty();
       });
-      settle_reading(source);
       if (progress) progress();
+      if ((large = found_large(source))) break;
     }
     pipe.send();
     pipe.close();
     tracking.join();
-    table.draw_from(nullptr);
+    return !large;
   }
 
   /// What did not come after a pause of the capture, or while it lost packets, proves nothing about a connection whose

@@ -23,6 +23,7 @@ struct Machine {
   Duration monotonic{};      ///< CLOCK_MONOTONIC when the world began
   Duration jiffies{};        ///< by how much its jiffies, in ticks, run ahead of that clock
   std::uint32_t small_head;  ///< model::HostConfig::small_head
+  Duration send_lag{};       ///< model::HostConfig::send_lag
 };
 
 /// What the user may change.

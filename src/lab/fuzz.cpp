@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "lab/kernel_host.hpp"
@@ -16,6 +17,8 @@ namespace {
 
 /// Asked again so often before it is believed: a busy machine moves a packet across another.
 constexpr int kConfirmations = 2;
+/// Then so often while no other trial runs: what never comes back is the company's, not the model's.
+constexpr int kAlone = 3;
 
 struct Judged {
   std::unique_ptr<Experiment> experiment;  ///< the runs point to it
@@ -27,7 +30,8 @@ struct Judged {
 
 /// Round trips of a real host are some microseconds longer. That decides which tick a timer falls on, and with it whether it
 /// comes before or after an act beside it; and how many segments a burst holds. Does the model agree with the kernel when
-/// each act comes later than the one before by as much, or its ticks lie elsewhere within one?
+/// each act comes later than the one before by as much, or its ticks lie elsewhere within one, or what it sends for the first
+/// time leaves a moment after what it sends again?
 bool agrees_if_late(const Trial& trial, const Run& kernel, Options o, const FuzzOptions& options) {
   if (!o.machine) return false;
   const Duration jiffies = o.machine->jiffies;
@@ -38,8 +42,11 @@ bool agrees_if_late(const Trial& trial, const Run& kernel, Options o, const Fuzz
     const Experiment experiment = experiment_of(moved);
     for (int quarter = 0; quarter < 4; ++quarter) {
       o.machine->jiffies = jiffies + options.leeway.tick * quarter / 4;
-      const auto model = run_on_model(experiment, o);
-      if (model && signature(compare(*model, kernel, options.leeway)).empty()) return true;
+      for (const Duration lag : {0us, 10us}) {
+        o.machine->send_lag = lag;
+        const auto model = run_on_model(experiment, o);
+        if (model && signature(compare(*model, kernel, options.leeway)).empty()) return true;
+      }
     }
   }
   return false;
@@ -68,20 +75,45 @@ class Heart {
   std::jthread thread_{[this](const std::stop_token& enough) { beat(enough); }};
 };
 
-/// The trial on the kernel, played again while the tool was stopped in the middle of it.
-Result<Run> run_undisturbed(const Experiment& experiment, const Options& options, const Heart& heart) {
-  while (true) {
-    const std::uint64_t gaps = heart.gaps();
-    auto run = run_on_kernel(experiment, options);
-    if (!run || heart.gaps() == gaps) return run;
+enum class Company : std::uint8_t { kOthers, kNone };
+
+/// Where trials meet the kernel: many beside each other, or one alone.
+class Floor {
+ public:
+  [[nodiscard]] const Heart& heart() const { return heart_; }
+
+  Result<Run> run(const Experiment& experiment, const Options& options, Company company) {
+    // Who wants to be alone keeps newcomers out while those who are there finish.
+    std::unique_lock turn{turnstile_};
+    if (company == Company::kNone) {
+      const std::unique_lock alone{floor_};
+      return run_undisturbed(experiment, options);
+    }
+    const std::shared_lock beside{floor_};
+    turn.unlock();
+    return run_undisturbed(experiment, options);
   }
-}
+
+ private:
+  /// Played again while the tool was stopped in the middle of it.
+  Result<Run> run_undisturbed(const Experiment& experiment, const Options& options) const {
+    while (true) {
+      const std::uint64_t gaps = heart_.gaps();
+      auto run = run_on_kernel(experiment, options);
+      if (!run || heart_.gaps() == gaps) return run;
+    }
+  }
+
+  Heart heart_;
+  std::mutex turnstile_;
+  std::shared_mutex floor_;
+};
 
 /// Both runs of one trial.
-Result<Judged> play(const Trial& trial, const FuzzOptions& options, const Heart& heart) {
+Result<Judged> play(const Trial& trial, const FuzzOptions& options, Floor& floor, Company company = Company::kOthers) {
   auto experiment = std::make_unique<Experiment>(experiment_of(trial));
   Options o = options_of(trial);
-  auto kernel = run_undisturbed(*experiment, o, heart);
+  auto kernel = floor.run(*experiment, o, company);
   if (!kernel) return kernel.error();
   o.kernel = o.client_kernel = options.kernel;
   o.machine = kernel->machine;
@@ -92,8 +124,8 @@ Result<Judged> play(const Trial& trial, const FuzzOptions& options, const Heart&
   return Judged{std::move(experiment), std::move(c), std::move(*model), std::move(*kernel), by_lateness};
 }
 
-std::string signature_of(const Trial& trial, const FuzzOptions& options, const Heart& heart) {
-  const auto judged = play(trial, options, heart);
+std::string signature_of(const Trial& trial, const FuzzOptions& options, Floor& floor, Company company = Company::kOthers) {
+  const auto judged = play(trial, options, floor, company);
   return judged ? judged->difference() : std::string{};
 }
 
@@ -124,9 +156,9 @@ class Fuzzer {
   void work() {
     while (true) {
       const std::uint64_t n = next_++;
-      if (broken_ || (options_.trials != 0 ? n >= options_.trials : heart_.ran() >= std::chrono::duration<double>{options_.seconds})) return;
+      if (broken_ || (options_.trials != 0 ? n >= options_.trials : floor_.heart().ran() >= std::chrono::duration<double>{options_.seconds})) return;
       const Trial trial = generate(options_.first_seed + n, options_.fast_open);
-      const auto judged = play(trial, options_, heart_);
+      const auto judged = play(trial, options_, floor_);
       std::unique_lock lock{mutex_};
       if (!judged) {
         if (!error_) error_ = judged.error();
@@ -146,11 +178,10 @@ class Fuzzer {
       auto [trial, kind] = std::move(suspects_.back());
       suspects_.pop_back();
       lock.unlock();
-      bool steady = true;
-      for (int i = 0; steady && i < kConfirmations; ++i) steady = signature_of(trial, options_, heart_) == kind;
+      const bool steady = comes_back(trial, kind);
       lock.lock();
       if (!steady) {
-        ++tally_.unsteady;
+        tally_.unsteady.push_back(trial.seed);
         continue;
       }
       ++tally_.differ;
@@ -160,6 +191,15 @@ class Fuzzer {
       lock.lock();
       if (!find.text.empty()) found_(find);
     }
+  }
+
+  /// The same difference each time beside others, and any at least once alone.
+  bool comes_back(const Trial& trial, const std::string& kind) {
+    for (int i = 0; i < kConfirmations; ++i)
+      if (signature_of(trial, options_, floor_) != kind) return false;
+    for (int i = 0; i < kAlone; ++i)
+      if (!signature_of(trial, options_, floor_, Company::kNone).empty()) return true;
+    return false;
   }
 
   /// Leaves out one act after the other, as long as the difference stays what it is.
@@ -173,7 +213,7 @@ class Fuzzer {
           threads.emplace_back([&, i] {
             Trial shorter = trial;
             shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
-            needless[i] = signature_of(shorter, options_, heart_) == kind;
+            needless[i] = signature_of(shorter, options_, floor_) == kind;
           });
       }
       for (std::size_t i = trial.acts.size(); i-- > 0;) {
@@ -181,12 +221,12 @@ class Fuzzer {
         Trial shorter = trial;
         shorter.acts.erase(shorter.acts.begin() + static_cast<std::ptrdiff_t>(i));
         // The first was tried alone; each further one has to be needless beside those that are gone.
-        if (again && signature_of(shorter, options_, heart_) != kind) continue;
+        if (again && signature_of(shorter, options_, floor_) != kind) continue;
         trial = std::move(shorter);
         again = true;
       }
     }
-    const auto judged = play(trial, options_, heart_);
+    const auto judged = play(trial, options_, floor_);
     if (!judged) return {};
     return {trial, kind, text(judged->comparison, judged->model, judged->kernel, options_.leeway), packetdrill(trial, judged->kernel)};
   }
@@ -195,7 +235,7 @@ class Fuzzer {
   const std::function<void(const Find&)>& found_;
   std::atomic<std::uint64_t> next_{0};
   std::atomic<bool> broken_{false};  ///< a trial could not be played: nothing new is begun
-  Heart heart_;
+  Floor floor_;
   std::mutex mutex_;
   std::vector<std::pair<Trial, std::string>> suspects_;
   FuzzTally tally_;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "lab/compare.hpp"
 #include "lab/fuzz_trial.hpp"
@@ -31,7 +32,7 @@ struct Find {
 
 struct FuzzTally {
   std::uint64_t trials = 0, differ = 0;
-  std::uint64_t unsteady = 0;     ///< differed once and not again
+  std::vector<std::uint64_t> unsteady;  ///< seeds of those that differed once and not again, or never alone
   std::uint64_t by_lateness = 0;  ///< differed until the model was late by microseconds, or less than a tick: a real host is
   std::map<std::string, std::uint64_t> by_signature;
 };

@@ -24,6 +24,7 @@ class ModelMaker : public HostMaker {
     if (options_.machine) {
       config->jiffies_ahead = options_.machine->jiffies;
       config->small_head = options_.machine->small_head;
+      config->send_lag = options_.machine->send_lag;
     }
     return std::make_unique<world::ModelHost>(world, std::string{name}, ip, std::move(*config));
   }

@@ -83,7 +83,7 @@ void Kernel::settle(std::uint32_t index) {
       if (!endpoints.live(index)) return;
     }
   }
-  requeue({Kind::kEndpoint, index});
+  timer_changed(e);
 }
 
 CallResult Kernel::socket(Family family, Blocking blocking) {
@@ -160,11 +160,6 @@ bool Kernel::bind_conflict(const Address& local, std::uint16_t port, const Optio
     if (tw.tuple.local_port == port && refuses(tw.tuple.local, tw.reuse, false)) return true;
   }
   return false;
-}
-
-bool Kernel::is_ours(const Address& a) const {
-  if (a.is_loopback()) return true;
-  return std::find(config.addresses.begin(), config.addresses.end(), a) != config.addresses.end();
 }
 
 std::optional<Address> Kernel::route_source(const Address& to) const {

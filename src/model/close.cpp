@@ -32,7 +32,15 @@ void Kernel::free_endpoint(std::uint32_t index) {
   if (e.hashed) hash_out({Kind::kEndpoint, index}, e.tuple);
   release_port(e);
   if (e.orphan && orphans > 0) --orphans;
+  // Connections come and go: the next in this slot has room for its first segments.
+  constexpr std::size_t kSmall = 16;
+  std::vector<Piece> sent = std::move(e.sent), unsent = std::move(e.unsent);
+  LazyVector<RcvBuffer> received = std::move(e.received);
   endpoints.give_back(index);
+  for (std::vector<Piece>* v : {&sent, &unsent}) v->clear();
+  if (sent.capacity() <= kSmall) e.sent = std::move(sent);
+  if (unsent.capacity() <= kSmall) e.unsent = std::move(unsent);
+  if (received.capacity() <= kSmall) e.received = std::move(received.emptied());
 }
 
 void Kernel::done(std::uint32_t index) {

@@ -174,6 +174,7 @@ void Kernel::on_text(Endpoint& e, std::uint32_t index, const Packet& p) {
 bool Kernel::has_room(Endpoint& e, const Packet& p) {
   const auto fits = [&] { return e.rcv_memory <= rcvbuf_of(e.opt); };
   if (fits()) return true;
+  count(Mib::kPruneCalled);
   e.ack.quick = 0;
   const auto most = static_cast<std::uint32_t>(config.sysctls.tcp_rmem_max);
   if (rcvbuf_of(e.opt) < most && !e.opt.rcvbuf_locked) e.opt.rcvbuf = std::min(e.rcv_memory, most);
@@ -183,7 +184,10 @@ bool Kernel::has_room(Endpoint& e, const Packet& p) {
   collapse_received(e);
   if (fits()) return true;
   prune_holes(e, p);
-  return fits();
+  if (fits()) return true;
+  count(Mib::kRcvPruned);
+  e.slow_path = true;
+  return false;
 }
 
 /// Reneging is allowed (RFC 2018 8) and this is the one place where Linux does it: an eighth of the buffer at a time, the
@@ -201,7 +205,11 @@ void Kernel::prune_holes(Endpoint& e, const Packet& p) {
     if (e.rcv_memory <= rcvbuf_of(e.opt)) break;
     goal = rcvbuf_of(e.opt) >> 3;
   }
-  if (pruned) e.num_sacks = 0;
+  if (!pruned) return;
+  because(Rule::kHolesPruned);
+  count(Mib::kOfoPruned);
+  e.num_sacks = 0;
+  e.dsack = false;
 }
 
 void Kernel::out_of_order(Endpoint& e, const Packet& p) {

@@ -32,6 +32,9 @@ struct HostConfig {
   std::uint32_t small_head = 384;
   Duration tick_phase{};       ///< how far the host's clocks run ahead of virtual time
   Duration jiffies_ahead{};    ///< how far its jiffies run ahead of its other clocks: they do not begin at zero
+  /// How much later than the segment that asks for it new data leaves, beside what is sent again at once: some microseconds
+  /// of work on a real host. RACK, which goes by the microsecond, can tell the two apart. Linux tcp_write_xmit() looks at the clock anew.
+  Duration send_lag{};
   /// The path's earlier RTT makes it a "proven peer" for the last-quarter rule.
   bool route_proves_peers = false;
   std::optional<std::array<std::uint8_t, 16>> fastopen_key;

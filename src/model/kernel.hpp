@@ -23,7 +23,7 @@ enum class Next : std::uint8_t { kGoOn, kDone };
 
 class Kernel {
  public:
-  explicit Kernel(HostConfig given) : config{std::move(given)} { counters.fill(0); }
+  explicit Kernel(HostConfig given) : config{std::move(given)}, tick_{1'000'000'000 / config.kernel.hz} { counters.fill(0); }
 
   HostConfig config;
   Counters counters{};
@@ -97,7 +97,11 @@ class Kernel {
   void deliver(const Packet& p);
   [[nodiscard]] Handle find(const Tuple4& t, std::uint64_t h) const;
   [[nodiscard]] Handle find_listener(const Address& local, std::uint16_t port) const;
-  [[nodiscard]] bool is_ours(const Address& a) const;
+  [[nodiscard]] bool is_ours(const Address& a) const {
+    for (const Address& ours : config.addresses)
+      if (ours == a) return true;
+    return a.is_loopback();
+  }
   void hash_in(Handle h, const Tuple4& t) { table.insert(hash(t, config.seed), h); }
   void hash_out(Handle h, const Tuple4& t) { table.erase(hash(t, config.seed), h); }
   /// To the state of the endpoint; ends with settle(). A child just made goes here too.
@@ -250,7 +254,7 @@ class Kernel {
   void collapse_received(Endpoint& e);
   void collapse_holes(Endpoint& e);
   std::size_t collapse_run(Endpoint& e, std::size_t first, std::size_t last);
-  RcvBuffer collapsed_buffer(SeqNum end, std::uint32_t octets) const;
+  RcvBuffer collapsed_buffer(SeqNum end, std::uint32_t octets, std::uint32_t room) const;
 
   // zero_copy.cpp
   /// A call with MSG_ZEROCOPY is about to write up to `end`, and then sleeps if it is not done.
@@ -354,18 +358,29 @@ class Kernel {
   std::uint32_t new_endpoint();
   std::optional<ModelTime> next_timer();
   void fire();
-  /// After any deadline of an endpoint changed.
-  void timer_changed(Endpoint& e) { requeue({Kind::kEndpoint, e.self}); }
+  /// After any deadline of an endpoint changed. Most entries end here with nothing to do.
+  void timer_changed(Endpoint& e) {
+    const ModelTime at = deadline_of(e);
+    if (at >= e.queued_at) return;  // an entry that comes up too early is put right then
+    e.queued_at = at;
+    timers.push(at, {Kind::kEndpoint, e.self}, endpoints.generation(e.self));
+  }
   void clear_xmit(Endpoint& e) { e.xmit = XmitTimer::kNone; }
   /// tcp_clear_xmit_timers
   void clear_timers(Endpoint& e);
   [[nodiscard]] ModelTime timer_at(Duration d) const;
-  [[nodiscard]] Duration tick() const { return Duration{1'000'000'000 / config.kernel.hz}; }
+  [[nodiscard]] Duration tick() const { return tick_; }
   void arm_xmit(Endpoint& e, XmitTimer kind, Duration d);
   void rearm_rto(Endpoint& e);
   bool schedule_loss_probe(Endpoint& e, bool advancing);
   void requeue(Handle h);
   [[nodiscard]] ModelTime deadline_of(Handle h) const;
+  [[nodiscard]] static ModelTime deadline_of(const Endpoint& e) {
+    ModelTime at = std::min(std::min(e.sk_at, e.linger_at), std::min(e.compress_at, e.synack_at));
+    if (e.xmit != XmitTimer::kNone) at = std::min(at, e.xmit_at);
+    if (e.ack.timer) at = std::min(at, e.ack.due);
+    return at;
+  }
   void fire_endpoint(std::uint32_t index);
   void fire_delayed_ack(Endpoint& e);
   void fire_retransmit(Endpoint& e, std::uint32_t index);
@@ -514,6 +529,9 @@ class Kernel {
   std::unordered_map<int, std::uint32_t> closing_fds;
   LocalQueue local_queue = LocalQueue::kTakes;
   bool exiting = false;  ///< the process dies: close() does not linger
+
+ private:
+  Duration tick_;  ///< asked for at every turn
 };
 
 }  // namespace tcpwhy::model

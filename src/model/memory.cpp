@@ -211,10 +211,9 @@ void Kernel::free_read(Endpoint& e, bool all) {
   e.received.erase(0, gone);
 }
 
-/// What tcp_collapse() copies into: a head of its own, of at most a page.
-RcvBuffer Kernel::collapsed_buffer(SeqNum end, std::uint32_t octets) const {
-  const std::uint32_t head =
-      octets <= config.small_head ? config.small_head + kSharedInfo : std::bit_ceil(octets + kSharedInfo);
+/// What tcp_collapse() copies into: a head of its own, of at most a page. `room`: what it was made for, which a FIN cuts short.
+RcvBuffer Kernel::collapsed_buffer(SeqNum end, std::uint32_t octets, std::uint32_t room) const {
+  const std::uint32_t head = room <= config.small_head ? config.small_head + kSharedInfo : std::bit_ceil(room + kSharedInfo);
   return {end, head + kBufferStruct, head - kSharedInfo - octets, octets};
 }
 
@@ -235,28 +234,42 @@ void Kernel::collapse_received(Endpoint& e) {
   while (last < e.received.size() && !e.received[last].fin) ++last;
   if (first == last) return;
   const SeqNum start = begin(first), end = e.received[last - 1].end;
-  for (std::size_t i = first; i < last; ++i) free_received(e, e.received[i].memory);
+  for (std::size_t i = first; i < last; ++i) {
+    free_received(e, e.received[i].memory);
+    count(Mib::kTCPRcvCollapsed);
+  }
   e.received.erase(first, last);
   for (SeqNum at = start; before(at, end);) {
     const std::uint32_t n = std::min(kMostCollapsed, distance(at, end));
+    const RcvBuffer fresh = collapsed_buffer(at + n, n, std::min(kMostCollapsed, distance(at, e.rcv_nxt)));
     at = at + n;
-    const RcvBuffer fresh = collapsed_buffer(at, n);
     set_aside(e, fresh.memory);
     charge_received(e, fresh.memory);
     e.received.insert(first++, fresh);
   }
 }
 
-/// tcp_collapse_ofo_queue(): so are runs beyond a hole whose buffers touch each other.
+/// tcp_collapse_ofo_queue(): so are runs beyond a hole whose buffers touch each other. Lone ones are passed over, until those
+/// passed hold an eighth of the buffer: then what lies behind them is not worth the search.
 void Kernel::collapse_holes(Endpoint& e) {
   if (e.holes().empty()) return;
   std::vector<Hole>& holes = e.out_of_order->holes;
+  std::uint32_t passed = 0;
   for (std::size_t first = 0; first < holes.size();) {
     std::size_t last = first + 1;
     SeqNum end = holes[first].right;
     for (; last < holes.size() && !after(holes[last].left, end); ++last)
       if (after(holes[last].right, end)) end = holes[last].right;
-    first = last - first > 1 ? collapse_run(e, first, last) : last;
+    if (last - first > 1 || distance(holes[first].left, end) >= kMostCollapsed) {
+      first = collapse_run(e, first, last);
+      continue;
+    }
+    passed += holes[first].buffer.memory;
+    if (passed > rcvbuf_of(e.opt) >> 3) {
+      because(Rule::kSparseHolesStay);
+      return;
+    }
+    first = last;
   }
 }
 
@@ -273,11 +286,14 @@ std::size_t Kernel::collapse_run(Endpoint& e, std::size_t first, std::size_t las
   while (stop < last && !holes[stop].fin) ++stop;
   if (stop == first) return last;
   const SeqNum start = holes[first].left;
-  SeqNum end = start;
+  SeqNum end = start, run_end = start;
+  for (std::size_t i = first; i < last; ++i)
+    if (after(holes[i].right, run_end)) run_end = holes[i].right;
   std::vector<std::uint8_t> data;
   for (std::size_t i = first; i < stop; ++i) {
     const Hole& h = holes[i];
     free_received(e, h.buffer.memory);
+    count(Mib::kTCPRcvCollapsed);
     if (!h.data.empty()) {
       data.resize(std::max<std::size_t>(data.size(), distance(start, h.right)));
       std::copy(h.data.begin(), h.data.end(), data.begin() + distance(start, h.left));
@@ -287,7 +303,7 @@ std::size_t Kernel::collapse_run(Endpoint& e, std::size_t first, std::size_t las
   std::vector<Hole> fresh;
   for (SeqNum at = start; before(at, end);) {
     const std::uint32_t n = std::min(kMostCollapsed, distance(at, end));
-    Hole h{at, at + n, false, collapsed_buffer(at + n, n), {}};
+    Hole h{at, at + n, false, collapsed_buffer(at + n, n, std::min(kMostCollapsed, distance(at, run_end))), {}};
     const std::size_t from = std::min<std::size_t>(data.size(), distance(start, at)), to = std::min<std::size_t>(data.size(), from + n);
     h.data.assign(data.begin() + static_cast<std::ptrdiff_t>(from), data.begin() + static_cast<std::ptrdiff_t>(to));
     set_aside(e, h.buffer.memory);

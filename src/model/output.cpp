@@ -621,6 +621,7 @@ bool Kernel::write_out(Endpoint& e, int nagle, PushOne one) {
       count(Mib::kTCPOrigDataSent);
     }
     transmit_burst(e, first, e.sent.size());
+    for (std::size_t i = first; i < e.sent.size(); ++i) e.sent[i].sent_at += config.send_lag;
     e.snd_nxt = burst.end;
     check_space(e);
     if (nothing_out || e.xmit == XmitTimer::kLossProbe) rearm_rto(e);

@@ -99,6 +99,12 @@ class LazyVector {
   [[nodiscard]] const T* begin() const { return v_ ? v_->data() : nullptr; }
   [[nodiscard]] const T* end() const { return begin() + size(); }
   void clear() { v_.reset(); }
+  [[nodiscard]] std::size_t capacity() const { return v_ ? v_->capacity() : 0; }
+  /// Without its content, with its room.
+  LazyVector& emptied() {
+    if (v_) v_->clear();
+    return *this;
+  }
   void insert(std::size_t at, T value) { there().insert(v_->begin() + static_cast<std::ptrdiff_t>(at), std::move(value)); }
   void push_back(T value) { there().push_back(std::move(value)); }
   void erase(std::size_t from, std::size_t to) {

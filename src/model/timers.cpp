@@ -51,13 +51,7 @@ ModelTime Kernel::timer_at(Duration d) const {
 
 ModelTime Kernel::deadline_of(Handle h) const {
   switch (h.kind) {
-    case Kind::kEndpoint: {
-      const Endpoint& e = endpoints[h.index];
-      ModelTime at = std::min({e.sk_at, e.linger_at, e.compress_at, e.synack_at});
-      if (e.xmit != XmitTimer::kNone) at = std::min(at, e.xmit_at);
-      if (e.ack.timer) at = std::min(at, e.ack.due);
-      return at;
-    }
+    case Kind::kEndpoint: return deadline_of(endpoints[h.index]);
     case Kind::kRequest: return requests[h.index].expires;
     case Kind::kTimeWait: return time_waits[h.index].ends;
     case Kind::kListener: return listeners[h.index].tick_at;

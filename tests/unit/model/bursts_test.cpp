@@ -73,5 +73,38 @@ TEST_F(Bursts, ASackInAnAckOlderThanTheLastMarksButDoesNotDeliver) {
   EXPECT_EQ(peer.host.tcp_info(peer.now, fd)->sacked, 2u);
 }
 
+TEST(SendLag, WhatWasSentAMomentAfterTheLastDeliveredRepeatIsGivenThatMoment) {
+  // `lab fuzz` on 6.18.44, seed 9001009: tcp_write_xmit() looks at the clock anew, and RACK (RFC 8985 6.2) goes by the microsecond.
+  for (const auto& [lag, repeats] : {std::pair{Duration{}, true}, std::pair{Duration{20us}, false}}) {
+    Peer peer{"6.18", [lag = lag](HostConfig& h) { h.send_lag = lag; }};
+    const int listener = peer.listen(10);
+    Packet syn = Peer::segment(40'000, kS, Peer::kIsn);
+    syn.options = Opt::kMss | Opt::kSackPermitted;
+    syn.mss = 100;
+    const SeqNum isn = peer.arrives(syn).at(0).seq;
+    const auto ack = [&](std::uint32_t upto, std::uint32_t left, std::uint32_t right) {
+      peer.wait(30ms);
+      Packet p = Peer::segment(40'000, kA, Peer::kIsn + 1, isn + upto);
+      p.window = 32'000;
+      if (left != 0) {
+        p.options = Opt::kSack;
+        p.sack_blocks = 1;
+        p.sack[0] = isn + left;
+        p.sack[1] = isn + right;
+      }
+      return peer.arrives(p);
+    };
+    ack(1, 0, 0);
+    const int fd = static_cast<int>(peer.host.accept(peer.now, listener, nullptr, peer.step).value);
+    peer.host.send(peer.now, fd, 4000, 0, {}, peer.step);
+    const auto answer = ack(1, 201, 1001);  // two segments repeated, and new ones behind them
+    ASSERT_TRUE(std::any_of(answer.begin(), answer.end(), [&](const Packet& p) { return p.seq == isn + 1; }));
+    const SeqNum fresh = isn + 1001;
+    ASSERT_TRUE(std::any_of(answer.begin(), answer.end(), [&](const Packet& p) { return p.seq == fresh; }));
+    const auto next = ack(101, 1201, 1301);
+    EXPECT_EQ(std::any_of(next.begin(), next.end(), [&](const Packet& p) { return p.seq == fresh; }), repeats) << lag.count();
+  }
+}
+
 }  // namespace
 }  // namespace tcpwhy::model

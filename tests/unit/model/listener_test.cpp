@@ -196,5 +196,44 @@ TEST(Listener, WithTwRecycleRefusesOlderTimestampsOfAnAddressForAMinute) {
   EXPECT_EQ(peer.arrives(stamped(5002, kS, Peer::kIsn, SeqNum{}, 50'000, 0)).size(), 1u);
 }
 
+TEST(Listener, ThatClosesResetsFastOpenChildrenInSynRecvAndWhoStandsBehindThem) {
+  // inet_csk_listen_stop(): each in the accept queue is disconnected, and SYN_RECV is a state whose abort the peer is told of.
+  Peer peer{"6.18", [](HostConfig& c) { c.sysctls.tcp_fastopen = 0x203; }};
+  const int listener = peer.listen(10);
+  peer.host.setsockopt(peer.now, listener, SocketOption::kFastOpen, 5, peer.step);
+  const Packet synack = peer.arrives(5001, kS, Peer::kIsn, SeqNum{}, 10).at(0);
+  ASSERT_EQ(synack.ack, Peer::kIsn + 11) << "the SYN's data is taken without a cookie";
+  const SeqNum second = peer.open(5002);
+  peer.arrives(5002, kA, Peer::kIsn + 1, second + 1);
+  peer.step.clear();
+  peer.host.close(peer.now, listener, peer.step);
+  ASSERT_EQ(peer.step.sent.size(), 2u);
+  for (const Packet& p : peer.step.sent) EXPECT_TRUE(p.rst()) << p.destination_port;
+  EXPECT_EQ(peer.step.sent[0].destination_port, 5001);
+  EXPECT_EQ(peer.step.sent[0].seq, synack.seq + 1);
+  EXPECT_EQ(peer.step.sent[1].destination_port, 5002);
+  peer.collect();
+  EXPECT_TRUE(peer.host.sockets(peer.now).empty());
+  const std::size_t before = peer.sent.size();
+  peer.wait(200s);
+  EXPECT_EQ(peer.sent.size(), before) << "the SYN-ACK is not repeated for a child that is gone";
+  const auto late = peer.arrives(5001, kA, Peer::kIsn + 11, synack.seq + 1);
+  ASSERT_EQ(late.size(), 1u);
+  EXPECT_TRUE(late[0].rst());
+}
+
+TEST(Listener, ThatClosesForgetsAFastOpenChildThatWasResetBefore) {
+  Peer peer{"6.18", [](HostConfig& c) { c.sysctls.tcp_fastopen = 0x203; }};
+  const int listener = peer.listen(10);
+  peer.host.setsockopt(peer.now, listener, SocketOption::kFastOpen, 5, peer.step);
+  peer.arrives(5001, kS, Peer::kIsn, SeqNum{}, 10);
+  peer.arrives(5001, kR, Peer::kIsn + 11);
+  peer.step.clear();
+  peer.host.close(peer.now, listener, peer.step);
+  EXPECT_TRUE(peer.step.sent.empty()) << "no RST for a RST";
+  peer.collect();
+  EXPECT_TRUE(peer.host.sockets(peer.now).empty());
+}
+
 }  // namespace
 }  // namespace tcpwhy::model

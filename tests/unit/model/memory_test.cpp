@@ -69,6 +69,39 @@ TEST(SocketMemory, BuffersBeyondAHoleThatTouchAreSqueezedBeforeAnythingIsThrownA
   EXPECT_EQ(r.arrives(1, 1), 1202u);  // the hole is filled: all of it is there
 }
 
+TEST(SocketMemory, LoneSegmentsBeyondHolesEndTheSearchForThoseThatTouch) {
+  // `lab fuzz` on 6.18.44, seeds 7008919 and 7009368; tcp_collapse_ofo_queue() gives up behind an eighth of the buffer.
+  Receiver lone, touching;
+  for (Receiver* r : {&lone, &touching}) {
+    r->connect(1000, Opt::kTimestamps);
+    r->arrives(r == &lone ? 202 : 802, 200);
+    r->arrives(602, 50);
+    r->arrives(502, 100);
+    r->arrives(1052, 50);
+    EXPECT_EQ(r->peer.count(Mib::kPruneCalled), 1u);
+  }
+  EXPECT_EQ(lone.peer.count(Mib::kTCPOFODrop), 1u);
+  EXPECT_EQ(lone.peer.count(Mib::kRcvPruned), 1u);
+  EXPECT_EQ(lone.peer.count(Mib::kTCPRcvCollapsed), 0u);
+  EXPECT_EQ(touching.peer.count(Mib::kTCPOFODrop), 0u);
+  EXPECT_EQ(touching.peer.count(Mib::kTCPRcvCollapsed), 2u);
+}
+
+TEST(SocketMemory, WhatIsThrownAwayBeyondAHoleIsNoLongerSacked) {
+  // `lab fuzz` on 6.18.44, seed 7008919; RFC 2018 8 allows it.
+  Receiver r;
+  r.connect(1000, Opt::kSackPermitted);
+  r.arrives(502, 50);
+  r.arrives(702, 100);
+  r.arrives(802, 200);
+  r.arrives(802, 50);
+  EXPECT_EQ(r.peer.count(Mib::kOfoPruned), 1u);
+  r.peer.wait(10ms);
+  const Packet& said = r.peer.sent.back().packet;
+  ASSERT_EQ(said.sack_blocks, 1u);
+  EXPECT_EQ(said.sack[0], Peer::kIsn + 802);
+}
+
 TEST(HeaderPrediction, RemembersTheTimestampOfAnAckThatIsTooOldToBeBelieved) {
   // `lab fuzz` on 6.18.44, seed 3001204; tcp_rcv_established() stores it before tcp_ack() looks at the number.
   Receiver r;
