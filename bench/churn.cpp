@@ -35,13 +35,17 @@ int socket_on(std::uint8_t host, std::uint16_t port, sockaddr_in& at) {
   return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-void serve(int listener, bool unread) {
+enum class Close { kAtOnce, kUnread, kLast };
+
+void serve(int listener, Close how) {
   char byte = 0;
   for (;;) {
     const int s = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (s < 0) return;
     // To close with an octet unread, wait until it is there.
-    if (recv(s, &byte, 1, unread ? MSG_PEEK : 0) < 0) std::perror("recv");
+    if (recv(s, &byte, 1, how == Close::kUnread ? MSG_PEEK : 0) < 0 && how != Close::kLast) std::perror("recv");
+    // A client that aborts after the server's FIN has lost nothing.
+    if (how == Close::kLast) (void)!recv(s, &byte, 1, 0);
     close(s);
   }
 }
@@ -94,7 +98,8 @@ int main(int argc, char** argv) {
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(s, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 || listen(s, 4096) != 0) return std::perror("listen"), 2;
     listeners.push_back(s);
-    if (!alone) std::thread{serve, s, kind == "unread" && every == 1}.detach();
+    const Close how = kind == "reset" ? Close::kLast : kind == "unread" && every == 1 ? Close::kUnread : Close::kAtOnce;
+    if (!alone) std::thread{serve, s, how}.detach();
   }
   const auto began = std::chrono::steady_clock::now();
   const auto end = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(length);

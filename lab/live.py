@@ -45,6 +45,7 @@ UNSEEN = {
     "client-timeout": "an orderly close; only the payload would tell that an answer was still due",
     "slow-response": "an idle connection, for shorter than a user's patience",
     "client-closed-early": "an orderly close; only the payload had announced more",
+    "injected-data": "the second copy of an octet is dropped unread, and that as every segment that comes twice",
 }
 # Said of many connections none of which fails.
 HARMLESS = {"client-connection-limit", "nat-address-sharing"}
@@ -192,7 +193,7 @@ def score(directory):
     # At no end that has a kernel anything of it can be seen, by the capture's truth too.
     kernels = [side for side in ("client", "server") if side not in first["plays"]]
     hidden = all("" in c["accept"].get(side, [""]) for c in sick for side in kernels)
-    unseen = all(set(c["truth"]) <= set(UNSEEN) for c in sick)
+    unseen = all(set(c["truth"]) <= set(UNSEEN) and c["outcome"] != "reset" for c in sick)
     word = next((g for g in ("exact", "generic", "listed") if g in grades),
                 "healthy" if not fails else "hidden" if sick and hidden else "unseen" if sick and unseen else "silent")
     named = any(key[0] == word and key[5] == "its process" for key in told)

@@ -25,9 +25,11 @@ int run_explain(const std::vector<std::string>& arguments) {
   CLI::App app{"tcpwhy explains why TCP connections failed, were reset or stalled, from packet captures.\n\n"
                "  tcpwhy FILE...             explain captures (pcap, pcapng; gzip, zstd, lz4, xz; - is stdin)\n"
                "  tcpwhy -i IFACE            the same, live, until Ctrl-C\n"
+#ifdef TCPWHY_HOST
                "  tcpwhy host                what is wrong on this machine now\n"
                "  tcpwhy watch               failures as the kernel makes them, live (tcpwhy watch --help)\n"
                "  tcpwhy probe HOST:PORT     can I connect, and if not, who says no, and where on the path\n"
+#endif
                "  tcpwhy lab                 experiments and packetdrill scripts on a model of Linux TCP\n"
                "  tcpwhy why WORD            what a cause, state, errno, counter or sysctl means",
                "tcpwhy"};
@@ -115,6 +117,13 @@ int run_watch(const std::vector<std::string>& arguments) {
   if (const auto ended = parse(app, arguments)) return *ended;
   return watch(o);
 }
+#else
+int say_not_built(const std::string& command) {
+  std::fprintf(stderr, "tcpwhy: this build has no `%s`: host, watch and probe ask the kernel of the machine, and it was configured with -DTCPWHY_HOST=OFF.\n"
+                       "On Linux configure without that (cmake -DTCPWHY_HOST=ON) and build again; a file of this name is explained by `tcpwhy explain %s`.\n",
+               command.c_str(), command.c_str());
+  return Exit::kCouldNotWork;
+}
 #endif
 
 }  // namespace
@@ -127,6 +136,8 @@ int main(int argc, char** argv) {
   if (command == "host") return tcpwhy::cli::host_command({arguments.begin() + 1, arguments.end()});
   if (command == "probe") return tcpwhy::cli::probe_command({arguments.begin() + 1, arguments.end()});
   if (command == "watch") return tcpwhy::cli::run_watch({arguments.begin() + 1, arguments.end()});
+#else
+  if (command == "host" || command == "probe" || command == "watch") return tcpwhy::cli::say_not_built(command);
 #endif
   if (command == "lab") return tcpwhy::cli::lab_command({arguments.begin() + 1, arguments.end()});
   if (command == "explain" || command == "why") arguments.erase(arguments.begin());

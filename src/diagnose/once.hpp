@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "diagnose/conversation.hpp"
 #include "diagnose/opening.hpp"
 #include "diagnose/reset_story.hpp"
 #include "diagnose/silence.hpp"

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "diagnose/once.hpp"
-#include "facts/farewell.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose::ending {
@@ -20,10 +20,6 @@ using facts::SegmentFact;
 
 namespace {
 
-std::int32_t count(const Connection& c) { return static_cast<std::int32_t>(c.segments.size()); }
-
-bool copy_by_network(Repeat r) { return r == Repeat::kCaptureDuplicate || r == Repeat::kNetworkDuplicate; }
-
 /// TTL of most segments of `p` that are no RST (the lowest of equals), and how many there are. Routes are stable, so
 /// a handful of values is all a connection has; the counts of later ones are not needed to find the commonest.
 std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) {
@@ -34,7 +30,7 @@ std::pair<std::uint8_t, std::uint32_t> common_ttl(const Connection& c, Party p) 
   std::array<Seen, 8> seen{};
   std::uint32_t all = 0;
   for (const SegmentFact& s : c.segments) {
-    if (s.from() != p || s.rst() || copy_by_network(c.note(static_cast<std::int32_t>(&s - c.segments.data())).repeat)) continue;
+    if (s.from() != p || s.rst() || facts::is_copy(c.note(static_cast<std::int32_t>(&s - c.segments.data())))) continue;
     ++all;
     for (Seen& e : seen) {
       if (e.times != 0 && e.ttl != s.ttl) continue;
@@ -176,7 +172,7 @@ bool older_ack(const Connection& c, std::int32_t k, std::int32_t rst) {
 bool abort_follows(const Connection& c, std::int32_t i) {
   const SegmentFact& answer = c.segment(i);
   if (answer.has_ack()) return false;
-  for (std::int32_t k = i + 1; k < count(c) && c.segment(k).time - answer.time < kNeighbours; ++k)
+  for (std::int32_t k = i + 1; k < facts::size_of(c) && c.segment(k).time - answer.time < kNeighbours; ++k)
     if (const SegmentFact& s = c.segment(k); s.from() == answer.from() && s.rst() && s.has_ack() && s.seq == answer.seq && s.ttl == answer.ttl) return true;
   return false;
 }
@@ -235,7 +231,7 @@ bool reborn_by_cookie(const Connection& c, std::int32_t at) {
   const facts::StreamFacts& server = c.stream(Party::kServer);
   if (rst.from() != Party::kServer || !rst.has_ack() || !server.syn_seen || rst.seq != server.iss + 1 || server.payload_bytes > 0) return false;
   bool took = false;
-  for (std::int32_t i = at + 1; i < count(c); ++i) {
+  for (std::int32_t i = at + 1; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
     if (s.from() != Party::kServer) continue;
     if (s.seq != rst.seq || s.ttl != rst.ttl) return false;
@@ -281,9 +277,9 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   // A socket that aborted, or a host that has none, sends nothing but RSTs for this connection.
   const bool reborn = reborn_by_cookie(c, r.at);
   // Segments that were passing the sender's network card at that instant are left a little time.
-  for (std::int32_t i = r.at + 1; i < count(c); ++i) {
+  for (std::int32_t i = r.at + 1; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
-    if (s.from() != r.by || s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
+    if (s.from() != r.by || s.rst() || s.syn() || facts::is_copy(c.note(i))) continue;
     if (reborn || s.time - rst.time < std::chrono::microseconds{300} || overtaken_by(c, i, r.at) || older_ack(c, i, r.at) || overtaken_fin(c, i, r)) continue;
     r.went_on = i;
     doubts |= Doubt::kSenderWentOn;
@@ -291,9 +287,9 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
   }
 
   std::uint32_t active = 0;
-  for (std::int32_t i = 0; i < count(c); ++i) {
+  for (std::int32_t i = 0; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
-    if (!s.rst() || copy_by_network(c.note(i).repeat)) continue;
+    if (!s.rst() || facts::is_copy(c.note(i))) continue;
     if (s.from() != r.by) {
       if (r.other_rst < 0) r.other_rst = i;
       continue;
@@ -315,17 +311,13 @@ std::uint8_t doubts_of(const Connection& c, Reset& r) {
 
 }  // namespace
 
-Duration between(const Connection& c, std::int32_t a, std::int32_t b) {
-  return a < 0 || b < 0 ? Duration{} : c.segment(b).time - c.segment(a).time;
-}
-
 bool survived(const Connection& c, std::int32_t i) {
   std::array<bool, 2> spoke{};
-  for (std::int32_t k = i + 1; k < count(c) && !(spoke[0] && spoke[1]); ++k)
+  for (std::int32_t k = i + 1; k < facts::size_of(c) && !(spoke[0] && spoke[1]); ++k)
     if (!c.segment(k).rst()) spoke[c.segment(k).from_server] = true;
   if (!spoke[0] || !spoke[1]) return false;
   std::array<std::optional<SeqNum>, 2> sent_before{}, sent_after{};
-  for (std::int32_t k = 0; k < count(c); ++k) {
+  for (std::int32_t k = 0; k < facts::size_of(c); ++k) {
     const SegmentFact& s = c.segment(k);
     if (s.rst()) continue;
     const std::size_t me = index(s.from()), peer = 1 - me;
@@ -346,9 +338,9 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
   // RST+ACK with number 0 as the first thing seen refuses a SYN that was not: no connection was there to end.
   if (c.syn < 0 && !c.segments.empty() && c.segments[0].rst() && c.segments[0].has_ack() && c.segments[0].seq == SeqNum{0})
     return std::nullopt;
-  for (std::int32_t i = 0; i < count(c); ++i) {
+  for (std::int32_t i = 0; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
-    if (!s.rst() || s.syn() || copy_by_network(c.note(i).repeat)) continue;
+    if (!s.rst() || s.syn() || facts::is_copy(c.note(i))) continue;
     if (c.note(i).rst_shape == RstShape::kOutOfWindow || survived(c, i) || abort_follows(c, i)) continue;
     Reset r;
     r.at = i;
@@ -376,7 +368,7 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
       r.offender = late;
     }
     if (r.answer) r.offender_first = first_of_what_was_refused(c, r);
-    for (std::int32_t k = i + 1; k < count(c) && r.own_fin < 0; ++k)
+    for (std::int32_t k = i + 1; k < facts::size_of(c) && r.own_fin < 0; ++k)
       if (overtaken_fin(c, k, r)) r.own_fin = k;
     r.doubts = doubts_of(c, r);
     // What its host had got by then was not captured, and may have been the rest of everything.
@@ -402,292 +394,10 @@ std::optional<Reset> find_ending_reset(const Connection& c) {
   return std::nullopt;
 }
 
-/// Segment `i` passed only after place `n`, and its sender's FIN, which passed before `n`, says that it was written
-/// before: the FIN overtook it, or it was lost and sent again.
-bool said_before(const Connection& c, std::int32_t i, std::int32_t n) {
-  const SegmentFact& s = c.segment(i);
-  const facts::StreamFacts& stream = c.stream(s.from());
-  if (!stream.fin_seen || stream.fin >= n || s.payload_bytes == 0 || s.rst() || !before(s.seq, stream.fin_seq)) return false;
-  return facts::new_payload(c, i);
-}
-
-/// The last segment that was said before place `n`.
-std::int32_t last_said_before(const Connection& c, std::int32_t n) {
-  for (std::int32_t i = count(c) - 1; i >= n; --i)
-    if (said_before(c, i, n)) return i;
-  return n - 1;
-}
-
-/// The client's first new segment within [from, to] that lies beyond `ack`, -1 none.
-std::int32_t unacknowledged_from(const Connection& c, std::int32_t from, std::int32_t to, SeqNum ack) {
-  for (std::int32_t k = from; k <= to; ++k)
-    if (const SegmentFact& s = c.segment(k); s.from() == Party::kClient && facts::new_payload(c, k) && !before(s.seq, ack)) return k;
-  return -1;
-}
-
-Talk find_talk_before(const Connection& c, std::int32_t end) {
-  constexpr Duration kLongSince = std::chrono::milliseconds{500};
-  Talk t;
-  const std::int32_t n = end < 0 ? count(c) : std::min(end, count(c));
-  const std::int32_t last = last_said_before(c, n);
-  std::array<std::optional<SeqNum>, 2> sent{}, acked{};
-  std::optional<SeqNum> answered;  // the highest ACK number that came with payload of the server
-  for (std::int32_t i = 0; i <= last; ++i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.rst() || (i >= n && !said_before(c, i, n))) continue;
-    const std::size_t me = index(s.from()), peer = 1 - me;
-    if (i < n && s.has_ack() && c.note(i).ack_place != facts::AckPlace::kImpossible && (!acked[peer] || after(s.ack, *acked[peer])))
-      acked[peer] = s.ack;
-    // It acknowledges octets of the server that never passed here: the answer came, and the capture missed it.
-    if (i < n && s.from() == Party::kClient && c.note(i).ack_place == facts::AckPlace::kUnseen && t.request >= 0) t.request = -1;
-    if (i < n && !facts::new_payload(c, i)) continue;
-    const SeqNum end_of = s.seq + s.payload_bytes;
-    if (!sent[me] || after(end_of, *sent[me])) sent[me] = end_of;
-    t.bytes[me] += s.payload_bytes;
-    if (s.from() == Party::kServer && s.has_ack() && (!answered || after(s.ack, *answered))) answered = s.ack;
-    // A capture that stores frames out of order shows the answer before the request; its ACK number tells.
-    if (s.from() == Party::kClient && answered && !after(end_of, *answered)) continue;
-    if (s.from() == Party::kClient && t.request < 0 && facts::is_goodbye(c, i)) continue;
-    // Nor is it the end of a request that has waited long since.
-    if (s.from() == Party::kClient && t.request >= 0 && s.time - c.segment(t.request_end).time >= kLongSince && facts::is_goodbye(c, i)) continue;
-    if (s.from() == Party::kClient) {
-      if (t.request < 0) {
-        t.request = i;
-        t.request_bytes = 0;
-      }
-      t.request_end = i;
-      t.request_bytes += s.payload_bytes;
-    } else {
-      // What the answer does not acknowledge had not come when it was written: it crossed it, and still waits.
-      const std::int32_t rest = t.request >= 0 && s.has_ack() ? unacknowledged_from(c, t.request, t.request_end, s.ack) : -1;
-      if (t.request < 0 ? t.answer < 0 : rest != t.request) {
-        t.answer = i;
-        if (t.request >= 0) ++t.answers;
-      }
-      t.request = rest;
-    }
-    t.last_payload[me] = i;
-  }
-  // A RST with ACK flag says what had arrived, too.
-  if (end >= 0 && end < count(c) && c.segment(end).has_ack()) {
-    const SegmentFact& s = c.segment(end);
-    const std::size_t peer = 1 - index(s.from());
-    if (!acked[peer] || after(s.ack, *acked[peer])) acked[peer] = s.ack;
-  }
-  for (std::size_t p : {std::size_t{0}, std::size_t{1}})
-    if (sent[p]) t.acked[p] = acked[p] && !after(*sent[p], *acked[p]);
-  for (const facts::Exchange& x : c.exchanges) {
-    if (x.response < 0 || (x.response >= n && !said_before(c, x.response, n))) continue;
-    t.announced = x.announced_bytes;
-    t.delivered = x.delivered_bytes;
-    t.answer_short = x.announced && x.delivered_bytes < x.announced_bytes;
-    t.answer_whole = x.announced && !t.answer_short;
-    if (!x.announced && x.response_complete) t.answer_whole = true;
-  }
-  return t;
-}
-
 }  // namespace
 
 std::optional<Reset> ending_reset(const Connection& c) {
   return remembered(c, &Once::reset, [&] { return find_ending_reset(c); });
-}
-
-Talk talk_before(const Connection& c, std::int32_t end) {
-  Once* const once = Once::of(c);
-  if (once == nullptr) return find_talk_before(c, end);
-  for (const auto& [at, talk] : once->talks)
-    if (talk && at == end) return *talk;
-  auto& kept = once->talks[once->oldest_talk ^= 1];
-  kept = {end, find_talk_before(c, end)};
-  return *kept.second;
-}
-
-std::int32_t stop_of(const Connection& c, Party p) {
-  const std::optional<Reset> r = ending_reset(c);
-  const std::int32_t fin = c.stream(p).fin;
-  if (r && r->by == p && (fin < 0 || r->at < fin)) return r->at;
-  return fin;
-}
-
-bool counts_unseen(const Connection& c, std::int32_t i) {
-  const SegmentFact& stop = c.segment(i);
-  std::optional<SeqNum> sent;
-  for (std::int32_t k = 0; k < count(c); ++k)
-    if (const SegmentFact& s = c.segment(k); (k < i || s.payload_bytes > 0) && s.from() == stop.from() && !s.rst() && !s.fin() && (!sent || after(s.end(), *sent)))
-      sent = s.end();
-  return sent && before(*sent, stop.seq);
-}
-
-bool server_spoke_before(const Connection& c, std::int32_t stop) {
-  const facts::StreamFacts& server = c.stream(Party::kServer);
-  return c.segment(stop).payload_bytes > 0 || talk_before(c, stop).bytes[index(Party::kServer)] > 0 ||
-         (server.syn_seen && after(c.segment(stop).seq, server.iss + 1));
-}
-
-bool closed_unasked(const Connection& c) {
-  const std::int32_t stop = stop_of(c, Party::kServer);
-  if (stop < 0 || c.handshake_ack < 0 || stop < c.handshake_ack || server_spoke_before(c, stop)) return false;
-  const Talk t = talk_before(c, stop);
-  if (t.bytes[0] + t.bytes[1] > 0) return false;
-  return ending::between(c, c.handshake_ack, stop) <= std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}));
-}
-
-bool unread_when_answering(const Connection& c, const Reset& r) {
-  // What is read gives its window back. The last segment with payload, or the FIN behind it, says what was still in the
-  // buffer when it was written; the RST is sent after the kernel has thrown it away (Linux tcp_close() empties the queue first).
-  std::uint32_t widest = 0;
-  std::int32_t last = -1;
-  for (std::int32_t i = 0; i < r.at; ++i) {
-    if (c.segment(i).from() != r.by || c.segment(i).rst() || c.segment(i).syn() || !c.note(i).window_known) continue;
-    widest = std::max(widest, c.note(i).scaled_window);
-    last = i;
-  }
-  const facts::StreamFacts& stream = c.stream(r.by);
-  if (last < 0 || !stream.scaling_known || (c.segment(last).payload_bytes == 0 && !c.segment(last).fin())) return false;
-  const std::uint32_t at_reset = std::uint32_t{c.segment(r.at).window} << stream.window_shift;
-  const std::uint32_t at_answer = c.note(last).scaled_window;
-  return widest >= at_answer + 4096 && at_reset >= at_answer + 4096 &&
-         talk_before(c, r.at).bytes[index(r.peer())] >= 4096;
-}
-
-namespace {
-
-/// No request waits for its answer; the client's own close_notify is none.
-bool nothing_asked(const Connection& c, const Talk& t) {
-  return t.request < 0 || (t.request_end == t.request && facts::is_farewell(c.segment(t.request)));
-}
-
-/// What met the closed socket was nothing but a goodbye: it crossed the close on the way, or came right after it, or
-/// answered the goodbye of a client that closed; nobody misses it.
-bool farewell_refused(const Connection& c, const Reset& r) {
-  if (r.own_fin < 0) return false;  // Windows refuses with RST+ACK, others with RST
-  constexpr std::uint32_t kShortReply = 256;
-  std::optional<SeqNum> acked;
-  std::int32_t own_last = -1;
-  for (std::int32_t i = 0; i < r.at; ++i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.from() != r.by) continue;
-    if (facts::new_payload(c, i)) own_last = i;
-    if (s.has_ack() && !s.rst() && c.note(i).ack_place != AckPlace::kImpossible && (!acked || after(s.ack, *acked))) acked = s.ack;
-  }
-  const bool said_goodbye = r.by == Party::kClient && own_last >= 0 && facts::is_goodbye(c, own_last);
-  std::int32_t refused = -1;
-  for (std::int32_t i = 0; i < count(c); ++i) {
-    const SegmentFact& s = c.segment(i);
-    if (s.from() != r.peer() || !facts::new_payload(c, i) || (acked && !after(s.seq + s.payload_bytes, *acked))) continue;
-    const bool reply = said_goodbye && i > own_last && s.payload_bytes <= kShortReply;
-    // GOAWAY and close_notify of HTTP/2 in one segment, and the server's own FIN right behind them.
-    const facts::StreamFacts& peer = c.stream(r.peer());
-    const bool parting = r.by == Party::kClient && i > r.own_fin && peer.fin_seen && peer.fin_seq == s.seq + s.payload_bytes &&
-                         facts::is_farewell(s, facts::kPartingWords);
-    if (!facts::is_farewell(s) && !facts::is_goodbye(c, i) && !reply && !parting) return false;
-    if (refused < 0) refused = i;
-  }
-  if (refused < 0) return false;
-  // The FIN may carry the end of the answer.
-  const Talk t = talk_before(c, std::min(r.own_fin + 1, refused));
-  // The client's own close_notify is no request, nor are the window updates of HTTP/2 that come before it.
-  for (std::int32_t i = t.request; i >= 0 && i <= t.request_end; ++i)
-    if (c.segment(i).from() == Party::kClient && facts::new_payload(c, i) && !facts::is_farewell(c.segment(i))) return false;
-  return true;
-}
-
-/// A server that resets right behind its own answer has not waited for it to arrive; what of it lies unread may be lost
-/// with the connection (RFC 1122 4.2.2.13). Who lets an idle connection go takes longer.
-bool right_behind_its_answer(const Connection& c, const Reset& r) {
-  constexpr Duration kAtOnce = std::chrono::milliseconds{10};
-  for (std::int32_t i = r.at - 1; i >= 0 && c.segment(r.at).time - c.segment(i).time < kAtOnce; --i)
-    if (c.segment(i).from() == r.by && c.segment(i).payload_bytes > 0 && !copy_by_network(c.note(i).repeat)) return true;
-  return false;
-}
-
-/// Each segment that meets no socket is refused (RFC 9293 3.10.7.1). The server's FIN was, and the answer right before it
-/// was not: the client's socket had taken that in, and the RST with which it went did not pass here.
-bool refuses_only_the_fin(const Connection& c, const Reset& r) {
-  if (r.by != Party::kClient || !r.answer || r.own_fin >= 0 || r.peer_fin < 0 || r.offender < r.peer_fin || r.resets_by != 1) return false;
-  if (!c.segment(r.offender).fin() || c.segment(r.offender).payload_bytes > 0) return false;
-  for (std::int32_t i = r.peer_fin - 1; i >= 0 && c.segment(i).from() == Party::kServer; --i)
-    if (facts::new_payload(c, i)) return true;
-  return false;
-}
-
-}  // namespace
-
-bool formality(const Connection& c, const Reset& r) {
-  if (!r.established || r.foreign()) return false;
-  if (c.outcome == facts::Outcome::kCompleted) return true;
-  if (farewell_refused(c, r)) return true;
-  if (!r.answer && r.own_fin < 0 && r.peer_fin < 0 && unread_when_answering(c, r)) return false;
-  const Talk t = talk_before(c, r.at);
-  if (refuses_only_the_fin(c, r)) return t.answer_whole;
-  if (r.offender >= 0 && facts::new_payload(c, r.offender_first) && r.own_fin >= 0 && r.own_fin < r.offender_first &&
-      !(r.peer_fin >= 0 && c.note(r.offender).seq_place == facts::SeqPlace::kBeforeWindow))
-    return false;  // data met a closed socket: it was not delivered
-  if (!t.acked[0] || !t.acked[1]) return false;
-  if (!nothing_asked(c, t) && t.bytes[1] > 0) return false;  // a request waits, and answers are what this server gives
-  if (t.answer_short) return false;
-  if (r.own_fin >= 0 && r.peer_fin >= 0) return true;
-  if (r.own_fin >= 0)  // it had closed; a bare ACK or FIN met the end of FIN_WAIT2 or of TIME_WAIT
-    return r.answer && r.offender >= 0 && c.segment(r.offender).payload_bytes == 0 && !c.segment(r.offender).fin();
-  if (r.peer_fin >= 0) return nothing_asked(c, t) && (t.bytes[0] + t.bytes[1] > 0);
-  // No FIN at all: only where the answer is known to be whole.
-  // A server that answers before it has read the request's body discards the rest by RST, and with it what it sent.
-  constexpr std::uint64_t kNoBody = 4096;
-  if (r.by == Party::kServer && t.bytes[0] >= kNoBody && c.turns <= 1) return false;
-  if (r.by == Party::kServer && right_behind_its_answer(c, r)) return false;
-  return !r.answer && t.request < 0 && ((t.answer_whole && !r.bare) || facts::left_at_rest(c, r.at));
-}
-
-bool left_waiting(const Connection& c, const Reset& r) {
-  if (r.by != Party::kClient || r.own_fin < 0 || c.quality.capture_gap || c.quality.story_incomplete) return false;
-  const Talk t = talk_before(c, r.own_fin);
-  return t.answer_short || (t.request >= 0 && owes_answer(c, t.request) && ending::between(c, t.request_end, r.own_fin) >= kPause);
-}
-
-Duration pause_before(const Connection& c, std::int32_t i) {
-  for (std::int32_t k = i - 1; k >= 0; --k)
-    if (c.segment(k).from() == Party::kServer && facts::new_payload(c, k)) return ending::between(c, k, i);
-  return Duration{};
-}
-
-Duration unusual_pause(const Connection& c, const Talk& t, std::int32_t i) {
-  Duration longest{};
-  std::int32_t last = -1;
-  for (std::int32_t k = std::max(t.answer, 0); k < i; ++k) {
-    if (c.segment(k).from() != Party::kServer || !facts::new_payload(c, k)) continue;
-    if (last >= 0) longest = std::max(longest, ending::between(c, last, k));
-    last = k;
-  }
-  return std::max(kPause, longest * 3 / 2);
-}
-
-bool speaks_http(const Connection& c) {
-  for (const SegmentFact& s : c.segments)
-    if (s.app == facts::App::kHttpRequest || s.app == facts::App::kHttpResponse) return true;
-  return false;
-}
-
-bool owes_answer(const Connection& c, std::int32_t request) {
-  if (request < 0) return false;
-  const SegmentFact& s = c.segment(request);
-  // RFC 8446 4.1: the first thing a client says; what follows the server's flight needs no answer of its own.
-  const bool hello = s.app == facts::App::kTlsHandshake && !c.stream(Party::kServer).payload_bytes;
-  return s.app == facts::App::kHttpRequest || hello;
-}
-
-std::int32_t next_of(const Connection& c, Party from, std::int32_t i) {
-  for (std::int32_t k = i + 1; k < count(c); ++k)
-    if (c.segment(k).from() == from && !c.segment(k).rst()) return k;
-  return -1;
-}
-
-std::int32_t ack_of(const Connection& c, Party acker, SeqNum seq, std::int32_t i) {
-  for (std::int32_t k = i + 1; k < count(c); ++k) {
-    const SegmentFact& s = c.segment(k);
-    if (s.from() == acker && !s.rst() && s.has_ack() && !before(s.ack, seq)) return k;
-  }
-  return -1;
 }
 
 std::string abort_words(const Reset& r) {
@@ -696,21 +406,5 @@ std::string abort_words(const Reset& r) {
                      : r.bare       ? "and no FIN (RFC 9293 3.10.5, ABORT)"
                                     : "and no FIN (tcp_send_active_reset())");
 }
-
-std::string_view who(Party p) { return p == Party::kClient ? "client" : "server"; }
-std::string_view Who(Party p) { return p == Party::kClient ? "The client" : "The server"; }
-facts::Side side(Party p) { return p == Party::kClient ? facts::Side::kClient : facts::Side::kServer; }
-
-std::string span(Duration d) {
-  const double s = seconds(d);
-  if (s < 0.0095) return fmt::format("{:.1f} ms", s * 1e3);
-  if (s < 0.95) return fmt::format("{:.0f} ms", s * 1e3);
-  if (s < 99.5) return fmt::format("{:.1f} s", s);
-  const auto whole = static_cast<long long>(s + 0.5);
-  if (whole < 7200) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
-}
-
-std::string octets(std::uint64_t n) { return n == 1 ? "1 octet" : fmt::format("{} octets", n); }
 
 }  // namespace tcpwhy::diagnose::ending

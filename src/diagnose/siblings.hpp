@@ -41,4 +41,7 @@ std::uint32_t waiting_beside(const facts::Connection& c, const facts::Survey& su
 /// nobody ever says a word: a check that the port answers, as balancers make them (HAProxy), not a failure.
 bool is_port_check(const facts::Connection& c, const facts::Survey& survey);
 
+/// The client kept another attempt of the same instant and reset this one before any data: dual-port-race.
+bool raced_another(const facts::Connection& c, const facts::Survey& survey);
+
 }  // namespace tcpwhy::diagnose

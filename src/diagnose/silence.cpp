@@ -16,15 +16,6 @@ using facts::Party;
 using facts::Repeat;
 using namespace std::chrono_literals;
 
-/// Probes carry no octet of their own, whatever their numbers claim.
-bool is_probe(const facts::Note& n) {
-  return n.repeat == Repeat::kKeepalive || n.repeat == Repeat::kZeroWindowProbe;
-}
-
-bool same_packet_again(const facts::Note& n) {
-  return n.repeat == Repeat::kCaptureDuplicate || n.repeat == Repeat::kNetworkDuplicate;
-}
-
 /// A SYN that belongs to the handshake, not to the conversation.
 bool occupies(const facts::SegmentFact& s) { return !s.syn() && !s.rst() && s.length() > 0; }
 
@@ -50,11 +41,6 @@ Duration round_trip(const facts::Connection& c) {
   return 100ms;
 }
 
-Duration coverage_after(const facts::Connection& c, std::int32_t i) {
-  const CaptureTime end = std::max(c.capture_end, c.segments.back().time);
-  return end - c.segment(i).time;
-}
-
 std::int32_t last_of(const facts::Connection& c, Party p, std::int32_t before) {
   const auto n = static_cast<std::int32_t>(c.segments.size());
   for (std::int32_t i = (before < 0 ? n : before) - 1; i >= 0; --i)
@@ -63,7 +49,7 @@ std::int32_t last_of(const facts::Connection& c, Party p, std::int32_t before) {
 }
 
 bool carries_data(const facts::Connection& c, std::int32_t i) {
-  return c.segment(i).payload_bytes > 0 && !c.segment(i).syn() && !c.segment(i).rst() && !is_probe(c.note(i));
+  return c.segment(i).payload_bytes > 0 && !c.segment(i).syn() && !c.segment(i).rst() && !facts::is_probe(c.note(i));
 }
 
 namespace {
@@ -76,9 +62,9 @@ std::optional<Unanswered> find_unanswered(const facts::Connection& c, Party send
   SeqNum oldest;
   for (std::int32_t i = 0; i < n; ++i) {
     const facts::SegmentFact& s = c.segment(i);
-    if (s.from() != sender || !occupies(s) || is_probe(c.note(i))) continue;
+    if (s.from() != sender || !occupies(s) || facts::is_probe(c.note(i))) continue;
     if (una && !after(s.end(), *una)) continue;
-    if (same_packet_again(c.note(i))) continue;
+    if (facts::is_copy(c.note(i))) continue;
     if (u.sends.empty()) {
       oldest = una && before(s.seq, *una) ? *una : s.seq;
       u.sends.push_back(i);
@@ -103,8 +89,8 @@ std::optional<Unanswered> find_unanswered(const facts::Connection& c, Party send
   const CaptureTime could_know = c.segment(first).time + std::max<Duration>(10ms, 2 * round_trip(c));
   for (std::int32_t i = first + 1; i < n; ++i)
     if (c.segment(i).from() != sender && c.segment(i).time > could_know) u.heard_after = i;
-  u.waited = diagnose::coverage_after(c, first);
-  u.silent = diagnose::coverage_after(c, u.last);
+  u.waited = facts::coverage_after(c, first);
+  u.silent = facts::coverage_after(c, u.last);
   if (first > 0) u.idle_before = c.segment(first).time - c.segment(first - 1).time;
   return u;
 }
@@ -130,7 +116,7 @@ std::optional<Deaf> find_deaf(const facts::Connection& c, Party sender) {
     if (hears || moves) d = Deaf{};
     if (s.has_ack() && (!newest_ack_of_sender || after(s.ack, *newest_ack_of_sender))) newest_ack_of_sender = s.ack;
     if (s.length() > 0 && (!newest_end || after(s.end(), *newest_end))) newest_end = s.end();
-    if (!occupies(s) || is_probe(c.note(i)) || same_packet_again(c.note(i))) continue;
+    if (!occupies(s) || facts::is_probe(c.note(i)) || facts::is_copy(c.note(i))) continue;
     if (highest < 0 || after(s.end(), c.segment(highest).ack)) continue;
     if (d.acked_by < 0) d.acked_by = highest;
     d.repeats.push_back(i);
@@ -156,7 +142,7 @@ std::vector<std::int32_t> refusals(const facts::Connection& c, const Unanswered&
     for (std::int32_t i = send + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
       const facts::SegmentFact& s = c.segment(i);
       if (s.time - c.segment(send).time > soon) break;
-      if (s.from() == u.sender || s.length() != 0 || s.rst() || !s.has_ack() || is_probe(c.note(i))) continue;
+      if (s.from() == u.sender || s.length() != 0 || s.rst() || !s.has_ack() || facts::is_probe(c.note(i))) continue;
       if (answers.empty() || answers.back() != i) answers.push_back(i);
       break;
     }
@@ -168,7 +154,7 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
   Waiting w;
   const auto n = static_cast<std::int32_t>(c.segments.size());
   for (std::int32_t i = 0; i < n; ++i) {
-    if (!carries_data(c, i) || same_packet_again(c.note(i))) continue;
+    if (!carries_data(c, i) || facts::is_copy(c.note(i))) continue;
     if (c.segment(i).from() == Party::kServer) {
       w.request = -1;
     } else if (w.request < 0 || after(c.segment(i).end(), c.segment(w.request).end())) {
@@ -188,7 +174,7 @@ std::optional<Waiting> waiting(const facts::Connection& c) {
     }
   }
   if (w.acked_by < 0 || facts::answered_unseen(c, w.request)) return std::nullopt;
-  w.waited = w.ended_by >= 0 ? c.segment(w.ended_by).time - request.time : diagnose::coverage_after(c, w.request);
+  w.waited = w.ended_by >= 0 ? c.segment(w.ended_by).time - request.time : facts::coverage_after(c, w.request);
   w.answered_before = c.stream(Party::kServer).payload_bytes;
   return w;
 }
@@ -200,7 +186,7 @@ std::optional<Broken> broken_off(const facts::Connection& c) {
   const facts::Exchange& x = c.exchanges.back();
   if (!x.announced || x.response_complete || x.response_end < 0 || x.delivered_bytes >= x.announced_bytes) return std::nullopt;
   if (c.has(facts::Signal::kUnackedAtEnd)) return std::nullopt;
-  return Broken{&x, x.response_end, diagnose::coverage_after(c, x.response_end)};
+  return Broken{&x, x.response_end, facts::coverage_after(c, x.response_end)};
 }
 
 bool service_never_spoke(const facts::Connection& c, const facts::Survey& survey) {
@@ -258,12 +244,12 @@ std::optional<ClosedWindow> closed_window(const facts::Connection& c, Party rece
       if (w.closed < 0) w.closed = i;
       else if (!w.probes.empty() && w.probes.back() > w.last) ++w.answered;
       w.last = i;
-    } else if (w.closed >= 0 && (is_probe(c.note(i)) || (s.payload_bytes > 0 && !same_packet_again(c.note(i))))) {
+    } else if (w.closed >= 0 && (facts::is_probe(c.note(i)) || (s.payload_bytes > 0 && !facts::is_copy(c.note(i))))) {
       w.probes.push_back(i);
     }
   }
   if (w.closed < 0) return std::nullopt;
-  w.lasted = end > w.closed ? c.segment(end).time - c.segment(w.closed).time : diagnose::coverage_after(c, w.closed);
+  w.lasted = end > w.closed ? c.segment(end).time - c.segment(w.closed).time : facts::coverage_after(c, w.closed);
   return w;
 }
 

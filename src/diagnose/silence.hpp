@@ -103,9 +103,6 @@ bool carries_data(const facts::Connection& c, std::int32_t i);
 /// The last segment of `p` before index `before` (the end when negative), -1 none. RSTs count.
 std::int32_t last_of(const facts::Connection& c, facts::Party p, std::int32_t before = -1);
 
-/// From segment `i` to the end of the capture (or of the story, when the clock was stepped back).
-Duration coverage_after(const facts::Connection& c, std::int32_t i);
-
 /// "the client", "the server".
 std::string_view name(facts::Party p);
 /// "The client", "The server".

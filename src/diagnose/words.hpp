@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
+#include "tcpwhy/connection.hpp"
 #include "tcpwhy/time.hpp"
 
 namespace tcpwhy::diagnose {
@@ -25,3 +27,13 @@ std::string counted(Number n, std::string_view noun) {
 }
 
 }  // namespace tcpwhy::diagnose
+
+namespace tcpwhy::diagnose::ending {
+
+std::string_view who(facts::Party p);        ///< "client", "server"
+std::string_view Who(facts::Party p);        ///< "The client", "The server"
+facts::Side side(facts::Party p);
+std::string span(Duration d);                ///< "0.3 ms", "4.2 s", "2 min 5 s"
+std::string octets(std::uint64_t n);         ///< "1 octet", "90 octets"
+
+}  // namespace tcpwhy::diagnose::ending

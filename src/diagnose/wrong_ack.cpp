@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "diagnose/conversation.hpp"
 #include "diagnose/reset_story.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose::ending {
 
@@ -13,19 +15,13 @@ using facts::index;
 using facts::Party;
 using facts::SegmentFact;
 
-namespace {
-
-std::int32_t count(const Connection& c) { return static_cast<std::int32_t>(c.segments.size()); }
-
-}  // namespace
-
 std::optional<WrongAcks> wrong_acks(const Connection& c) {
   if (std::none_of(c.notes.begin(), c.notes.end(), [](const facts::Note& n) { return n.ack_place == AckPlace::kImpossible; }))
     return std::nullopt;
   WrongAcks w;
   std::array<std::optional<SeqNum>, 2> sent{};
   std::array<std::int32_t, 2> right{-1, -1};
-  for (std::int32_t i = 0; i < count(c); ++i) {
+  for (std::int32_t i = 0; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
     const std::size_t me = index(s.from()), peer = 1 - me;
     // A bare ACK in answer to a SYN speaks of an older connection: a challenge (RFC 5961 4.2), not a wrong number.
@@ -75,7 +71,7 @@ bool took_another_syn_ack(const Connection& c, const WrongAcks& w) {
 
 std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {
   MisplacedAnswers m;
-  for (std::int32_t i = 1; i < count(c); ++i) {
+  for (std::int32_t i = 1; i < facts::size_of(c); ++i) {
     const SegmentFact& r = c.segment(i);
     if (!r.rst() || r.has_ack() || survived(c, i)) continue;
     // A client in SYN_SENT answers a SYN-ACK with the number it was given (RFC 9293 3.10.7.3, tcp_rcv_synsent_state_process()).
@@ -107,7 +103,7 @@ std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {
       known = c.segment(k).from() != r.from() && c.segment(k).has_ack() && c.segment(k).ack == r.seq;
     if (known) continue;
     bool went_on = false;
-    for (std::int32_t k = i + 1; k < count(c) && !went_on; ++k) went_on = c.segment(k).from() != r.from() && !c.segment(k).rst();
+    for (std::int32_t k = i + 1; k < facts::size_of(c) && !went_on; ++k) went_on = c.segment(k).from() != r.from() && !c.segment(k).rst();
     if (!went_on) continue;
     if (m.first < 0) {
       m.first = i;

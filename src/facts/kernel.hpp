@@ -38,6 +38,7 @@ struct Glance {
   std::uint64_t bytes_received = 0;
   bool ended = false;                 ///< it was open after the event, and is over
   bool empty = false;                 ///< it ended so, and not an octet of payload had come
+  std::uint32_t alike = 0;            ///< requests of other addresses with the same two ports
 };
 
 /// One look at a network namespace.

@@ -49,7 +49,7 @@ enum tw_flag {
 
 struct tw_event {
   uint64_t time_ns;    /* CLOCK_MONOTONIC */
-  uint64_t opened_ns;  /* connect(), 0 unknown */
+  uint64_t opened_ns;  /* connect(), or the SYN-ACK of an accepted connection; 0 unknown */
   uint64_t bytes_in, bytes_acked, bytes_sent;
   uint64_t closed_ns;  /* when the application closed; when the remembered connection ended */
   uint64_t inode;      /* of the socket's file, 0 none */
@@ -95,6 +95,7 @@ enum { TW_WRITTEN = 192 };
    reservation, no waking. An event is whole when its serial is the number of its place in the order of the CPU's events, from 1;
    while it is being written the highest bit is set. A place is free again when the reader has moved `tail` behind it. */
 enum { TW_SERIAL_BITS = 0x7fffffff };
+enum { TW_TELL = 1, TW_TELL_RESET };  /* a drop of this reason is told; of a RST only */
 enum { TW_MOST_NETNS = 8 };  /* network namespaces that the programs tell apart */
 struct tw_cpu {
   uint64_t head;            /* events begun */
@@ -102,22 +103,23 @@ struct tw_cpu {
   uint64_t lost;            /* events that found the ring full */
   uint64_t opened, closed;  /* connections of this host seen to open and to end */
   uint64_t scratch;         /* the programs' own */
-  uint64_t rest_of_line[2];
+  uint64_t netns;           /* theirs, too: the kernel's address of the last namespace that was found to be ours */
+  uint64_t ended;           /* ends noted */
   uint64_t tail;            /* the reader's: events taken */
   uint64_t rest_of_tails_line[7];
 };
 
-/* How a connection ended, in a table that the programs write and the reader looks up in, by a hash of its tuple. */
+/* How a connection ended. Each CPU notes its ends one behind the other, which is what memory does best, in a ring that wraps over
+   the oldest; the reader makes a table of them when it has a question. A note is whole when its serial is as that of an event. */
 struct tw_ended {
   uint64_t key, time_ns;
   uint32_t pid, unanswered_ticks;
+  uint32_t serial;
   uint8_t state, error;
-  uint8_t took_nothing;     /* not an octet of payload had come */
-  uint8_t pad[5];
+  uint8_t took_nothing; /* not an octet of payload had come */
+  uint8_t pad;
   char comm[16];
-  uint64_t rest_of_line[2]; /* one entry, one cache line */
 };
-enum { TW_ENDED_SLOTS = 1 << 16 };
 
 static inline __attribute__((always_inline)) uint64_t tw_mix(uint64_t h, uint64_t v) {
   h = (h ^ v) * 0x9e3779b97f4a7c15ull;
@@ -133,4 +135,3 @@ static inline __attribute__((always_inline)) uint64_t tw_tuple_key(const struct 
   if (e->family == 6) h = tw_mix(tw_mix(h, l[1]), r[1]);
   return h;
 }
-static inline __attribute__((always_inline)) uint32_t tw_ended_slot(uint64_t key) { return (uint32_t)(key >> 48); }

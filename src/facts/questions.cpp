@@ -12,13 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Index size_of(const Connection& c) { return static_cast<Index>(c.segments.size()); }
-
-bool is_probe(const Note& n) { return n.repeat == Repeat::kKeepalive || n.repeat == Repeat::kZeroWindowProbe; }
-bool is_copy(const Note& n) {
-  return n.repeat == Repeat::kNetworkDuplicate || n.repeat == Repeat::kCaptureDuplicate;
-}
-
 /// An ACK number one may believe.
 bool credible(const SegmentFact& s, const Note& n) {
   if (!s.has_ack() || s.rst()) return false;
@@ -90,7 +83,8 @@ Duration quiet_before(const Connection& c, Index i) {
 }
 
 Duration coverage_after(const Connection& c, Index i) {
-  return i < 0 ? Duration{0} : std::max(Duration{0}, Duration{c.capture_end - c.segment(i).time});
+  if (i < 0) return Duration{0};
+  return std::max(Duration{0}, Duration{std::max(c.capture_end, c.segments.back().time) - c.segment(i).time});
 }
 
 std::optional<Duration> rtt_estimate(const Connection& c, Party party) {

@@ -16,6 +16,13 @@ using Index = std::int32_t;  ///< a place in Connection::segments, -1 none
 
 // --- Walking the story -------------------------------------------------------
 
+/// Number of segments of the story.
+inline Index size_of(const Connection& c) { return static_cast<Index>(c.segments.size()); }
+/// The same packet once more, by the network or by the capture.
+inline bool is_copy(const Note& n) { return n.repeat == Repeat::kCaptureDuplicate || n.repeat == Repeat::kNetworkDuplicate; }
+/// A probe of keepalive or of a closed window: it carries no octet of its own, whatever its numbers claim.
+inline bool is_probe(const Note& n) { return n.repeat == Repeat::kKeepalive || n.repeat == Repeat::kZeroWindowProbe; }
+
 /// First segment of `from` after index `i` (i = -1: from the beginning).
 Index first_after(const Connection& c, Party from, Index i);
 /// Last segment of `from` before index `i`.
@@ -39,7 +46,8 @@ Duration between(const Connection& c, Index a, Index b);
 Duration idle_before(const Connection& c, Index i);
 /// Silence before segment `i` not counting keepalives, probes and pure ACKs: time since payload, SYN or FIN passed.
 Duration quiet_before(const Connection& c, Index i);
-/// How long the capture provably went on watching after segment `i`. Absence is evidence only within it.
+/// How long the capture provably went on watching after segment `i` (to its end, or that of the story where the clock was
+/// stepped back). Absence is evidence only within it.
 Duration coverage_after(const Connection& c, Index i);
 /// Best estimate of the round trip from the vantage to `party` and back (handshake, else fastest ACK).
 std::optional<Duration> rtt_estimate(const Connection& c, Party party);

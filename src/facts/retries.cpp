@@ -21,10 +21,6 @@ bool is_late_by_wheel(Duration gap, Duration nominal) {
   return gap >= nominal - kEarly && gap <= nominal + nominal / 8 + kSlack;
 }
 
-bool is_copy(const Note& n) {
-  return n.repeat == Repeat::kNetworkDuplicate || n.repeat == Repeat::kCaptureDuplicate;
-}
-
 void push(Tries& tries, Index i) {
   if (tries.count < Tries::kMost) tries.at[tries.count] = i;
   // The last place always holds the last try.

@@ -53,9 +53,6 @@ struct Sender {
   SeqNum recovery_end;           ///< repairing until this is acknowledged
   bool in_rto = false, in_fast = false;
   Index last = -1;               ///< its last segment
-  Index last_syn = -1;           ///< its last SYN or SYN-ACK
-  std::array<Index, 6> recent{}; ///< its last segments, the n-th at n modulo their number
-  std::uint32_t all = 0;         ///< how many it has sent
   Index last_new = -1;           ///< its last segment with new payload, SYN or FIN
   Index last_sent = -1;          ///< its last segment with sequence space, repeats included
 

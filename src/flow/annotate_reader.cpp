@@ -108,8 +108,6 @@ void Reader::read() {
     count(s, i);
     Sender& self = me(s);
     const bool duplicate = Repeats{*this}.duplicate(s, n, i);
-    self.recent[self.all++ % self.recent.size()] = i;
-    if (s.syn()) self.last_syn = i;
     if (s.rst()) {
       Answers{*this}.reset(s, n, i);
       self.rst = true;

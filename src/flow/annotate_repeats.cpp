@@ -48,14 +48,15 @@ bool Repeats::duplicate(const SegmentFact& s, Note& n, Index i) {
   // SYN-ACKs have no IP ID (linux-tcp 11.2), and the answer to a repeated SYN may meet the timer's repeat: two
   // alike are one packet only in a capture that was seen to record packets twice.
   if (s.syn() && s.has_ack() && s.ip_id == 0 && !r.c_.quality.capture_duplicates) return false;
-  // A SYN since then asked for another answer.
-  const Index asked = s.syn() && s.has_ack() ? r.peer(s).last_syn : -1;
   // Look at the last few of the same side; a copy further away has other packets of its burst between.
-  const auto few = static_cast<std::uint32_t>(self.recent.size());
-  for (std::uint32_t n_th = self.all; n_th != 0 && self.all - n_th < few; --n_th) {
-    const Index at = self.recent[(n_th - 1) % few];
+  Index at = i;
+  for (int looked = 0; looked < 6 && --at >= 0;) {
     const SegmentFact& p = r.at(at);
-    if (at < asked) return false;
+    if (p.from_server != s.from_server) {
+      if (s.syn() && s.has_ack() && p.syn()) return false;
+      continue;
+    }
+    ++looked;
     if (!same_bytes(p, s)) continue;
     const std::int64_t gap = (s.time - p.time).count();
     // Without an IP ID only a copy at once is told from a repeat: no timer is that fast. An ID that does not

@@ -67,8 +67,7 @@ std::uint64_t of_segments(const Connection& c) {
     const bool probe = n.repeat == Repeat::kZeroWindowProbe;
     if (n.seq_place == SeqPlace::kBeyondWindow && !probe) bits |= Signal::kOutOfWindow;
     if (s.rst() && n.seq_place == SeqPlace::kBeforeWindow) bits |= Signal::kOutOfWindow;
-    const bool copy = n.repeat == Repeat::kCaptureDuplicate || n.repeat == Repeat::kNetworkDuplicate;
-    if (!copy) {
+    if (!facts::is_copy(n)) {
       low[s.from_server] = std::min(low[s.from_server], s.ttl);
       high[s.from_server] = std::max(high[s.from_server], s.ttl);
     } else if (n.original >= 0 && s.ttl + 1 < c.segment(n.original).ttl) {

@@ -41,48 +41,50 @@ struct Ends {
   std::uint16_t source_port, destination_port;
 };
 
+std::uint32_t hash_narrow(std::uint64_t low, std::uint64_t high) { return static_cast<std::uint32_t>(mix(low ^ kSaltA, high ^ kSaltB) >> 32); }
+
+/// Which end sends is as good as a coin's toss: no branch on it.
 inline void set_narrow_key(Packet& out, const Ends& ends) {
-  const std::uint32_t source = big32(ends.source), destination = big32(ends.destination);
-  const std::uint64_t a = static_cast<std::uint64_t>(source) << 16 | ends.source_port;
-  const std::uint64_t b = static_cast<std::uint64_t>(destination) << 16 | ends.destination_port;
-  const bool high = a > b;
+  const std::uint64_t a = static_cast<std::uint64_t>(big32(ends.source)) << 16 | ends.source_port;
+  const std::uint64_t b = static_cast<std::uint64_t>(big32(ends.destination)) << 16 | ends.destination_port;
+  const std::uint64_t swapped = (a ^ b) & (0 - static_cast<std::uint64_t>(a > b));
+  const std::uint64_t low = a ^ swapped, high = b ^ swapped;
   out.is_wide = false;
-  out.sender = high ? End::kHigh : End::kLow;
-  out.narrow = high ? NarrowKey{destination, source, ends.destination_port, ends.source_port}
-                    : NarrowKey{source, destination, ends.source_port, ends.destination_port};
-  out.hash = hash_key(out.narrow);
+  out.sender = static_cast<End>(a > b);
+  out.narrow = {static_cast<std::uint32_t>(low >> 16), static_cast<std::uint32_t>(high >> 16), static_cast<std::uint16_t>(low),
+                static_cast<std::uint16_t>(high)};
+  out.hash = hash_narrow(low, high);
 }
 
-void set_wide_key(Packet& out, const Ends& ends, std::uint8_t ip_version, std::uint32_t tunnel) {
-  const std::size_t size = ip_version == 4 ? 4 : 16;
-  WideKey key;
-  std::copy_n(ends.source, size, key.low.begin());
-  std::copy_n(ends.destination, size, key.high.begin());
-  key.low_port = ends.source_port;
-  key.high_port = ends.destination_port;
+/// Addresses of 4 octets, inside a tunnel, or of 16.
+template <std::size_t kOctets>
+void set_wide_key(Packet& out, const Ends& ends, std::uint32_t tunnel) {
+  // The order of the octets, eight at a time; an IPv4 address has none behind its four.
+  const auto first = [](const std::uint8_t* p) { return kOctets == 4 ? static_cast<std::uint64_t>(big32(p)) << 32 : big64(p); };
+  std::uint64_t a = first(ends.source), b = first(ends.destination);
+  if (kOctets == 16 && a == b) {
+    a = big64(ends.source + 8);
+    b = big64(ends.destination + 8);
+  }
+  const bool high = a > b || (a == b && ends.source_port > ends.destination_port);
+  WideKey& key = out.wide;
+  key = WideKey{};
+  std::memcpy(key.low.data(), high ? ends.destination : ends.source, kOctets);
+  std::memcpy(key.high.data(), high ? ends.source : ends.destination, kOctets);
+  key.low_port = high ? ends.destination_port : ends.source_port;
+  key.high_port = high ? ends.source_port : ends.destination_port;
   key.tunnel = tunnel;
-  key.version = ip_version;
-  // The order of the octets, eight at a time.
-  std::uint64_t low = big64(key.low.data()), high_one = big64(key.high.data());
-  if (low == high_one) {
-    low = big64(key.low.data() + 8);
-    high_one = big64(key.high.data() + 8);
-  }
-  const bool high = low > high_one || (low == high_one && key.low_port > key.high_port);
-  if (high) {
-    std::swap(key.low, key.high);
-    std::swap(key.low_port, key.high_port);
-  }
+  key.version = kOctets == 4 ? 4 : 6;
   out.is_wide = true;
-  out.sender = high ? End::kHigh : End::kLow;
-  out.wide = key;
+  out.sender = static_cast<End>(high);
   out.hash = hash_key(key);
 }
 
 void set_key(Packet& out, const wire::Segment& s) {
   const Ends ends{s.source, s.destination, s.source_port, s.destination_port};
   if (s.ip_version == 4 && s.tunnel == 0) set_narrow_key(out, ends);
-  else set_wide_key(out, ends, s.ip_version, s.tunnel);
+  else if (s.ip_version == 4) set_wide_key<4>(out, ends, s.tunnel);
+  else set_wide_key<16>(out, ends, s.tunnel);
 }
 
 facts::Address address_of(const std::uint8_t* bytes, std::uint8_t version) {
@@ -152,7 +154,8 @@ void take_view(Packet& out, const Payload& payload) {
   out.speaker = app.speaker;
 }
 
-/// Each field of the packet written once, from where it lies in the frame.
+/// From where it lies in the frame into the packet. The fact is cleared first: where the octet of a bit field is not known,
+/// setting one bit of it reads it, and waits for a line that the other core may have.
 inline void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame& common) {
   using wire::Anomaly;
   const std::uint8_t* const tcp = common.tcp;
@@ -160,53 +163,45 @@ inline void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame
   const std::uint32_t header = common.header();
   const std::uint32_t payload = common.length - header, kept = common.captured - header;
   const std::uint8_t flags = tcp[13];
+  const Ends ends{common.source(), common.destination(), wire::be16(tcp), wire::be16(tcp + 2)};
+  if (common.is_ipv4) [[likely]] set_narrow_key(out, ends);
+  else set_wide_key<16>(out, ends, 0);
+
   facts::SegmentFact& f = out.fact;
+  f = facts::SegmentFact{};
+  f.dont_fragment = common.dont_fragment();
+  f.outbound = frame.direction == FrameDirection::kOutbound;
+  f.inbound = frame.direction == FrameDirection::kInbound;
+  f.from_server = out.sender == End::kHigh;
   f.time = frame.time;
   f.frame = frame.number;
-  f.link = 0;
-  f.seq = SeqNum{big32(tcp + 4)};
-  f.ack = SeqNum{big32(tcp + 8)};
+  f.file = frame.file;
+  f.seq = SeqNum{wire::be32(tcp + 4)};
+  f.ack = SeqNum{wire::be32(tcp + 8)};
   f.payload_bytes = payload;
-  f.sack_left = f.sack_right = SeqNum{};
   f.window = wire::be16(tcp + 14);
   f.ip_id = common.ip_id();
   f.anomalies = static_cast<std::uint16_t>((tcp[12] & 0x0e ? Anomaly::kReservedBits : 0) |
                                            (kept < payload ? Anomaly::kTruncatedPayload : 0));
   f.flags = flags;
   f.ttl = common.ttl();
-  f.window_scale = 0;
-  f.app = facts::App::kNone;
-  f.sack_blocks = 0;
-  f.dont_fragment = common.dont_fragment();
-  f.outbound = frame.direction == FrameDirection::kOutbound;
-  f.inbound = frame.direction == FrameDirection::kInbound;
-  f.dsack = 0;
-  f.app_flags = 0;
-  f.file = frame.file;
-  f.app_length = 0;
   if (header == wire::kTcpHeader + 12) [[likely]] {
-    f.tsval = big32(options + 4);
-    f.tsecr = big32(options + 8);
+    f.tsval = wire::be32(options + 4);
+    f.tsecr = wire::be32(options + 8);
     f.options = wire::Opt::kTimestamps;
-  } else if (header == wire::kTcpHeader) {
-    f.tsval = f.tsecr = 0;
-    f.options = 0;
-  } else {
+  } else if (header != wire::kTcpHeader) {
     f.tsval = wire::UsualSyn::tsval(options);
     f.tsecr = wire::UsualSyn::tsecr(options);
     f.options = wire::UsualSyn::kOptions;
     f.window_scale = wire::UsualSyn::window_scale(options) & 15;
+    f.mss = wire::UsualSyn::mss(options);
   }
-  f.mss = flags & wire::Flag::kSyn ? (header == wire::kTcpHeader + wire::UsualSyn::kOctets ? wire::UsualSyn::mss(options) : std::uint16_t{0})
-                                   : digest(tcp + header, kept);
   out.speaker = Speaker::kUnknown;
   out.kind = PacketKind::kSegment;
   out.extra = -1;
-  if (kept != 0) take_view(out, {tcp + header, kept, payload, flags});
-  const Ends ends{common.source(), common.destination(), wire::be16(tcp), wire::be16(tcp + 2)};
-  if (common.is_ipv4) set_narrow_key(out, ends);
-  else set_wide_key(out, ends, 6, 0);
-  f.from_server = out.sender == End::kHigh;
+  if (kept == 0) return;
+  if (!(flags & wire::Flag::kSyn)) f.mss = digest(tcp + header, kept);
+  take_view(out, {tcp + header, kept, payload, flags});
 }
 
 }  // namespace
@@ -214,7 +209,7 @@ inline void fill_common(Packet& out, const Frame& frame, const wire::CommonFrame
 std::uint32_t hash_key(const NarrowKey& key) {
   const std::uint64_t low = static_cast<std::uint64_t>(key.low) << 16 | key.low_port;
   const std::uint64_t high = static_cast<std::uint64_t>(key.high) << 16 | key.high_port;
-  return static_cast<std::uint32_t>(mix(low ^ kSaltA, high ^ kSaltB) >> 32);
+  return hash_narrow(low, high);
 }
 
 std::uint32_t hash_key(const WideKey& key) {
@@ -230,53 +225,56 @@ std::uint32_t hash_key(const WideKey& key) {
 /// Verifying touches every octet of the payload, which a large capture cannot
 /// afford; the first megabytes, a sample, and the segments that decide a
 /// connection's fate are verified always.
-bool Decoder::wants_checksum(const wire::Segment& s, const Frame& frame) {
-  if (s.captured_payload != s.payload_bytes) return false;
-  if (policy_ == Checksums::kAll || frame.number % kSampleOneIn == 0) return true;
-  if (verified_bytes_ < kVerifiedFirst) {
-    verified_bytes_ += 64 + s.captured_payload;
+inline bool Decoder::wants_checksum(std::uint32_t number, std::uint32_t payload, bool reset) {
+  if (policy_ == Checksums::kAll || number % kSampleOneIn == 0) return true;
+  if (verified_bytes_ < kVerifiedFirst) [[unlikely]] {
+    verified_bytes_ += 64 + payload;
     return true;
   }
-  return s.rst() && s.captured_payload == 0;
+  return reset && payload == 0;
 }
 
-/// The common frame with the usual options, of which nobody wants the checksum: what decode() comes to, without a
-/// wire::Segment in between.
-bool Decoder::decode_common(const Frame& frame, Packet& out) const {
-  if (policy_ == Checksums::kAll || verified_bytes_ < kVerifiedFirst || frame.number % kSampleOneIn == 0) return false;
+/// The common frame with the usual options: what decode() comes to, without a wire::Segment in between.
+inline bool Decoder::decode_common(const Frame& frame, Packet& out) {
   const wire::CommonFrame common = wire::find_common(frame);
   if (common.ip == nullptr) return false;
-  const std::uint8_t* const tcp = common.tcp;
   const std::uint32_t header = common.header();
-  const std::uint8_t flags = tcp[13];
-  const bool syn = flags & wire::Flag::kSyn;
-  const bool stamps = common.has_timestamps_alone(), usual_syn = syn && common.has_usual_syn_options();
-  if ((header != wire::kTcpHeader && !stamps && !usual_syn) || (flags & wire::Flag::kRst)) return false;
-
+  const std::uint8_t flags = common.tcp[13];
+  const bool usual = common.has_timestamps_alone() || header == wire::kTcpHeader ||
+                     (flags & wire::Flag::kSyn && common.has_usual_syn_options());
+  if (!usual) return false;
   fill_common(out, frame, common);
+  if (common.captured == common.length && wants_checksum(frame.number, common.length - header, flags & wire::Flag::kRst)) [[unlikely]]
+    out.fact.anomalies |= wire::checksum_anomalies(common);
   return true;
 }
 
 void Decoder::decode(const Frame& frame, Block& block) {
   ++counts_.frames;
   if (frame.truncated()) ++counts_.truncated;
-  if (frame.time > latest_) {
-    if (frame.time - latest_ > kPause && latest_ != CaptureTime{}) pauses_.add(latest_, frame.time);
-    latest_ = frame.time;
+  if (frame.time - latest_ > kPause) [[unlikely]] {
+    if (latest_ != CaptureTime{}) pauses_.add(latest_, frame.time);
   }
+  latest_ += std::max(frame.time - latest_, Duration{});
   block.latest = latest_;
-  Packet& out = block.packets[block.used];
-  if (decode_common(frame, out)) {
+  if (decode_common(frame, block.packets[block.used])) [[likely]] {
     ++counts_.tcp;
-    ++block.used;
+    block.append();
     return;
   }
+  decode_other(frame, block);
+}
+
+/// Any frame.
+void Decoder::decode_other(const Frame& frame, Block& block) {
+  Packet& out = block.packets[block.used];
   wire::Segment& s = segment_;
   wire::decode(frame, wire::Checksums::kSkip, s);
   switch (s.kind) {
     case wire::Kind::kTcp: {
       ++counts_.tcp;
-      if (wants_checksum(s, frame)) wire::verify_checksum(s, frame);
+      if (s.captured_payload == s.payload_bytes && wants_checksum(frame.number, s.captured_payload, s.rst()))
+        wire::verify_checksum(s, frame);
       fill_fact(out.fact, s, frame);
       if (!(s.flags & wire::Flag::kSyn)) out.fact.mss = digest(s.payload, s.captured_payload);
       take_view(out, {s.payload, s.captured_payload, s.payload_bytes, s.flags});
@@ -291,7 +289,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
         out.extra = static_cast<std::int32_t>(block.extras.size());
         block.extras.push_back(extra);
       }
-      ++block.used;
+      block.append();
       return;
     }
     case wire::Kind::kIcmpError: {
@@ -304,7 +302,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
       out.kind = PacketKind::kIcmp;
       out.extra = static_cast<std::int32_t>(block.extras.size());
       block.extras.push_back(extra);
-      ++block.used;
+      block.append();
       return;
     }
     case wire::Kind::kFragment: {
@@ -317,7 +315,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
       out.kind = PacketKind::kFragment;
       out.extra = static_cast<std::int32_t>(block.extras.size());
       block.extras.push_back(extra);
-      ++block.used;
+      block.append();
       return;
     }
     case wire::Kind::kArp: {
@@ -332,7 +330,7 @@ void Decoder::decode(const Frame& frame, Block& block) {
       out.kind = PacketKind::kNeighbour;
       out.extra = static_cast<std::int32_t>(block.extras.size());
       block.extras.push_back(extra);
-      ++block.used;
+      block.append();
       return;
     }
     case wire::Kind::kMalformed: ++counts_.malformed; return;

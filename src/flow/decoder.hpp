@@ -28,8 +28,10 @@ class Decoder {
   [[nodiscard]] const Blanks& pauses() const { return pauses_; }
 
  private:
-  bool decode_common(const Frame& frame, Packet& out) const;
-  [[nodiscard]] bool wants_checksum(const wire::Segment& s, const Frame& frame);
+  bool decode_common(const Frame& frame, Packet& out);
+  void decode_other(const Frame& frame, Block& block);
+  /// Of a segment whose payload was captured whole.
+  [[nodiscard]] bool wants_checksum(std::uint32_t number, std::uint32_t payload, bool reset);
 
   Checksums policy_;
   wire::Segment segment_;  // decode() writes it whole; a fresh one each time would be cleared for nothing

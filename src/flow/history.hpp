@@ -21,7 +21,7 @@ class History {
 
   /// Remembers a segment; `before` is what the previous push of this connection
   /// returned, 0 for the first.
-  std::uint32_t push(const facts::SegmentFact& fact, std::uint32_t before) {
+  [[gnu::always_inline]] std::uint32_t push(const facts::SegmentFact& fact, std::uint32_t before) {
     // 0 means "none", so the number after 2^32 - 1 is 1.
     if (++newest_ == 0) ++newest_;
     const std::uint32_t place = newest_ & mask_;

@@ -7,6 +7,7 @@
 // the client is a property of the connection, decided (and revised) elsewhere.
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -17,7 +18,7 @@ namespace tcpwhy::flow {
 
 /// The two ends of a connection, in canonical order.
 enum class End : std::uint8_t { kLow = 0, kHigh = 1 };
-constexpr End other(End e) { return e == End::kLow ? End::kHigh : End::kLow; }
+constexpr End other(End e) { return static_cast<End>(1 - static_cast<std::uint8_t>(e)); }
 constexpr std::size_t index(End e) { return static_cast<std::size_t>(e); }
 
 /// Identity of a connection over plain IPv4.
@@ -90,17 +91,39 @@ static_assert(sizeof(Packet) == 128);
 std::uint32_t hash_key(const NarrowKey& key);
 std::uint32_t hash_key(const WideKey& key);
 
-facts::Endpoint endpoint_of(const NarrowKey& key, End e);
-facts::Endpoint endpoint_of(const WideKey& key, End e);
+/// The first of the two words of an address of IPv4 in memory, of which the other is 0.
+inline std::uint64_t word_of_ipv4(std::uint32_t ip) {
+  return std::endian::native == std::endian::little ? __builtin_bswap32(ip) : static_cast<std::uint64_t>(ip) << 32;
+}
+inline facts::Endpoint endpoint_of(const NarrowKey& key, End e) {
+  const std::uint64_t word = word_of_ipv4(e == End::kLow ? key.low : key.high);
+  facts::Endpoint out;
+  std::memcpy(out.address.bytes.data(), &word, sizeof word);
+  out.port = e == End::kLow ? key.low_port : key.high_port;
+  return out;
+}
+inline facts::Endpoint endpoint_of(const WideKey& key, End e) {
+  facts::Endpoint out;
+  out.address.version = static_cast<std::uint8_t>(key.version);
+  out.address.bytes = e == End::kLow ? key.low : key.high;
+  out.port = e == End::kLow ? key.low_port : key.high_port;
+  return out;
+}
 
 /// Consecutive packets on their way from decoding to tracking.
 struct Block {
   static constexpr std::size_t kPackets = 256;
   CaptureTime latest{};             ///< of every frame that was read for it, TCP or not: the capture still watched then
   std::vector<Packet> packets = std::vector<Packet>(kPackets);
+  std::array<std::uint32_t, kPackets> hashes{};  ///< of the packets, side by side: what is looked up ahead
   std::size_t used = 0;
   std::vector<Extra> extras;
   std::uint64_t expected_connections = 0;  ///< a guess for the whole input, once there is one
+  /// The next packet has been filled in.
+  void append() {
+    hashes[used] = packets[used].hash;
+    ++used;
+  }
   void clear() {
     used = 0;
     extras.clear();

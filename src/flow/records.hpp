@@ -53,7 +53,7 @@ struct Hold {
       kUsed = 1 << 15;                                  ///< the record holds a connection
 };
 constexpr std::uint16_t of(std::uint16_t bit, End e) {
-  return static_cast<std::uint16_t>(e == End::kLow ? bit : bit << 1);
+  return static_cast<std::uint16_t>(bit << index(e));
 }
 
 /// Ticks of 2^20 ns, about a millisecond, since the connection's first packet.
@@ -74,9 +74,10 @@ struct Hot {
   Half halves[2];
 
   /// The silence before the first FIN or RST, and whose that was.
-  void set_closing(End closer, Ticks quiet) {
-    closing = (closer == End::kLow ? 1u : 2u) << 30 | (quiet < kMostQuiet ? quiet : kMostQuiet);
+  [[nodiscard]] static std::uint32_t closing_of(End closer, Ticks quiet) {
+    return (1u + static_cast<std::uint32_t>(closer)) << 30 | (quiet < kMostQuiet ? quiet : kMostQuiet);
   }
+  void set_closing(End closer, Ticks quiet) { closing = closing_of(closer, quiet); }
   [[nodiscard]] bool is_closing() const { return closing >> 30 != 0; }
   [[nodiscard]] End first_closer() const { return closing >> 30 == 2 ? End::kHigh : End::kLow; }
   [[nodiscard]] Ticks quiet_before_close() const { return closing & kMostQuiet; }
@@ -86,7 +87,7 @@ struct Hot {
   [[nodiscard]] bool is(std::uint16_t bits) const { return (flags & bits) != 0; }
   void set(std::uint16_t bits) { flags = static_cast<std::uint16_t>(flags | bits); }
   void clear(std::uint16_t bits) { flags = static_cast<std::uint16_t>(flags & ~bits); }
-  [[nodiscard]] End client() const { return is(Hold::kClientHigh) ? End::kHigh : End::kLow; }
+  [[nodiscard]] End client() const { return static_cast<End>(is(Hold::kClientHigh)); }
   void set_client(End e) {
     clear(Hold::kClientHigh);
     if (e == End::kHigh) set(Hold::kClientHigh);

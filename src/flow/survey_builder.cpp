@@ -33,13 +33,13 @@ void fill(facts::Sample<T>& out, const HostEntry::Syns& from, T (*pick)(const Sy
     if (keep(s)) out.values.push_back(pick(s));
 }
 
-facts::Attempt attempt_of(const Ended& e) {
+facts::Attempt attempt_of(const facts::Endpoint& client, const Ended& e) {
   facts::Attempt a;
   a.syn = e.start;
   a.fate = e.fate;
   a.syn_acks = static_cast<std::uint8_t>(std::min(e.syn_acks, 255u));
-  a.client_port = e.client.port;
-  a.client = e.client.address;
+  a.client_port = client.port;
+  a.client = client.address;
   // The last one of the client is known. A clock of 1 kHz, the fastest in use, cannot have been lower at the SYN.
   a.tsval = e.tsval - static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(e.end - e.start).count());
   a.has_timestamps = e.has_timestamps;
@@ -137,174 +137,164 @@ void SurveyBuilder::drain() {
   apply(*queue_);
 }
 
-SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const facts::Endpoint& client, const facts::Endpoint& server) {
+SurveyBuilder::Event& SurveyBuilder::add(Kind kind, const Parties& who) {
   if (queue_->used == Queue::kEvents) pass_on();
   Event& e = queue_->events[queue_->used++];
+  e.who = who;
   e.kind = kind;
-  e.end.client = client;
-  e.end.server = server;
   return e;
 }
 
-void SurveyBuilder::syn(const facts::Endpoint& client, const facts::SegmentFact& f) {
-  Event& e = add(Kind::kSyn, client, {});
-  e.ttl = f.ttl;
-  e.window = f.window;
-  e.options = f.options;
-  e.shape = shape_hash(f);
-  e.end.start = f.time;
-  e.end.tsval = f.tsval;
+void SurveyBuilder::syn(const Parties& who, Ref ref, const facts::SegmentFact& f) {
+  Event& e = add(Kind::kSyn, who);
+  e.ref = ref;
+  Opening& o = e.opening;
+  o.time = f.time;
+  o.shape = shape_hash(f);
+  o.tsval = f.tsval;
+  o.syn_window = f.window;
+  o.syn_options = f.options;
+  o.syn_ttl = f.ttl;
 }
 
-void SurveyBuilder::syn_ack(const facts::Endpoint& client, const facts::Endpoint& server, const facts::SegmentFact& f,
-                            Duration after_syn) {
-  Event& e = add(Kind::kSynAck, client, server);
-  e.ttl = f.ttl;
-  e.window = f.window;
-  e.options = f.options;
-  e.span = after_syn;
+/// Nearly always the next event after that of the SYN, which waited for an answer: the two are one then.
+void SurveyBuilder::syn_ack(const Parties& who, Ref ref, const facts::SegmentFact& f, Duration after_syn) {
+  Event* e = queue_->used != 0 ? &queue_->events[queue_->used - 1] : nullptr;
+  if (e != nullptr && e->kind == Kind::kSyn && e->ref == ref && e->who.client == who.client) e->kind = Kind::kBoth;
+  else e = &add(Kind::kSynAck, who);
+  Opening& o = e->opening;
+  o.span = after_syn;
+  o.syn_ack_window = f.window;
+  o.syn_ack_options = f.options;
+  o.syn_ack_ttl = f.ttl;
 }
 
-void SurveyBuilder::first_segment(const facts::Endpoint& sender, std::uint8_t ttl) {
-  Event& e = add(Kind::kFirst, sender, {});
-  e.ttl = ttl;
-}
+void SurveyBuilder::opened(const Parties& who, CaptureTime when) { add(Kind::kOpened, who).opening.time = when; }
 
-void SurveyBuilder::opened(const facts::Endpoint& client, const facts::Endpoint& server, CaptureTime when) {
-  Event& e = add(Kind::kOpened, client, server);
-  e.end.start = when;
-}
+void SurveyBuilder::reused(const Parties& who, Duration after_end) { add(Kind::kReused, who).opening.span = after_end; }
 
-void SurveyBuilder::reused(const facts::Endpoint& client, const facts::Endpoint& server, Duration after_end) {
-  Event& e = add(Kind::kReused, client, server);
-  e.span = after_end;
-}
-
-void SurveyBuilder::ended(const Ended& end) {
-  Event& e = add(Kind::kEnded, end.client, end.server);
-  e.end = end;
+Ended& SurveyBuilder::ended(const Parties& who) {
+  Event& e = add(Kind::kEnded, who);
+  e.end = Ended{};
+  return e.end;
 }
 
 /// The places in the tables that an event will touch.
-void SurveyBuilder::fetch_ahead(Event& e) {
+void SurveyBuilder::fetch_ahead(const Event& e, Places& at) const {
+  // What survey_hash() says of the pair and of its parts, each worked out once.
+  at.client_hash = e.who.place(e.who.client, at.client);
+  const std::uint64_t server = e.who.place(other(e.who.client), at.server), service = survey_mix(server, at.server.port);
+  at.pair_hash = short_hash(survey_mix(at.client_hash, service));
+  at.host_hash = short_hash(at.client_hash);
+  at.server_hash = short_hash(server);
+  at.service_hash = short_hash(service);
   switch (e.kind) {
     case Kind::kSyn:
-    case Kind::kFirst:
-      e.host_hash = hosts_.hash(e.end.client.address);
-      hosts_.prefetch(e.host_hash);
-      break;
-    case Kind::kSynAck:
-      e.host_hash = hosts_.hash(e.end.server.address);
-      hosts_.prefetch(e.host_hash);
-      break;
+    case Kind::kBoth: hosts_.prefetch(at.host_hash); break;
+    case Kind::kSynAck: hosts_.prefetch(at.server_hash); break;
     case Kind::kOpened:
-    case Kind::kReused:
-      e.pair_hash = pairs_.hash({e.end.client.address, e.end.server});
-      pairs_.prefetch(e.pair_hash);
+    case Kind::kReused: pairs_.prefetch(at.pair_hash); break;
+    case Kind::kEnded:
+      pairs_.prefetch(at.pair_hash);
+      hosts_.prefetch(at.host_hash);
+      services_.prefetch(at.service_hash);
       break;
-    case Kind::kEnded: {
-      // What survey_hash() says of the pair and of its parts, each worked out once.
-      const std::uint64_t server = survey_hash(e.end.server.address), service = survey_mix(server, e.end.server.port);
-      e.client_hash = survey_hash(e.end.client.address);
-      e.pair_hash = short_hash(survey_mix(e.client_hash, service));
-      e.host_hash = short_hash(e.client_hash);
-      e.server_hash = short_hash(server);
-      e.service_hash = short_hash(service);
-      pairs_.prefetch(e.pair_hash);
-      hosts_.prefetch(e.host_hash);
-      services_.prefetch(e.service_hash);
-      break;
-    }
   }
 }
 
 /// The entries in the places that fetch_ahead() fetched.
-void SurveyBuilder::fetch_entries(const Event& e) const {
+void SurveyBuilder::fetch_entries(const Event& e, Places& at) {
+  at.host = nullptr;
+  at.pair = nullptr;
   switch (e.kind) {
     case Kind::kSyn:
-    case Kind::kSynAck:
-    case Kind::kFirst: hosts_.prefetch_entry(e.host_hash); break;
+    case Kind::kBoth: at.host = hosts_.prefetch_entry(at.host_hash, HostEntry::kOfSyn); break;
+    case Kind::kSynAck: hosts_.prefetch_entry(at.server_hash, HostEntry::kOfSyn); break;
     case Kind::kOpened:
-    case Kind::kReused: pairs_.prefetch_entry(e.pair_hash); break;
+    case Kind::kReused: at.pair = pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry)); break;
     case Kind::kEnded:
-      pairs_.prefetch_entry(e.pair_hash);
-      hosts_.prefetch_entry(e.host_hash);
+      at.pair = pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry));
+      at.host = hosts_.prefetch_entry(at.host_hash, HostEntry::kCounters);
       break;
   }
 }
 
-/// What an event touches is fetched a few events ahead: its slots, then the entries they name. More at a time than the
-/// core keeps track of would be fetched in vain.
+/// What an event touches is fetched a few events ahead: its slots, then the entries they name, then the place of a SYN's
+/// sample in the entry. More at a time than the core keeps track of would be fetched in vain.
 void SurveyBuilder::apply(Queue& queue) {
-  constexpr std::size_t kAhead = 6;
+  constexpr std::size_t kAhead = 6, kSampleAhead = 2;
   for (std::size_t i = 0; i < queue.used + 2 * kAhead; ++i) {
-    if (i < queue.used) fetch_ahead(queue.events[i]);
-    if (i >= kAhead && i - kAhead < queue.used) fetch_entries(queue.events[i - kAhead]);
-    if (i >= 2 * kAhead) apply(queue.events[i - 2 * kAhead]);
+    if (i < queue.used) fetch_ahead(queue.events[i], places_[i]);
+    if (i >= kAhead && i - kAhead < queue.used) fetch_entries(queue.events[i - kAhead], places_[i - kAhead]);
+    if (const std::size_t k = i - (2 * kAhead - kSampleAhead); k < queue.used && queue.events[k].kind == Kind::kBoth && places_[k].host != nullptr)
+      memory::fetch(places_[k].host->syns.place());
+    if (i >= 2 * kAhead) apply(queue.events[i - 2 * kAhead], places_[i - 2 * kAhead]);
   }
   queue.used = 0;
 }
 
-void SurveyBuilder::apply(const Event& e) {
+void SurveyBuilder::apply(const Event& e, const Places& at) {
   switch (e.kind) {
-    case Kind::kSyn: {
-      HostEntry* h = hosts_.find_or_add(e.end.client.address, e.host_hash);
-      if (h == nullptr) return;
-      h->saw_ttl(e.ttl);
-      h->syn_window = e.window;
-      h->syn_options |= e.options;
-      const bool stamps = e.options & wire::Opt::kTimestamps;
-      h->uses_timestamps |= stamps;
-      h->syns.add({e.end.start, e.end.tsval, e.shape & 0x7f'ffff, e.ttl, stamps});
-      return;
-    }
-    case Kind::kSynAck: {
-      HostEntry* h = hosts_.find_or_add(e.end.server.address, e.host_hash);
-      if (h == nullptr) return;
-      h->saw_ttl(e.ttl);
-      ++h->syn_acks;
-      h->syn_ack_window = e.window;
-      h->syn_ack_options |= e.options;
-      h->fastest_syn_ack = std::min(h->fastest_syn_ack, e.span);
-      if (e.options & wire::Opt::kTimestamps) h->uses_timestamps = true;
-      if (ServiceEntry* s = services_.find_or_add(e.end.server, services_.hash(e.end.server))) {
-        s->facts.syn_ack_options |= e.options;
-        s->facts.fastest_syn_ack = std::min(s->facts.fastest_syn_ack, e.span);
-      }
-      return;
-    }
-    case Kind::kFirst:
-      if (HostEntry* h = hosts_.find_or_add(e.end.client.address, e.host_hash)) h->saw_ttl(e.ttl);
+    case Kind::kSyn: apply_syn(e.opening, at); return;
+    case Kind::kSynAck: apply_syn_ack(e.opening, at); return;
+    case Kind::kBoth:
+      apply_syn(e.opening, at);
+      apply_syn_ack(e.opening, at);
       return;
     case Kind::kOpened: {
-      PairEntry* p = pairs_.find_or_add({e.end.client.address, e.end.server}, e.pair_hash);
+      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair);
       if (p == nullptr) return;
       ++p->open_now;
       if (p->open_now > p->open_peak) {
         p->open_peak = p->open_now;
         p->at_peak = Duration{};
       }
-      if (p->open_now == p->open_peak) p->at_peak_since = e.end.start;
-      p->lowest_port = std::min(p->lowest_port, e.end.client.port);
-      p->highest_port = std::max(p->highest_port, e.end.client.port);
+      if (p->open_now == p->open_peak) p->at_peak_since = e.opening.time;
+      p->lowest_port = std::min(p->lowest_port, at.client.port);
+      p->highest_port = std::max(p->highest_port, at.client.port);
       return;
     }
     case Kind::kReused: {
-      PairEntry* p = pairs_.find_or_add({e.end.client.address, e.end.server}, e.pair_hash);
+      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair);
       if (p == nullptr) return;
       ++p->reuses;
-      p->quickest_reuse = std::min(p->quickest_reuse, e.span);
+      p->quickest_reuse = std::min(p->quickest_reuse, e.opening.span);
       return;
     }
-    case Kind::kEnded: apply_end(e); return;
+    case Kind::kEnded: apply_end(e.end, at); return;
   }
 }
 
-void SurveyBuilder::apply_end(const Event& event) {
-  const Ended& e = event.end;
+void SurveyBuilder::apply_syn(const Opening& o, const Places& at) {
+  HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash, at.host);
+  if (h == nullptr) return;
+  h->saw_ttl(o.syn_ttl);
+  h->syn_window = o.syn_window;
+  h->syn_options |= o.syn_options;
+  const bool stamps = o.syn_options & wire::Opt::kTimestamps;
+  h->uses_timestamps |= stamps;
+  h->syns.add({o.time, o.tsval, o.shape & 0x7f'ffff, o.syn_ttl, stamps});
+}
+
+void SurveyBuilder::apply_syn_ack(const Opening& o, const Places& at) {
+  HostEntry* h = hosts_.find_or_add(at.server.address, at.server_hash);
+  if (h == nullptr) return;
+  h->saw_ttl(o.syn_ack_ttl);
+  ++h->syn_acks;
+  h->syn_ack_window = o.syn_ack_window;
+  h->syn_ack_options |= o.syn_ack_options;
+  h->fastest_syn_ack = std::min(h->fastest_syn_ack, o.span);
+  if (o.syn_ack_options & wire::Opt::kTimestamps) h->uses_timestamps = true;
+  if (ServiceEntry* s = services_.find_or_add(at.server, at.service_hash)) {
+    s->facts.syn_ack_options |= o.syn_ack_options;
+    s->facts.fastest_syn_ack = std::min(s->facts.fastest_syn_ack, o.span);
+  }
+}
+
+void SurveyBuilder::apply_end(const Ended& e, const Places& at) {
   ++(e.both_directions ? survey.two_direction_connections : survey.one_direction_connections);
   if (e.gap) ++survey.capture_gap_connections;
-  if (PairEntry* p = pairs_.find_or_add({e.client.address, e.server}, event.pair_hash)) {
+  if (PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair)) {
     ++p->connections;
     p->turns += e.requests;
     if (e.failed) ++p->failed;
@@ -312,22 +302,22 @@ void SurveyBuilder::apply_end(const Event& event) {
       if (p->open_now == p->open_peak) p->at_peak += e.end - p->at_peak_since;
       --p->open_now;
     }
-    p->lowest_port = std::min(p->lowest_port, e.client.port);
-    p->highest_port = std::max(p->highest_port, e.client.port);
+    p->lowest_port = std::min(p->lowest_port, at.client.port);
+    p->highest_port = std::max(p->highest_port, at.client.port);
   }
-  if (HostEntry* h = hosts_.find_or_add(e.client.address, event.host_hash)) {
+  if (HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash, at.host)) {
     ++h->as_client;
     if (e.stray_syn_ack) ++h->stray_syn_acks;
     if (e.stray_rst) ++h->stray_rsts;
   }
-  if (HostEntry* h = hosts_.find_or_add(e.server.address, event.server_hash)) ++h->as_server;
-  if (ServiceEntry* s = services_.find_or_add(e.server, event.service_hash)) {
-    count_attempt(*s, e);
-    s->clients.add(event.client_hash);
+  if (HostEntry* h = hosts_.find_or_add(at.server.address, at.server_hash)) ++h->as_server;
+  if (ServiceEntry* s = services_.find_or_add(at.server, at.service_hash)) {
+    count_attempt(*s, at.client, e);
+    s->clients.add(at.client_hash);
   }
 }
 
-void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
+void SurveyBuilder::count_attempt(ServiceEntry& entry, const facts::Endpoint& client, const Ended& e) {
   using Fate = facts::Attempt::Fate;
   facts::ServiceFacts& s = entry.facts;
   if (s.attempts++ == 0) s.first_attempt = s.last_attempt = e.start;
@@ -342,7 +332,7 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   }
   if (e.lone_syn) ++s.lone_syns;
   if (e.syn_acks > 1) s.syn_ack_repeats += e.syn_acks - 1;
-  const auto attempt = [&] { return attempt_of(e); };
+  const auto attempt = [&] { return attempt_of(client, e); };
   s.attempts_sample.add_made(attempt);
   if (e.fate != Fate::kAccepted) s.failures_sample.add_made(attempt);
   if (!e.closed) return;
@@ -350,18 +340,19 @@ void SurveyBuilder::count_attempt(ServiceEntry& entry, const Ended& e) {
   if (e.closer == facts::Party::kServer && !e.by_reset) s.requests_at_server_close.add_made([&] { return e.requests; });
 }
 
-void SurveyBuilder::lone_syn(const Ended& e) {
+void SurveyBuilder::lone_syn(const Parties& who, const Ended& e) {
   if (beside_ != nullptr) drain();  // it looks into a table
-  if (last_service_ == nullptr || !(last_service_->key == e.server))
-    last_service_ = services_.find_or_add(e.server, services_.hash(e.server));
+  const facts::Endpoint client = who.endpoint(who.client), server = who.endpoint(other(who.client));
+  if (last_service_ == nullptr || !(last_service_->key == server))
+    last_service_ = services_.find_or_add(server, services_.hash(server));
   if (last_service_ == nullptr || last_service_->facts.lone_syns < kFlooded) {
-    ended(e);
+    ended(who) = e;
     drain();
     return;
   }
   ++survey.one_direction_connections;
-  count_attempt(*last_service_, e);
-  last_service_->clients.add(survey_hash(e.client.address));
+  count_attempt(*last_service_, client, e);
+  last_service_->clients.add(survey_hash(client.address));
 }
 
 bool SurveyBuilder::lone_syn_of_flood(const facts::Endpoint& server, const facts::Address& client, CaptureTime when) {

@@ -27,6 +27,14 @@ std::uint32_t fold(const std::array<std::uint8_t, 16>& address) {
   return h;
 }
 
+/// Another core may have written it.
+void fetch_packet(std::span<const Packet> packets, std::size_t i) {
+  if (i >= packets.size()) return;
+  const char* const at = reinterpret_cast<const char*>(&packets[i]);
+  memory::fetch(at);
+  memory::fetch(at + 64);
+}
+
 bool is_bare_syn(const facts::SegmentFact& f) {
   using wire::Flag;
   return (f.flags & (Flag::kSyn | Flag::kAck | Flag::kRst | Flag::kFin)) == Flag::kSyn && f.payload_bytes == 0;
@@ -40,22 +48,6 @@ bool fits_embryo(const facts::SegmentFact& f) {
 }
 
 }  // namespace
-
-facts::Endpoint endpoint_of(const NarrowKey& k, End e) {
-  const std::uint32_t ip = e == End::kLow ? k.low : k.high;
-  facts::Endpoint out;
-  for (std::size_t i = 0; i < 4; ++i) out.address.bytes[i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
-
-facts::Endpoint endpoint_of(const WideKey& k, End e) {
-  facts::Endpoint out;
-  out.address.version = static_cast<std::uint8_t>(k.version);
-  out.address.bytes = e == End::kLow ? k.low : k.high;
-  out.port = e == End::kLow ? k.low_port : k.high_port;
-  return out;
-}
 
 Table::Table(const Options& options)
     : options_{options},
@@ -101,9 +93,8 @@ Ref Table::find(const Packet& p) const {
 }
 
 /// The record that a packet most likely belongs to; it is fetched.
-Table::Guess Table::guess(const Packet& p) {
-  Guess out;
-  out.ref = slots_.guess(p.hash);
+Table::Guess Table::guess(std::uint32_t hash) {
+  Guess out{slots_.guess(hash), &nobody_};
   if (out.ref == 0) return out;
   const std::uint32_t n = number(out.ref);
   const char* at = nullptr;
@@ -120,7 +111,7 @@ Table::Guess Table::guess(const Packet& p) {
 
 /// The record has been fetched; what an unusual connection has beside it follows.
 void Table::prefetch_side(const Guess& guess) const {
-  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  if (guess.hot->side == 0) return;
   const char* at = reinterpret_cast<const char*>(&sides_[guess.hot->side - 1]);
   memory::fetch(at);
   memory::fetch(at + 64);
@@ -128,20 +119,52 @@ void Table::prefetch_side(const Guess& guess) const {
 }
 
 void Table::prefetch_story(const Guess& guess) const {
-  if (guess.hot == nullptr || guess.hot->side == 0) return;
+  if (guess.hot->side == 0) return;
   stories_.prefetch(sides_[guess.hot->side - 1].story);
+}
+
+/// Is it the record of the packet's connection? What was guessed may have changed hands since.
+bool Table::belongs(const Guess& guess, const Packet& p) {
+  if (!guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
+  return p.is_wide ? record_of<WideKey>(*guess.hot).key == p.wide : record_of<NarrowKey>(*guess.hot).key == p.narrow;
+}
+
+inline Ref Table::segment(Packet& p, const Guess& guess) {
+  if (!started_) [[unlikely]] {
+    started_ = true;
+    begin_ = end_ = p.fact.time;
+    base_ns_ = p.fact.time.time_since_epoch().count();
+  }
+  end_ += std::max(p.fact.time - end_, Duration{});  // without a branch: times are often equal
+  if (belongs(guess, p)) [[likely]] return advance_as_predicted(guess.ref, *guess.hot, p) ? guess.ref : unpredicted(guess.ref, p);
+  return is_embryo(guess.ref) && matches(guess.ref, p) ? answer(guess.ref, p) : unforeseen(p);
+}
+
+/// The second segment of a connection of which there was a lone SYN.
+Ref Table::answer(Ref embryo, Packet& p) {
+  const Ref ref = hatch(embryo, p.hash);
+  return answer_as_predicted(ref, hot(ref), p) ? ref : unpredicted(ref, p);
+}
+
+/// The guess was wrong: its connection is new, or has become another kind of record since.
+Ref Table::unforeseen(Packet& p) {
+  const Ref ref = find(p);
+  if (ref != 0 && is_embryo(ref)) return answer(ref, p);
+  return ref != 0 && advance_as_predicted(ref, hot(ref), p) ? ref : unpredicted(ref, p);
 }
 
 void Table::observe(Block& block) {
   if (block.expected_connections != 0) slots_.reserve(block.expected_connections);
-  constexpr std::size_t kTogether = 64, kSideAhead = 4;
-  std::array<Guess, kTogether + 2 * kSideAhead> guesses{};  // the last few stay empty
+  constexpr std::size_t kTogether = 64, kSideAhead = 4, kPacketAhead = 4;
+  std::array<Guess, kTogether + 2 * kSideAhead> guesses;
+  guesses.fill({0, &nobody_});  // the last few stay so
   for (std::size_t base = 0; base < block.used; base += kTogether) {
     const std::span<Packet> packets{block.packets.data() + base, std::min(kTogether, block.used - base)};
-    for (const Packet& p : packets)
-      if (p.kind == PacketKind::kSegment) slots_.prefetch(p.hash);
-    for (std::size_t i = 0; i < packets.size(); ++i) guesses[i] = packets[i].kind == PacketKind::kSegment ? guess(packets[i]) : Guess{};
+    const std::span<const std::uint32_t> hashes{block.hashes.data() + base, packets.size()};
+    for (const std::uint32_t hash : hashes) slots_.prefetch(hash);
+    for (std::size_t i = 0; i < packets.size(); ++i) guesses[i] = guess(hashes[i]);
     for (std::size_t i = 0; i < packets.size(); ++i) {
+      fetch_packet(packets, i + kPacketAhead);
       prefetch_side(guesses[i + 2 * kSideAhead]);
       prefetch_story(guesses[i + kSideAhead]);
       if (packets[i].kind == PacketKind::kSegment) {
@@ -175,32 +198,9 @@ void Table::other_kind(Packet& p, const Block& block) {
   }
 }
 
-/// Is it the record of the packet's connection? What was guessed may have changed hands since.
-bool Table::belongs(const Guess& guess, const Packet& p) {
-  if (guess.hot == nullptr || !guess.hot->is(Hold::kIndexed) || is_wide(guess.ref) != p.is_wide) return false;
-  // A record begins with its hot part.
-  return p.is_wide ? reinterpret_cast<const Record<WideKey>*>(guess.hot)->key == p.wide
-                   : reinterpret_cast<const Record<NarrowKey>*>(guess.hot)->key == p.narrow;
-}
-
-Ref Table::segment(Packet& p, const Guess& guess) {
-  if (!started_) {
-    started_ = true;
-    begin_ = end_ = p.fact.time;
-    base_ns_ = p.fact.time.time_since_epoch().count();
-  }
-  end_ = std::max(end_, p.fact.time);
-  Ref ref = belongs(guess, p) ? guess.ref : find(p);
-  if (ref == 0) {
-    ref = born(p, As::kWhatFits);
-  } else if (is_embryo(ref)) {
-    ref = hatch(ref, p.hash);
-    if (answer_as_predicted(ref, hot(ref), p)) return ref;
-    ref = incarnation(ref, p);
-  } else {
-    if (advance_as_predicted(ref, hot(ref), p)) return ref;
-    ref = incarnation(ref, p);
-  }
+/// The long way; `ref` is 0 when the connection is new.
+Ref Table::unpredicted(Ref ref, Packet& p) {
+  ref = ref == 0 ? born(p, As::kWhatFits) : incarnation(ref, p);
   if (ref == 0) return 0;
   if (hot(ref).side != 0 && sides_[hot(ref).side - 1].previous != 0) ref = revive(ref, p);
   advance(ref, hot(ref), p);
@@ -294,9 +294,10 @@ Ref Table::born(Packet& p, As as) {
     narrow_.records[number(ref)].rank = next_rank_++;
   }
   slots_.insert(p.hash, ref);
-  if (is_bare_syn(p.fact)) survey_.syn(endpoint(ref, p.sender), p.fact);
-  if (!p.fact.syn()) survey_.opened(endpoint(ref, hot(ref).client()), endpoint(ref, other(hot(ref).client())), p.fact.time);
-  if (options_.tell_all) raise(hot(ref), facts::Signal::kOpenAtEnd);
+  Hot& h = hot(ref);
+  if (is_bare_syn(p.fact)) survey_.syn(parties(ref, h), ref, p.fact);
+  if (!p.fact.syn()) survey_.opened(parties(ref, h), p.fact.time);
+  if (options_.tell_all) raise(h, facts::Signal::kOpenAtEnd);
   return ref;
 }
 
@@ -328,7 +329,7 @@ Ref Table::hatch(Ref embryo, std::uint32_t hash) {
     e.shape = e.kGone;
     lane.embryos.give_back(number(embryo));
     slots_.replace(hash, embryo, ref);
-    survey_.syn(endpoint_of(record.key, sender), syn);
+    survey_.syn({record.key, sender}, ref, syn);
     if (begin_as_predicted(record.hot, syn, sender)) return ref;
     Packet p;
     p.kind = PacketKind::kSegment;
@@ -414,7 +415,7 @@ Ref Table::reborn(Ref before, Packet& p) {
   s.previous_syn_window = old_syn_window;
   raise(h, facts::Signal::kReuse | (s.previous_closed ? 0 : facts::Signal::kTupleAlive));
   const std::int64_t since = p.fact.time.time_since_epoch().count() - last;
-  survey_.reused(endpoint(ref, h.client()), endpoint(ref, other(h.client())), Duration{since});
+  survey_.reused(parties(ref, h), Duration{since});
   return ref;
 }
 
@@ -507,7 +508,7 @@ void Table::evict() {
   }
   const auto drop = [&](auto& lane) {
     auto& e = lane.embryos[number(oldest.ref)];
-    survey_.lone_syn(lone_end(e));
+    survey_.lone_syn({e.key, shapes_.sender(e.shape)}, lone_end(e));
     slots_.erase(hash_key(e.key), oldest.ref);
     e.shape = 0xffff;
     lane.embryos.give_back(number(oldest.ref));
@@ -518,10 +519,7 @@ void Table::evict() {
 
 template <class K>
 Ended Table::lone_end(const Embryo<K>& e) const {
-  const End client = shapes_.sender(e.shape);
   Ended ended;
-  ended.client = endpoint_of(e.key, client);
-  ended.server = endpoint_of(e.key, other(client));
   ended.rank = e.rank + options_.first_id;
   ended.start = ended.end = CaptureTime{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
   ended.fate = facts::Attempt::Fate::kUnanswered;
@@ -637,7 +635,7 @@ void Table::finish() {
       const End client = shapes_.sender(e.shape);
       const CaptureTime when{Duration{base_ns_ + static_cast<std::int64_t>(e.time())}};
       if (!survey_.lone_syn_of_flood(endpoint_of(e.key, other(client)), endpoint_of(e.key, client).address, when))
-        survey_.lone_syn(lone_end(e));
+        survey_.lone_syn({e.key, shapes_.sender(e.shape)}, lone_end(e));
     }
   };
   each(narrow_, 0);

@@ -108,11 +108,14 @@ class Table {
   // table.cpp: whose packet is it
   struct Guess {
     Ref ref = 0;
-    Hot* hot = nullptr;                       ///< of a record, not of an embryo
+    Hot* hot = nullptr;                       ///< of a record, else of nobody
   };
-  [[nodiscard]] Guess guess(const Packet& p);
+  [[nodiscard]] Guess guess(std::uint32_t hash);
   [[nodiscard]] static bool belongs(const Guess& guess, const Packet& p);
   Ref segment(Packet& p, const Guess& guess);
+  Ref answer(Ref embryo, Packet& p);
+  Ref unforeseen(Packet& p);
+  Ref unpredicted(Ref ref, Packet& p);
   void other_kind(Packet& p, const Block& block);
   void icmp(Packet& p, const Extra& extra);
   [[nodiscard]] bool matches(Ref ref, const Packet& p) const;
@@ -150,6 +153,12 @@ class Table {
     return is_wide(ref) ? wide_.records[number(ref)].rank : narrow_.records[number(ref)].rank;
   }
   [[nodiscard]] facts::Endpoint endpoint(Ref ref, End e) const;
+  /// Of a record, by its hot part, with which it begins.
+  template <class K>
+  [[nodiscard]] static const Record<K>& record_of(const Hot& h) { return reinterpret_cast<const Record<K>&>(h); }
+  [[nodiscard]] static Parties parties(Ref ref, const Hot& h) {
+    return is_wide(ref) ? Parties{record_of<WideKey>(h).key, h.client()} : Parties{record_of<NarrowKey>(h).key, h.client()};
+  }
   [[nodiscard]] std::uint32_t hash_of(Ref ref) const;
 
   // update.cpp: what does it change
@@ -163,6 +172,7 @@ class Table {
   std::uint64_t on_data(Hot& h, const Packet& p);
   std::uint64_t on_ack(Ref ref, Hot& h, const Packet& p);
   std::uint64_t on_conversation(Hot& h, const Packet& p, Ticks now);
+  void on_answer(Hot& h, const facts::SegmentFact& f);
   void on_close(Ref ref, Hot& h);
   void count_unusual(Hot& h, const Packet& p, std::uint64_t signals);
   void remember(Hot& h, const Packet& p);
@@ -216,6 +226,7 @@ class Table {
   static constexpr std::size_t kPieces = 256;
   std::vector<Pieces> pieces_ = std::vector<Pieces>(kPieces);
   std::uint32_t evict_hand_[4] = {};
+  Hot nobody_;                                ///< of the record that was not found: stays as it is
   std::vector<std::uint32_t> chain_;          ///< scratch
   std::vector<std::uint8_t> servers_seen_;    ///< how often an end was a server, by hash
   std::uint32_t next_rank_ = 0;

@@ -100,7 +100,7 @@ Telling Table::ended_so_far() {
 void Table::forget_told(const Telling& told) {
   const auto drop = [&](auto& lane, Ref ref) {
     auto& e = lane.embryos[number(ref)];
-    survey_.lone_syn(lone_end(e));
+    survey_.lone_syn({e.key, shapes_.sender(e.shape)}, lone_end(e));
     slots_.erase(hash_key(e.key), ref);
     e.shape = 0xffff;
     lane.embryos.give_back(number(ref));

@@ -2,6 +2,7 @@
 // tests here are cheap and generous: annotate() looks again, with the whole
 // story before it, at everything that is noticed here, and at nothing else.
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "flow/table.hpp"
@@ -126,7 +127,9 @@ std::uint64_t Table::on_syn(Ref ref, Hot& h, const Packet& p) {
     if (f.ack != v.iss + 1 && f.ack != v.max_end) signals |= Signal::kImpossibleAck;
     constexpr std::uint16_t kNegotiated = Opt::kWindowScale | Opt::kSackPermitted | Opt::kTimestamps;
     if (v.syn_options() & ~f.options & kNegotiated) signals |= Signal::kCookieLike;
-    survey_.syn_ack(endpoint(ref, other(s)), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+    Parties who = parties(ref, h);
+    who.client = other(s);
+    survey_.syn_ack(who, ref, f, f.time - CaptureTime{Duration{h.start}});
   } else {
     h.half(other(s)).iss = f.ack - 1;  // what its SYN must have had, should it come late
   }
@@ -223,7 +226,7 @@ std::uint64_t Table::on_ack(Ref ref, Hot& h, const Packet& p) {
       const bool answered = h.is(of(Hold::kSyn, t));
       if ((answered && !before(f.ack, v.iss + 1)) || !h.is(of(Hold::kSeen, t))) {
         h.set(Hold::kEstablished);
-        survey_.opened(endpoint(ref, s), endpoint(ref, t), f.time);
+        survey_.opened(parties(ref, h), f.time);
       }
     } else if (!h.is(of(Hold::kSyn, s))) {
       signals |= Signal::kSynAnsweredByAck;
@@ -247,15 +250,20 @@ std::uint64_t Table::on_conversation(Hot& h, const Packet& p, Ticks now) {
     if (now - h.request > kSlow) signals |= Signal::kSlowResponse;
     h.clear(Hold::kOutstanding);
   }
-  if (p.fact.app == facts::App::kHttpResponse) {
-    constexpr std::uint32_t kUnknownLength = 1u << 30;  // its last chunk ends it (RFC 9112 7.1)
-    const bool announced = p.fact.app_flags & facts::AppFlag::kHasLength;
-    const bool chunked = p.fact.app_flags & facts::AppFlag::kChunked;
-    h.response_end = announced || chunked ? p.fact.seq + (announced ? p.fact.app_length : kUnknownLength) : SeqNum{};
-  }
-  if (facts::is_tls(p.fact) && (p.fact.app_flags & facts::AppFlag::kHasLength)) h.response_end = p.fact.seq + p.fact.app_length;
-  if (p.fact.app_flags & facts::AppFlag::kChunkedEnd) h.response_end = SeqNum{};
+  on_answer(h, p.fact);
   return signals;
+}
+
+/// How long the answer says that it is.
+void Table::on_answer(Hot& h, const facts::SegmentFact& f) {
+  if (f.app == facts::App::kHttpResponse) {
+    constexpr std::uint32_t kUnknownLength = 1u << 30;  // its last chunk ends it (RFC 9112 7.1)
+    const bool announced = f.app_flags & facts::AppFlag::kHasLength;
+    const bool chunked = f.app_flags & facts::AppFlag::kChunked;
+    h.response_end = announced || chunked ? f.seq + (announced ? f.app_length : kUnknownLength) : SeqNum{};
+  }
+  if (facts::is_tls(f) && (f.app_flags & facts::AppFlag::kHasLength)) h.response_end = f.seq + f.app_length;
+  if (f.app_flags & facts::AppFlag::kChunkedEnd) h.response_end = SeqNum{};
 }
 
 void Table::on_close(Ref ref, Hot& h) {
@@ -311,7 +319,7 @@ bool Table::answer_as_predicted(Ref ref, Hot& h, const Packet& p) {
   u.max_ack = f.ack;
   u.tsval = f.tsval;
   u.window = f.window;
-  survey_.syn_ack(endpoint(ref, t), endpoint(ref, s), f, f.time - CaptureTime{Duration{h.start}});
+  survey_.syn_ack(parties(ref, h), ref, f, f.time - CaptureTime{Duration{h.start}});
   h.head = history_.push(f, h.head);
   h.set(static_cast<std::uint16_t>(of(Hold::kSyn, s) | of(Hold::kSeen, s)));
   h.last = now;
@@ -324,64 +332,70 @@ bool Table::answer_as_predicted(Ref ref, Hot& h, const Packet& p) {
 /// sequence, with an ACK that fits and time that goes on, changes a few numbers and raises no signal, from the
 /// handshake's third segment to the last ACK. Everything else, and everything that might raise a signal, is left to
 /// advance(), which comes to the same for what is done here.
+///
+/// The tests that nearly every segment passes come first; what is as often so as not, from packet to packet of different
+/// connections, is worked out without branches where that is short: the processor would guess every other one wrong.
 bool Table::advance_as_predicted(Ref ref, Hot& h, const Packet& p) {
   constexpr std::uint16_t kBoth = Hold::kSeen | Hold::kSeen << 1 | Hold::kSyn | Hold::kSyn << 1;
   constexpr std::uint16_t kOver = Hold::kClosed | Hold::kInferred;
+  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kRst | Flag::kAck;
+  constexpr std::uint16_t kRare = Opt::kSack | Opt::kMd5 | Opt::kAo;
   const facts::SegmentFact& f = p.fact;
   if (h.side != 0 || (h.flags & (kBoth | kOver)) != kBoth) return false;
   const End s = p.sender, t = other(s);
   Half& u = h.half(s);
   const Half& v = h.half(t);
-  constexpr std::uint8_t kFlags = Flag::kSyn | Flag::kRst | Flag::kAck;
   const bool next = (f.flags & kFlags) == Flag::kAck && f.seq == u.max_end && f.ttl == u.ttl && f.window != 0 &&
-                    (u.max_ack.raw() == 0 || !before(f.ack, u.max_ack)) && !after(f.ack, v.max_end);
+                    !(before(f.ack, u.max_ack) && u.max_ack.raw() != 0) && !after(f.ack, v.max_end);
   if (!next) return false;
-  const bool opens = !h.is(Hold::kEstablished);
-  if (opens && (s != h.client() || before(f.ack, v.iss + 1))) return false;
+  const bool opens = !h.is(Hold::kEstablished), by_client = s == h.client();
+  if (opens && (!by_client || before(f.ack, v.iss + 1))) return false;
 
-  constexpr std::uint16_t kRare = Opt::kSack | Opt::kMd5 | Opt::kAo;
+  const std::uint16_t agreed = h.halves[0].syn_options() & h.halves[1].syn_options();
   const bool stamps = f.has(Opt::kTimestamps);
-  const bool as_agreed = stamps ? u.tsval == 0 || offset(SeqNum{u.tsval}, SeqNum{f.tsval}) >= 0
-                                : !(h.halves[0].syn_options() & h.halves[1].syn_options() & Opt::kTimestamps);
+  const bool as_agreed = stamps ? offset(SeqNum{u.tsval}, SeqNum{f.tsval}) >= 0 || u.tsval == 0 : !(agreed & Opt::kTimestamps);
   if (!as_agreed || (f.options & kRare) || (f.anomalies & wire::Anomaly::kBadTcpChecksum)) return false;
 
-  const std::int64_t ns = f.time.time_since_epoch().count() - h.start;
-  const Ticks now = ns <= 0 ? 0 : static_cast<Ticks>(ns >> 20);
-  if (now < h.last || now - h.last > kLongGap) return false;
-  const bool fin = f.fin();
-  const SeqNum end = f.seq + f.payload_bytes + (fin ? 1u : 0u);
-  if (end != f.seq) {
-    const std::uint32_t window = static_cast<std::uint32_t>(v.window) << (has_scaling(h) ? v.syn_scale() : 0);
-    if (v.packets > 1 && offset(v.max_ack + window + 1, end) > 0) return false;
-  }
+  const Ticks now = static_cast<Ticks>(std::max<std::int64_t>(f.time.time_since_epoch().count() - h.start, 0) >> 20);
+  const Ticks quiet = now - h.last;  // that time went back makes it huge
+  if (quiet > kLongGap) return false;
+  const bool fin = f.fin(), data = f.payload_bytes != 0, asked = h.is(Hold::kOutstanding);
+  const SeqNum data_end = f.seq + f.payload_bytes, end = data_end + static_cast<std::uint32_t>(fin);
+  const std::uint32_t window = static_cast<std::uint32_t>(v.window) << (agreed & Opt::kWindowScale ? v.syn_scale() : 0);
+  if (offset(v.max_ack + window + 1, end) > 0 && v.packets > 1 && end != f.seq) return false;
   if (fin) {
-    const bool short_of_announced = s != h.client() && h.response_end.raw() != 0 && before(f.seq + f.payload_bytes, h.response_end);
-    if (h.is(of(Hold::kFin, s)) || h.is(Hold::kOutstanding) || short_of_announced) return false;
+    const bool short_of_announced = !by_client && h.response_end.raw() != 0 && before(data_end, h.response_end);
+    if (h.is(of(Hold::kFin, s)) || asked || short_of_announced) return false;
   }
-  if (f.payload_bytes != 0 && s != h.client() && h.is(Hold::kOutstanding) && now - h.request > kSlow) return false;
+  if (asked && now - h.request > kSlow && data && !by_client) return false;
 
   ++u.packets;
   u.max_end = end;
   u.max_ack = f.ack;
   if (stamps) u.tsval = f.tsval;
   u.window = f.window;
-  if (opens) {
-    h.set(Hold::kEstablished);
-    survey_.opened(endpoint(ref, s), endpoint(ref, t), f.time);
-  }
-  if (f.payload_bytes != 0) {
-    u.add_payload(f.payload_bytes);
-    on_conversation(h, p, now);
-  }
   h.head = history_.push(f, h.head);
-  if (fin) {
-    h.set(of(Hold::kFin, s));
-    if (!h.is_closing()) h.set_closing(s, now - h.last);
-  }
   h.last = now;
   h.last_frame = f.frame;
   h.last_file = f.file;
-  if (h.is(of(Hold::kFin, t)) && f.ack == v.max_end) {
+  const bool fin_acked = h.is(of(Hold::kFin, t)) & (f.ack == v.max_end);
+  std::uint16_t flags = h.flags | Hold::kEstablished;
+  if (data) {
+    // What on_conversation() says.
+    u.add_payload(f.payload_bytes);
+    h.turns += static_cast<std::uint32_t>(by_client & !asked);
+    h.request = by_client ? now : h.request;
+    flags = static_cast<std::uint16_t>((flags & ~Hold::kOutstanding) | (by_client ? Hold::kOutstanding : 0));
+    const bool says = (f.app == facts::App::kHttpResponse) | (f.app_flags != 0);
+    if (says && !by_client) on_answer(h, f);
+  }
+  if (fin) {
+    flags |= of(Hold::kFin, s);
+    if (!h.is_closing()) h.set_closing(s, quiet);
+  }
+  h.flags = flags;
+  if (opens) survey_.opened(parties(ref, h), f.time);
+  if (fin_acked) {
     h.set(of(Hold::kFinAcked, t));
     if (h.is(of(Hold::kFinAcked, s))) on_close(ref, h);
   }
@@ -512,9 +526,7 @@ void Table::count_end(Ref ref, Hot& h) {
   const End client = h.client(), server = other(client);
   const Side* s = h.side != 0 ? &sides_[h.side - 1] : nullptr;
   using Fate = facts::Attempt::Fate;
-  Ended e;
-  e.client = endpoint(ref, client);
-  e.server = endpoint(ref, server);
+  Ended& e = survey_.ended(parties(ref, h));
   e.rank = rank(ref) + options_.first_id;
   e.start = CaptureTime{Duration{h.start}};
   e.end = CaptureTime{Duration{h.last_ns()}};
@@ -552,7 +564,6 @@ void Table::count_end(Ref ref, Hot& h) {
     e.crossed = h.is(Hold::kOutstanding);
     e.idle = Duration{static_cast<std::int64_t>(h.quiet_before_close()) << 20};
   }
-  survey_.ended(e);
 }
 
 }  // namespace tcpwhy::flow

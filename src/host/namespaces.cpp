@@ -263,7 +263,11 @@ std::optional<facts::Glance> Namespaces::glance(std::uint32_t netns, const facts
     // A request has no tcp_info and is found in a dump only.
     const int family = local.address.version == 6 ? AF_INET6 : AF_INET;
     const auto dumped = diag->dump(family, bit(State::kSynRecv), SockDiag::Detail::kHeader, [&](const facts::Socket& s, const facts::SocketInfo*) {
-      if (s.local == local && s.remote == remote) seen.state = State::kSynRecv;
+      if (s.local != local || s.remote.port != remote.port) return;
+      if (s.remote == remote)
+        seen.state = State::kSynRecv;
+      else
+        ++seen.alike;
     });
     if (asked && dumped) out = seen;
   });

@@ -39,7 +39,11 @@ struct CommonFrame {
   }
 };
 
-[[nodiscard]] inline CommonFrame find_common(const Frame& frame) noexcept {
+/// checksum.cpp: what the TCP checksum says, as anomalies. The whole header must have been captured.
+[[nodiscard]] std::uint16_t checksum_anomalies(const CommonFrame& common);
+
+// A call would pass the answer through memory, at the price of the work itself.
+[[nodiscard, gnu::always_inline]] inline CommonFrame find_common(const Frame& frame) noexcept {
   if (frame.link != LinkType::kEthernet || frame.captured < kEthernetHead + kIpv4Head + kTcpHeader) [[unlikely]]
     return {};
   const std::uint8_t* const ip = frame.data + kEthernetHead;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
 #include "diagnose/wrong_ack.hpp"
 
 namespace tcpwhy::diagnose {

@@ -5,6 +5,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -25,7 +26,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (c.quality.ended_early && c.outcome != facts::Outcome::kCompleted)
     out.supports({last}, [&] {
       return fmt::format("it was still under way at frame {}, {} before the capture {}", c.segment(last).frame,
-                         say(coverage_after(c, last)), c.quality.coverage_cut ? "paused or lost packets" : "ended");
+                         say(facts::coverage_after(c, last)), c.quality.coverage_cut ? "paused or lost packets" : "ended");
     });
 }
 

@@ -7,6 +7,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -59,7 +60,7 @@ void examine_from(const facts::Connection& c, Party sender, EvidenceList& out) {
   for (std::int32_t i : dropped) repaired = repaired && !after(c.segment(i).end(), receiver.max_ack);
   // A capture that ends before an answer could come does not show that none came.
   if (!repaired && c.quality.capture_gap) return;  // an acknowledgment may be among what it missed
-  if (!repaired && coverage_after(c, dropped.front()) < std::chrono::seconds{1}) return;
+  if (!repaired && facts::coverage_after(c, dropped.front()) < std::chrono::seconds{1}) return;
   if (dropped.size() > 20) dropped.resize(20);
   // Not acknowledged until sent again with a right sum, or never: the receiver's test refused them.
   const bool contrast = repaired || good > 0;

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
 #include "diagnose/siblings.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -30,7 +31,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     out.supports({stop}, [] { return std::string{"the client closed in the middle of an answer that had stopped for a while, and nothing more of it came"}; });
     return;
   }
-  if (!r || r->by != Party::kClient || ending::raced_another(c, survey) || is_port_check(c, survey)) return;
+  if (!r || r->by != Party::kClient || raced_another(c, survey) || is_port_check(c, survey)) return;
   if (r->established ? ending::formality(c, *r) : c.syn_ack < 0) return;
   if (r->foreign()) {
     out.contradicts({r->at}, [&] { return std::string{"the RST with the client's address did not come from the client's stack"}; });
@@ -44,22 +45,22 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   // A SYN-ACK that meets no socket any more: connect() was given up or the socket closed (RFC 9293 3.10.7.1).
   else if (!r->established && c.syn_ack >= 0 && r->offender >= 0 && c.segment(r->offender).syn() &&
            c.stream(Party::kClient).syn_count == 1 && c.note(c.syn_ack).ack_place != facts::AckPlace::kImpossible &&
-           c.segment(r->at).seq == c.segment(c.syn_ack).ack && ending::between(c, c.syn, r->at) < std::chrono::milliseconds{900})
+           c.segment(r->at).seq == c.segment(c.syn_ack).ack && facts::between(c, c.syn, r->at) < std::chrono::milliseconds{900})
     out.supports({c.syn_ack, r->at}, [&] {
       return fmt::format("the client answered the SYN-ACK with RST {} after its own SYN: it had closed the socket by then",
-                         ending::span(ending::between(c, c.syn, r->at)));
+                         ending::span(facts::between(c, c.syn, r->at)));
     });
   // Its socket was there, had the SYN-ACK, and was aborted before the handshake was seen to complete.
   else if (!r->established && !r->answer && c.syn >= 0 && c.syn_ack >= 0 && c.segment(r->at).ack == c.segment(c.syn_ack).end())
     out.supports({c.syn_ack, r->at}, [&] {
       return fmt::format("the client's socket answered the SYN-ACK with RST+ACK in sequence {} later (tcp_send_active_reset())",
-                         ending::span(ending::between(c, c.syn_ack, r->at)));
+                         ending::span(facts::between(c, c.syn_ack, r->at)));
     });
   // It closed first, and what the server sent later met no socket.
   else if (r->answer && r->established && r->own_fin >= 0 && facts::new_payload(c, r->offender_first) && r->own_fin < r->offender_first)
     out.supports({r->own_fin, r->offender, r->at}, [&] {
       return fmt::format("the client sent FIN, and data of the server {} later met no socket", 
-                         ending::span(ending::between(c, r->own_fin, r->offender)));
+                         ending::span(facts::between(c, r->own_fin, r->offender)));
     });
   // No FIN passed here, and no silence in which its host could have restarted: its socket ended without a packet that reached this point.
   else if (r->answer && r->established && r->own_fin < 0 && !c.quality.capture_gap && r->offender >= 0 && r->silence < std::chrono::seconds{1} &&

@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
 #include "facts/farewell.hpp"
 #include "facts/questions.hpp"
 
@@ -37,7 +38,7 @@ std::uint64_t announced_by_request(const facts::Connection& c, const ending::Tal
 /// right behind the request waits for the answer (RFC 9293 3.6); then the silence is the server's.
 bool left_unanswered(const facts::Connection& c, const ending::Talk& t, std::int32_t stop) {
   const std::int32_t server = ending::stop_of(c, Party::kServer);
-  if (server < stop || ending::between(c, t.request_end, stop) <= facts::kRightBehind || !ending::owes_answer(c, t.request)) return false;
+  if (server < stop || facts::between(c, t.request_end, stop) <= facts::kRightBehind || !ending::owes_answer(c, t.request)) return false;
   for (std::int32_t i = stop; i < static_cast<std::int32_t>(c.segments.size()); ++i)
     if (c.segment(i).from() == Party::kServer && c.segment(i).payload_bytes > 0) return false;
   return true;
@@ -88,12 +89,12 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
       return t.answer_short ? fmt::format("the client closed after {} of the {} the response announced", ending::octets(t.delivered),
                                           ending::octets(t.announced))
                             : fmt::format("the client closed {} after the response began, and the server was not done",
-                                          ending::span(ending::between(c, t.answer, stop)));
+                                          ending::span(facts::between(c, t.answer, stop)));
     });
     if (paused) return;
     if (late >= 0)
       out.supports({stop, late, refused}, [&] {
-        return fmt::format("the server's next data, {} later, {}", ending::span(ending::between(c, stop, late)),
+        return fmt::format("the server's next data, {} later, {}", ending::span(facts::between(c, stop, late)),
                            refused >= 0 ? "met RST: the client's socket was gone" : "was still on its way");
       });
     if (given_up)
@@ -105,7 +106,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     return;
   }
   // No octet of an answer yet, and no wait to speak of: a cancelled request.
-  if (t.request >= 0 && ending::between(c, t.request_end, stop) < ending::kPause) {
+  if (t.request >= 0 && facts::between(c, t.request_end, stop) < ending::kPause) {
     const std::uint64_t announced = announced_by_request(c, t);
     const bool cut = t.request_bytes < announced;
     if (!by_rst && refused < 0 && !cut && !left_unanswered(c, t, stop)) return;
@@ -114,11 +115,11 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.note(owed ? Bearing::kSupports : Bearing::kFits, {t.request, stop, refused}, {}, [&] {
       return cut ? fmt::format("the client closed after {} of the {} its request announced", ending::octets(t.request_bytes), ending::octets(announced))
                  : fmt::format("the client closed {} after its request, before any octet of an answer",
-                               ending::span(ending::between(c, t.request_end, stop)));
+                               ending::span(facts::between(c, t.request_end, stop)));
     });
     if (refused >= 0)
       out.supports({late, refused}, [&] {
-        return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));
+        return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(facts::between(c, stop, late)));
       });
     if (refused >= 0 && !by_rst)
       out.supports({stop}, [&] { return std::string{"the client's FIN came first: the close was its own"}; });

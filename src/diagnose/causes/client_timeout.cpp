@@ -5,8 +5,9 @@
 #include <cmath>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
 #include "diagnose/timer.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -47,7 +48,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (acked < 0 || acked > stop) return;  // not even the kernel answered: silence, not slowness
   // A FIN on a repeat was queued behind the data some time before: how long the client waited is not known.
   if (c.segment(stop).fin() && c.segment(stop).payload_bytes > 0 && !facts::new_payload(c, stop)) return;
-  const Duration wait = ending::between(c, t.request_end, stop);
+  const Duration wait = facts::between(c, t.request_end, stop);
   if (wait < ending::kPause) return;
 
   std::int32_t late = -1, refused = -1;
@@ -73,7 +74,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.supports({stop}, [&] { return fmt::format("the wait ended by a timer: {} s is the client's own limit", std::round(seconds(wait))); });
   if (refused >= 0)
     out.supports({late, refused}, [&] {
-      return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(ending::between(c, stop, late)));
+      return fmt::format("the answer came {} later and met RST: the client's socket was gone", ending::span(facts::between(c, stop, late)));
     });
   if (owed || timer) out.supports({t.request, stop}, [&] { return std::string{"no FIN, RST or window of the server asked the client to stop"}; });
   out.says([&] { return fmt::format("The client gave up waiting for the answer after {}.", ending::span(wait)); });

@@ -8,6 +8,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -61,7 +62,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     std::int32_t quiet_since = ack;
     for (std::int32_t i = ack + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i)
       if (c.segment(i).from() == holder && carries_data(c, i)) quiet_since = i;
-    const Duration kept = coverage_after(c, quiet_since);
+    const Duration kept = facts::coverage_after(c, quiet_since);
     const bool server_owes = holder == Party::kServer && (held.last_data < gone.last_data || held.last_data < 0) &&
                              gone.last_data >= 0;
     const bool done = !c.exchanges.empty() && c.exchanges.back().announced && c.exchanges.back().response_complete;

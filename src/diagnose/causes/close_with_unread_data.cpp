@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {

@@ -4,7 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
@@ -23,7 +23,7 @@ std::int32_t syn_behind(const facts::Connection& c, std::int32_t rst) {
 }
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
-  if (c.syn < 0 || c.syn_ack < 0 || ending::raced_another(c, survey)) return;
+  if (c.syn < 0 || c.syn_ack < 0 || raced_another(c, survey)) return;
   const Opening o = opening_of(c);
   if (o.third >= 0 || o.client_rst < 0 || o.client_rst < o.syn_ack || o.challenge >= 0) return;
   // Who has given up acknowledges nothing, not even another answer.

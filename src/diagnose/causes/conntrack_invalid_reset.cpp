@@ -4,6 +4,8 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -23,7 +25,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   out.supports({r->at}, [&] { return fmt::format("the RST has the TTL {} of the {}'s other segments: its own stack made it", r->usual_ttl, ending::who(r->by)); });
   out.supports({r->at, r->went_on}, [&] {
     return fmt::format("the {} went on {} later: its connection was alive under the translated address", ending::who(r->by),
-                       ending::span(ending::between(c, r->at, r->went_on)));
+                       ending::span(facts::between(c, r->at, r->went_on)));
   });
 }
 

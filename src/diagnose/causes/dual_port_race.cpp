@@ -4,6 +4,9 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/once.hpp"
+#include "diagnose/siblings.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -64,19 +67,19 @@ std::optional<Sibling> raced(const facts::Connection& c, const facts::Survey& su
   if (c.stream(Party::kClient).payload_bytes > 0 || c.stream(Party::kServer).payload_bytes > 0) return std::nullopt;
   // A socket closed before the SYN-ACK came answers it a round trip later, however long that is (linux-tcp 7.2 N1).
   const bool was_closed = c.handshake_ack < 0 && !c.segment(rst).has_ack() && c.segment(rst).seq == c.segment(c.syn_ack).ack;
-  if (!was_closed && ending::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return std::nullopt;
+  if (!was_closed && facts::between(c, c.syn_ack, rst) > std::chrono::seconds{1}) return std::nullopt;
   return sibling(c, survey);
 }
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t rst = c.stream(Party::kClient).rst;
-  if (!ending::raced_another(c, survey)) return;
+  if (!raced_another(c, survey)) return;
   const auto other = raced(c, survey);
   if (rst < 0)
     out.supports({c.syn}, [] { return std::string{"the client sent one SYN and did not repeat it"}; });
   else
     out.supports({c.syn, c.syn_ack, rst}, [&] {
-      return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(ending::between(c, c.syn_ack, rst)));
+      return fmt::format("the client reset the connection {} after its SYN-ACK, before any data", ending::span(facts::between(c, c.syn_ack, rst)));
     });
   out.supports({c.syn}, [&] {
     return fmt::format("{} apart the client had called {} too, and that connection was kept", ending::span(other->apart), to_string(other->service));
@@ -90,11 +93,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
 
 }  // namespace
 
-namespace ending {
 bool raced_another(const facts::Connection& c, const facts::Survey& survey) {
-  return remembered(c, &Once::raced, [&] { return raced(c, survey).has_value(); });
+  return ending::remembered(c, &ending::Once::raced, [&] { return raced(c, survey).has_value(); });
 }
-}  // namespace ending
 
 extern const Cause kDualPortRaceCause;
 const Cause kDualPortRaceCause = {

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/conversation.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -14,7 +17,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r->peer_fin >= 0 && r->peer_fin < r->offender_first) return;
   const std::int32_t acked = ending::ack_of(c, r->peer(), c.stream(r->by).fin_seq + 1, r->own_fin);
   if (acked < 0 || acked >= r->offender_first) return;
-  const Duration waited = ending::between(c, acked, r->offender_first);
+  const Duration waited = facts::between(c, acked, r->offender_first);
   const facts::SegmentFact& late = c.segment(r->offender_first);
   // A request that the closer itself had given up is another story: its timeout.
   const ending::Talk t = ending::talk_before(c, r->own_fin);

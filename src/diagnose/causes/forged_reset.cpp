@@ -4,6 +4,8 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -18,7 +20,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (r->went_on >= 0)
     out.supports({r->at, r->went_on}, [&] {
       return fmt::format("the {} went on {} after \"its\" RST: it had not sent it", ending::who(r->by),
-                         ending::span(ending::between(c, r->at, r->went_on)));
+                         ending::span(facts::between(c, r->at, r->went_on)));
     });
   if (r->doubts & ending::Doubt::kTwice)
     out.supports({r->at}, [&] { return fmt::format("{} RSTs bear the {}'s address; a socket aborts once", r->resets_by, ending::who(r->by)); });

@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -17,10 +18,10 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (c.stream(p).fin_seen || c.stream(p).rst_seen) return;
   if (c.has(facts::Signal::kUnackedAtEnd | facts::Signal::kUnansweredAtEnd)) return;
   const std::int32_t last = static_cast<std::int32_t>(c.segments.size()) - 1;
-  if (last < 0 || coverage_after(c, last) < 1s) return;
+  if (last < 0 || facts::coverage_after(c, last) < 1s) return;
   out.supports({last}, [&] {
     return fmt::format("everything sent was acknowledged; the last segment passed {} before the capture ended",
-                       say(coverage_after(c, last)));
+                       say(facts::coverage_after(c, last)));
   });
 }
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -22,7 +24,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.contradicts({t.answer >= 0 ? t.answer : stop}, [&] { return std::string{"the server sent data before it closed"}; });
     return;
   }
-  const Duration lived = ending::between(c, c.handshake_ack, stop);
+  const Duration lived = facts::between(c, c.handshake_ack, stop);
   if (lived > std::max<Duration>(std::chrono::milliseconds{1000}, 3 * c.handshake_rtt.value_or(Duration{}))) return;
   const bool request_first = t.request >= 0;
   // FIN although data had come: the application had read it, so it did not close at once (tcp_close() sends RST otherwise).

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {

@@ -8,6 +8,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -28,7 +29,7 @@ void examine_from(const facts::Connection& c, Party prober, EvidenceList& out) {
   if (probes.empty() || probes.size() < (gave_up ? 1u : 3u)) return;
   if (captured_at(c, other(prober))) return;  // arrived and not answered: the host dropped them
   const Duration between = probes.size() > 1 ? c.segment(probes[1]).time - c.segment(probes[0]).time : Duration{};
-  if (!gave_up && coverage_after(c, probes.back()) < round_trip(c) * 2) return;
+  if (!gave_up && facts::coverage_after(c, probes.back()) < round_trip(c) * 2) return;
   std::vector<std::int32_t> cited = probes;
   if (gave_up) cited.push_back(rst);
   // A RST right after the interval that followed the last unanswered probe is that timer's own end.

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -21,7 +22,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const std::int32_t last = std::max(t.last_payload[0], t.last_payload[1]);
   if (t.answers == 0 && !(c.segment(request).app == facts::App::kHttpRequest && c.handshake_ack >= 0)) return;
   const std::int32_t rest = last >= 0 ? last : c.handshake_ack;
-  const Duration idle = ending::between(c, rest, r->own_fin);
+  const Duration idle = facts::between(c, rest, r->own_fin);
   // What answers a request at once closes by count or by announcement, not by an idle timer.
   if (idle < std::max<Duration>(std::chrono::milliseconds{200}, 2 * c.handshake_rtt.value_or(Duration{}))) {
     out.contradicts({rest, r->own_fin}, [&] {
@@ -38,9 +39,9 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     return;
   }
   // A crossing takes a round trip; what the server had for longer and did not take was refused for another reason.
-  if (request < r->own_fin && ending::between(c, request, r->own_fin) > std::max<Duration>(std::chrono::seconds{1}, 4 * r->rtt)) {
+  if (request < r->own_fin && facts::between(c, request, r->own_fin) > std::max<Duration>(std::chrono::seconds{1}, 4 * r->rtt)) {
     out.contradicts({request, r->own_fin}, [&] {
-      return fmt::format("the server closed {} after the request had passed: they did not cross", ending::span(ending::between(c, request, r->own_fin)));
+      return fmt::format("the server closed {} after the request had passed: they did not cross", ending::span(facts::between(c, request, r->own_fin)));
     });
     return;
   }
@@ -51,7 +52,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   out.supports({r->own_fin, request, r->at}, [&] {
     return fmt::format("FIN and request crossed: {} passed here {} {} the FIN and does not acknowledge it",
                        ending::octets(c.segment(request).payload_bytes),
-                       ending::span(request > r->own_fin ? ending::between(c, r->own_fin, request) : ending::between(c, request, r->own_fin)),
+                       ending::span(request > r->own_fin ? facts::between(c, r->own_fin, request) : facts::between(c, request, r->own_fin)),
                        request > r->own_fin ? "after" : "before");
   });
   out.supports({rest, r->own_fin}, [&] {

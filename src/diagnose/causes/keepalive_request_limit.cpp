@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -25,7 +26,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const ending::Talk t = ending::talk_before(c, r->own_fin + 1);
   const std::int32_t answer = t.last_payload[1];
   if (answer < 0 || t.answers == 0) return;
-  const Duration after_answer = ending::between(c, answer, r->own_fin);
+  const Duration after_answer = facts::between(c, answer, r->own_fin);
   if (after_answer > std::max<Duration>(std::chrono::milliseconds{200}, 2 * c.handshake_rtt.value_or(Duration{}))) {
     out.contradicts({answer, r->own_fin}, [&] {
       return fmt::format("the server closed {} after its last answer: by a timer, not by a count", ending::span(after_answer));

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/siblings.hpp"
+#include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -24,7 +26,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (!r || !r->established || ending::formality(c, *r)) return;
   // Who asked in vain until its retries ran out ends with the same RST (Windows, keepalive; linux-tcp 8.8, 7.3 A7).
   if (c.outcome == facts::Outcome::kTimedOut) return;
-  if (r->by == Party::kClient && ending::raced_another(c, survey)) return;
+  if (r->by == Party::kClient && raced_another(c, survey)) return;
   out.blames(ending::side(r->by));
   if (r->answer) {
     if (!r->foreign())

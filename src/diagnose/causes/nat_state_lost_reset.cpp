@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
+#include "diagnose/conversation.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {

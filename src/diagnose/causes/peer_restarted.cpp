@@ -5,6 +5,8 @@
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
 #include "diagnose/silence.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -64,7 +66,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   // And where frames are missing, or were not kept, its FIN may be among them.
   const std::int32_t last = last_of(c, r->by, r->at);
   const bool unseen_fin = c.quality.capture_gap || (c.quality.began_late && last < 0) ||
-                          (last >= 0 && (last <= c.gap_after || ending::between(c, last, r->at) < kShortestTakeover));
+                          (last >= 0 && (last <= c.gap_after || facts::between(c, last, r->at) < kShortestTakeover));
   // A FIN alone is what tells it after a RST that was lost; who uses the connection would have sent data.
   const SegmentFact& offender = c.segment(r->offender);
   const bool fin_alone = offender.fin() && offender.payload_bytes == 0;

@@ -8,6 +8,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -63,7 +64,7 @@ void examine_upstream(const facts::Connection& c, Party sender, EvidenceList& ou
         if (later.from() == sender && ack < 0 && later.payload_bytes < kAlwaysFits && !before(later.ack, s.end())) ack = j;
         if (later.from() == peer && later.length() > 0 && before(later.seq, s.end())) again = true;
       }
-      if (ack >= 0 && !again && coverage_after(c, ack) > std::chrono::milliseconds{500} + 4 * round_trip(c)) {
+      if (ack >= 0 && !again && facts::coverage_after(c, ack) > std::chrono::milliseconds{500} + 4 * round_trip(c)) {
         out.supports({first, i, ack}, [&] {
           return fmt::format("small segments of {} still arrived: frame {} was acknowledged (frame {}) and not sent again",
                              name(sender), s.frame, c.segment(ack).frame);
@@ -107,7 +108,7 @@ void examine_downstream(const facts::Connection& c, Party sender, EvidenceList& 
     missed = c.segment(i).from() == peer && !c.segment(i).rst() && c.segment(i).has_ack() && c.segment(i).ack == expected;
   if (!missed) return;
   const std::uint32_t hole = distance(expected, c.segment(beyond).seq);
-  if (hole < std::min(kAlwaysFits, mss) || coverage_after(c, beyond) < std::chrono::seconds{1}) return;
+  if (hole < std::min(kAlwaysFits, mss) || facts::coverage_after(c, beyond) < std::chrono::seconds{1}) return;
   out.supports({beyond, last_ack}, [&] {
     return fmt::format("{} octets before frame {} never arrived, the {} octets behind them did", hole,
                        c.segment(beyond).frame, c.segment(beyond).payload_bytes);

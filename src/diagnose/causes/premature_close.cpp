@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
 #include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
@@ -63,7 +64,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (acked < 0 || acked > fin) return;  // the request may have come after close(): keepalive-race, data-after-close
   out.supports({t.request, acked, fin}, [&] {
     return fmt::format("the server acknowledged the request and sent FIN {} later, without an octet of answer",
-                       ending::span(ending::between(c, t.request_end, fin)));
+                       ending::span(facts::between(c, t.request_end, fin)));
   });
   out.supports({fin}, [&] { return std::string{"a response was owed: none had been announced or begun (RFC 9112 8)"}; });
   out.says([&] { return std::string{"The server closed without answering the request (empty reply)."}; });

@@ -4,8 +4,10 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
 #include "diagnose/siblings.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -59,10 +61,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   // Elsewhere the client's last words may be its goodbye.
   const std::int32_t acked = t.request < 0 ? -1 : ending::ack_of(c, Party::kServer, c.segment(t.request_end).seq + c.segment(t.request_end).payload_bytes, t.request_end);
   const bool owed = acked >= 0 && acked <= stop && c.segment(t.request).app == facts::App::kHttpRequest;
-  if (!by_rst && t.request >= 0 && owed && ending::between(c, t.request_end, stop) > std::chrono::milliseconds{1})
+  if (!by_rst && t.request >= 0 && owed && facts::between(c, t.request_end, stop) > std::chrono::milliseconds{1})
     out.supports({t.request, stop}, [&] {
       return fmt::format("the server sent FIN {} after a request it had acknowledged, without an octet of answer",
-                         ending::span(ending::between(c, t.request_end, stop)));
+                         ending::span(facts::between(c, t.request_end, stop)));
     });
 }
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -25,7 +27,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     if (acked >= 0 && acked < r->offender_first)
       out.supports({acked, r->offender, r->at}, [&] {
         return fmt::format("the {}'s bare FIN came {} after it had acknowledged the {}'s: FIN_WAIT2 was over (tcp_fin_timeout), and no data was left to lose",
-                           ending::who(r->peer()), ending::span(ending::between(c, acked, r->offender_first)), ending::who(r->by));
+                           ending::who(r->peer()), ending::span(facts::between(c, acked, r->offender_first)), ending::who(r->by));
       });
   }
 }

@@ -4,6 +4,8 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -18,7 +20,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
     out.supports({r->at}, [&] { return fmt::format("the RST has TTL {}, the {}'s segments have {}", rst.ttl, who, r->usual_ttl); });
   if (r->doubts & Doubt::kTooFast)
     out.supports({r->offender, r->at}, [&] {
-      return fmt::format("it came {} after the segment it answers; the {} cannot answer that fast", ending::span(ending::between(c, r->offender, r->at)), who);
+      return fmt::format("it came {} after the segment it answers; the {} cannot answer that fast", ending::span(facts::between(c, r->offender, r->at)), who);
     });
   if (r->went_on >= 0)
     out.supports({r->at, r->went_on}, [&] { return fmt::format("the {} went on after \"its\" RST", who); });

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "diagnose/cause.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/parting.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -41,10 +42,10 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
     });
   // An application that had the connection would read until the stream's end and close.
   if (client.fin_seen && w->ended_by >= 0 && c.segment(w->ended_by).fin() && client.fin_acked &&
-      coverage_after(c, client.fin) >= 10s)
+      facts::coverage_after(c, client.fin) >= 10s)
     out.supports({client.fin}, [&] {
       return fmt::format("the client's FIN was acknowledged too, and no FIN of the server followed in {}",
-                         say(coverage_after(c, client.fin)));
+                         say(facts::coverage_after(c, client.fin)));
     });
   if (const std::optional<ClosedWindow> closed = closed_window(c, Party::kServer); closed && closed->lasted >= 3s)
     out.supports({closed->closed}, [&] {

@@ -4,6 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/reset_story.hpp"
+#include "diagnose/words.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
-#include "diagnose/reset_story.hpp"
+#include "diagnose/siblings.hpp"
 #include "diagnose/words.hpp"
 #include "facts/syn_timer.hpp"
 
@@ -42,7 +42,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   }
   if (c.syn < 0 || c.stream(facts::Party::kServer).seen || !c.icmp.empty()) return;
   if (c.quality.one_direction) return;  // a client that acknowledges had an answer
-  if (!waited_long_enough(c, survey) || ending::raced_another(c, survey)) return;
+  if (!waited_long_enough(c, survey) || raced_another(c, survey)) return;
   // No answer of anybody in the whole capture: the answers may go another way. A lone SYN may have got its own, and who
   // sends RST with the number after his SYN got a SYN-ACK, too late (RFC 9293 3.10.7.1).
   const bool refused = client.rst >= 0 && c.segment(client.rst).seq == client.iss + 1;

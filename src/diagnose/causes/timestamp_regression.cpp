@@ -8,6 +8,7 @@
 
 #include "diagnose/cause.hpp"
 #include "diagnose/silence.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -59,8 +60,7 @@ Regression find(const facts::Connection& c, Party sender) {
     if (!s.has(wire::Opt::kTimestamps) || s.rst()) continue;
     const auto late = [&] {
       // One packet overtaken by others is reordering: its octets lie below what was already sent.
-      return c.note(i).repeat == Repeat::kOutOfOrder || c.note(i).repeat == Repeat::kCaptureDuplicate ||
-             c.note(i).repeat == Repeat::kNetworkDuplicate;
+      return c.note(i).repeat == Repeat::kOutOfOrder || facts::is_copy(c.note(i));
     };
     if (newest >= 0 && static_cast<std::int32_t>(s.tsval - c.segment(newest).tsval) < -1) {
       if (!late() && s.length() > 0 && !(ack_seen && !after(s.end(), acked)) && !held_back(c, i, c.segment(newest).tsval)) {

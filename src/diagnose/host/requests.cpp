@@ -83,7 +83,8 @@ void find_requests(const View& view, Findings& out) {
     f.fix = {"nothing is lost while syncookies answer; keep net.ipv4.tcp_syncookies=1",
              "filter upstream or by rate (nft: limit rate / synproxy) when the load itself hurts"};
     out.push_back(std::move(f));
-  } else if (const std::int64_t all = view.rise("SyncookiesSent"); all > 0 && returned > 0) {
+  } else if (const std::int64_t all = view.rise("SyncookiesSent"); all > 0 && returned > view.rise("ListenOverflows")) {
+    // A cookie that meets a full accept queue lets nobody in, and comes back with each segment the client sends again.
     told = busiest(view);
     HostFinding f = begin(view, told, "syncookie-options-lost", returned >= kCookies ? Verdict::kLikely : Verdict::kPossible);
     const bool always = view.ns.sysctl("net.ipv4.tcp_syncookies").value_or(1) == 2;

@@ -26,7 +26,7 @@ bool Judge::judge_repeated_synacks(const Case& c, const tw_event& e, Failure& ou
   std::uint32_t repeats = 0;
   for (const tw_event& other : c.events) repeats += other.kind == TW_DROPPED && (other.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
   // One tells of a lost ACK; what is not acknowledged is told with its silence.
-  if (repeats < 2 || e.bytes_in != 0 || e.bytes_acked > 1 || now_ns_ < c.last_ns + kSecond) return false;
+  if (repeats < 2 || e.bytes_in != 0 || e.bytes_acked > 1 || now_ns_ < c.story.last_ns + kSecond) return false;
   for (const tw_event& other : c.events)
     if (other.kind == TW_RETRANSMIT) return false;
   if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && now->bytes_received > 0) return false;

@@ -24,8 +24,10 @@ std::uint32_t drops_needed(std::string_view reason, const tw_event& e) {
   return 3;
 }
 
-/// A new connection of a tuple starts with a connect(), after all that happened to the old one.
-bool is_new_after(const tw_event& e, std::uint64_t last_ns) { return has(e, TW_CONNECTED_OUT) && e.opened_ns > last_ns; }
+/// After it, what opens on the same tuple is another connection.
+bool is_end(const tw_event& e) {
+  return e.kind == TW_RESET_SENT || e.kind == TW_RESET_RECEIVED || e.kind == TW_CONNECT_FAILED || e.kind == TW_DIED || e.kind == TW_KILLED;
+}
 
 }  // namespace
 
@@ -63,6 +65,11 @@ void Judge::observe(const tw_event& event) {
     if (is(e.state, State::kListen)) listeners_[{e.netns, e.local_port}] = process_of(e);
     return;
   }
+  if (is_stray_reset(e)) {
+    // Beside data that goes unanswered it tells; alone it is harmless.
+    if (const auto at = cases_.find(key(e)); at != cases_.end()) ++at->second.stray_resets;
+    return;
+  }
   if (!means_something(e)) return;
   if (cases_.size() >= kMostCases) {
     ++overlooked_;
@@ -73,9 +80,9 @@ void Judge::observe(const tw_event& event) {
   set_aside(k, e);
   Case& c = cases_[k];
   if (c.events.empty()) c.first_ns = e.time_ns;
-  c.last_ns = e.time_ns;
+  c.story.add(e);
   if (e.kind == TW_DROPPED) ++c.drops;
-  if (!c.requested) c.requested = is_pending(e);
+  if (c.request == Case::Request::kNone) c.request = request_of(e);
   if (e.kind == TW_SYNACK_REPEATED) ++c.synacks;
   if (c.events.size() < kMostEvents)
     c.events.push_back(e);
@@ -84,12 +91,22 @@ void Judge::observe(const tw_event& event) {
 }
 
 /// A wrong ACK for a request: soon the request may be a connection, or gone. A flood of such ACKs must not hold up the rest.
-bool Judge::is_pending(const tw_event& e) {
+Judge::Case::Request Judge::request_of(const tw_event& e) {
   const bool wrong_ack = e.kind == TW_RESET_SENT && has(e, TW_HAS_PACKET) && is(e.state, State::kListen) && (e.tcp_flags & (kSyn | kAck)) == kAck;
-  if (!wrong_ack || !look_at_ || looks_ >= kMostLooks) return false;
+  if (!wrong_ack || !look_at_ || looks_ >= kMostLooks) return Case::Request::kNone;
   ++looks_;
   const auto now = look_at_(e);
-  return now && now->state == State::kSynRecv;
+  if (!now) return Case::Request::kNone;
+  if (now->state == State::kSynRecv) return Case::Request::kPending;
+  // More than one may have any port.
+  return now->alike == 1 ? Case::Request::kOfAnotherAddress : Case::Request::kNone;
+}
+
+/// RFC 9293 3.10.7.4: a RST outside the window is ignored.
+bool Judge::is_stray_reset(const tw_event& e) const {
+  if (e.kind != TW_DROPPED || (e.tcp_flags & kRst) == 0) return false;
+  const std::string_view reason = names_.drop_reason(e.reason);
+  return reason == "TCP_INVALID_SEQUENCE" || reason == "TCP_OLD_SEQUENCE";
 }
 
 /// Drops that a healthy connection may meet by the dozen.
@@ -99,15 +116,27 @@ bool Judge::means_something(const tw_event& e) const {
   const bool receiver_known = e.state != 0;
   // An old segment that was overtaken or doubled has an old timestamp (RFC 7323 5.3); only what the socket lacks is missed.
   if (reason == "TCP_RFC7323_PAWS") return !receiver_known || has(e, TW_NEW_DATA);
-  if (reason == "TCP_INVALID_SEQUENCE") return (e.tcp_flags & kRst) == 0;
   if (reason == "TCP_RESET") return !is(e.state, State::kListen);
   return true;
+}
+
+void Judge::Story::add(const tw_event& e) {
+  last_ns = std::max(last_ns, e.time_ns);
+  if (e.opened_ns != 0) known_ns = std::max(known_ns, e.time_ns);
+  over |= is_end(e);
+}
+
+/// A connect() after all that is known of the old connection, or, at the end that accepts, a handshake after the old one was over: a SYN
+/// that was sent again, and the handshake it led to, are one. What does not tell whose it is (a RST to a segment without a
+/// socket) may already belong to the new one.
+bool Judge::Story::is_followed_by(const tw_event& e) const {
+  return e.opened_ns > (known_ns != 0 ? known_ns : last_ns) && (over || has(e, TW_CONNECTED_OUT));
 }
 
 /// The tuple's last connection may still be waiting to be judged when the next one fails: each is a case of its own.
 void Judge::set_aside(const std::string& k, const tw_event& e) {
   const auto waiting = cases_.find(k);
-  if (waiting == cases_.end() || !is_new_after(e, waiting->second.last_ns)) return;
+  if (waiting == cases_.end() || !waiting->second.story.is_followed_by(e)) return;
   auto earlier = cases_.extract(waiting);
   earlier.key() = fmt::format("{}#{}", k, ++set_aside_);
   cases_.insert(std::move(earlier));
@@ -117,13 +146,13 @@ void Judge::set_aside(const std::string& k, const tw_event& e) {
 bool Judge::told_before(const std::string& k, const tw_event& e) {
   const auto said = reported_.find(k);
   if (said == reported_.end()) return false;
-  const bool new_story = is_new_after(e, said->second.last_ns);
+  const bool new_story = said->second.story.is_followed_by(e);
   // What was silence may be answered yet: too late, or by ICMP.
   const bool answered = said->second.cause == CauseId::kSynUnanswered &&
                         (e.kind == TW_ICMP || (e.kind == TW_RESET_SENT && (e.tcp_flags & kSyn) != 0));
   if (!new_story && !answered && e.time_ns < said->second.until_ns) {
     said->second.until_ns = std::max(said->second.until_ns, e.time_ns + 3 * kSecond);
-    said->second.last_ns = std::max(said->second.last_ns, e.time_ns);
+    said->second.story.add(e);
     return true;
   }
   reported_.erase(said);
@@ -156,7 +185,7 @@ Failure Judge::frame(const Case& c, const tw_event& e) const {
   v.vantage = local_is_client ? Side::kClient : Side::kServer;
   v.netns = e.netns;
   v.start_ns = e.opened_ns != 0 ? e.opened_ns : c.first_ns;
-  v.end_ns = c.last_ns;
+  v.end_ns = c.story.last_ns;
   v.bytes_in = e.bytes_in;
   v.bytes_sent = e.bytes_sent;
   const std::string_view mine = e.kind == TW_CONNECT_FAILED ? "CLOSE" : state_name(e.state);
@@ -244,7 +273,7 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
   looks_ = 0;
   for (auto at = cases_.begin(); at != cases_.end();) {
     Case& c = at->second;
-    if (now_ns < c.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {
+    if (now_ns < c.story.last_ns + patience_ns && now_ns < c.first_ns + std::min(kLongest, patience_ns * 5)) {
       ++at;
       continue;
     }
@@ -253,19 +282,19 @@ std::vector<Failure> Judge::collect(std::uint64_t now_ns, std::uint64_t patience
       const std::uint8_t kind = c.events.back().kind;
       const bool goes_on = kind == TW_RETRANSMIT || kind == TW_SYNACK_REPEATED || kind == TW_DROPPED;
       if (v.diagnoses.front().cause == CauseId::kHandshakeAckLost) {
-        if (now_ns < c.last_ns + kLongest || v.diagnoses.front().verdict != Verdict::kPossible) half_open.emplace_back(at->first, std::move(v));
-        if (now_ns > c.last_ns + 10 * kSecond)
+        if (now_ns < c.story.last_ns + kLongest || v.diagnoses.front().verdict != Verdict::kPossible) half_open.emplace_back(at->first, std::move(v));
+        if (now_ns > c.story.last_ns + 10 * kSecond)
           at = cases_.erase(at);
         else
           ++at;
         continue;
       }
-      if (reported_.size() < kMostReported) reported_[at->first] = {c.last_ns + (goes_on ? 130 : 2) * kSecond, c.last_ns, v.diagnoses.front().cause};
+      if (reported_.size() < kMostReported) reported_[at->first] = {c.story.last_ns + (goes_on ? 130 : 2) * kSecond, c.story, v.diagnoses.front().cause};
       out.push_back(std::move(v));
       at = cases_.erase(at);
     } else if (c.events.back().kind == TW_DROPPED || c.events.back().kind == TW_RETRANSMIT || c.events.back().kind == TW_SYNACK_REPEATED) {
       // Not enough yet; what goes on is looked at again, what does not is forgotten.
-      if (now_ns > c.last_ns + 10 * kSecond)
+      if (now_ns > c.story.last_ns + 10 * kSecond)
         at = cases_.erase(at);
       else
         ++at;

@@ -37,15 +37,24 @@ class Judge {
   [[nodiscard]] std::uint64_t overlooked() const { return overlooked_; }
 
  private:
+  /// How far the events of one connection go: those of the tuple's next one are another story.
+  struct Story {
+    std::uint64_t last_ns = 0, known_ns = 0;  ///< the latest event; the latest that knows when its connection was opened
+    bool over = false;
+    void add(const tw_event& e);
+    [[nodiscard]] bool is_followed_by(const tw_event& e) const;
+  };
   struct Case {
-    std::uint64_t first_ns = 0, last_ns = 0;
+    std::uint64_t first_ns = 0;
+    Story story;
     std::vector<tw_event> events;
     std::uint32_t drops = 0, synacks = 0;
-    bool requested = false;  // there was a request when a wrong ACK was answered
+    enum class Request : std::uint8_t { kNone, kPending, kOfAnotherAddress } request = Request::kNone;  // when a wrong ACK was answered
+    std::uint32_t stray_resets = 0;  // that came outside the window and were ignored
   };
   struct Reported {
     std::uint64_t until_ns = 0;
-    std::uint64_t last_ns = 0;  ///< its latest event, or the moment it was told without one
+    Story story;
     CauseId cause{};
   };
   /// A host that asks one closed port after the other.
@@ -66,6 +75,7 @@ class Judge {
   bool judge_connect(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_death(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_untaken(const Case& c, const tw_event& e, Failure& out) const;
+  bool judge_strange_answers(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_silence(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_drop(const Case& c, const tw_event& e, Failure& out) const;
   bool judge_repeated_synacks(const Case& c, const tw_event& e, Failure& out) const;
@@ -74,7 +84,8 @@ class Judge {
   void find_process(const Case& c, const tw_event& e, Failure& out) const;
   std::vector<Failure> collect(std::uint64_t now_ns, std::uint64_t patience_ns);
   [[nodiscard]] bool means_something(const tw_event& e) const;
-  bool is_pending(const tw_event& e);
+  Case::Request request_of(const tw_event& e);
+  [[nodiscard]] bool is_stray_reset(const tw_event& e) const;
   void set_aside(const std::string& key, const tw_event& event);
   bool told_before(const std::string& key, const tw_event& e);
   void tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out);

@@ -16,7 +16,7 @@ constexpr std::uint64_t kScanRests = 30 * kSecond;
 void Judge::tell_half_open(std::vector<std::pair<std::string, Failure>> half_open, std::uint64_t now_ns, std::vector<Failure>& out) {
   const auto settle = [&](const std::string& key, CauseId cause) {
     cases_.erase(key);
-    reported_[key] = {now_ns + 130 * kSecond, now_ns, cause};
+    reported_[key] = {now_ns + 130 * kSecond, {.last_ns = now_ns}, cause};
   };
   // Half-open requests beside a flood are its own.
   std::erase_if(half_open, [&](const auto& each) {

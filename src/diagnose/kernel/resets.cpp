@@ -256,7 +256,7 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     out.healthy = true;
     return false;
   }
-  bool request = c.requested;
+  bool request = c.request == Case::Request::kPending;
   for (const tw_event& other : c.events) request |= other.kind == TW_SYNACK_REPEATED;
   if (!request && ack && is(e.state, State::kListen) && look_at_)
     if (const auto now = look_at_(e))  // the request may have become a connection since
@@ -266,6 +266,16 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
     auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kLikely, Side::kPath, "A segment acknowledged a number the server's SYN-ACK never used.");
     note(d, fmt::format("ACK {} while the handshake was still pending", e.ack));
     possible(out, {CauseId::kAckNumberRewritten}, Side::kPath, "a device that rewrites numbers would do this");
+    return true;
+  }
+  if (e.payload == 0 && c.request == Case::Request::kOfAnotherAddress) {
+    // A NAT keeps the port where it can, and lets pass untranslated what it holds for invalid.
+    out.outcome = "handshake-failed";
+    auto& d = add(out, CauseId::kUnacceptableAck, Verdict::kPossible, Side::kPath,
+                  "An ACK came that no handshake awaits, while one with the same ports is pending from another address.");
+    note(d, fmt::format("ACK {} without a request; what a NAT on the way takes for invalid it passes on as it came", e.ack));
+    d.settles = "a capture on both sides of the NAT: the ACK number there";
+    possible(out, {CauseId::kAckNumberRewritten, CauseId::kConntrackInvalidReset}, Side::kPath, "a device that rewrites numbers, or a NAT that lost track, does the same");
     return true;
   }
   if (e.payload == 0) {

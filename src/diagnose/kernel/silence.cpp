@@ -154,7 +154,7 @@ bool Judge::judge_connect(const Case& c, const tw_event& e, Failure& out) const 
 
 bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
-  alone.first_ns = alone.last_ns = e.time_ns;
+  alone.first_ns = alone.story.last_ns = e.time_ns;
   out = frame(alone, e);
   (out.vantage == Side::kClient ? out.client_state : out.server_state) = state_name(e.old_state);
   out.outcome = "timed-out";
@@ -164,7 +164,7 @@ bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   const std::string numbers = fmt::format("{} in {}: {} bytes unacknowledged, {} retransmissions in all, {} timeouts and {} probes at the end",
                                           errno_word(e.error), state_name(e.old_state), e.unacked, e.retransmitted, e.tries, e.probes);
   if (e.error == number(Errno::kECONNABORTED)) return false;  // its RST tells
-  if (judge_untaken(c, e, out)) return true;
+  if (judge_strange_answers(c, e, out) || judge_untaken(c, e, out)) return true;
   if (e.user_timeout_ms != 0) {
     auto& d = add(out, CauseId::kUserTimeout, Verdict::kProven, peer, fmt::format("TCP_USER_TIMEOUT of {} ms ended the connection.", e.user_timeout_ms));
     note(d, numbers);
@@ -188,6 +188,19 @@ bool Judge::judge_death(const Case& c, const tw_event& e, Failure& out) const {
   return true;
 }
 
+/// Each time the data is sent a RST comes that fits no number of the connection: its sender answers what it was sent, and took that for
+/// something else (RFC 9293 3.5.2: a RST in answer bears the ACK number that came).
+bool Judge::judge_strange_answers(const Case& c, const tw_event& e, Failure& out) const {
+  if (c.stray_resets == 0 || e.unacked == 0) return false;
+  auto& d = add(out, CauseId::kAckNumberRewritten, c.stray_resets > 1 ? Verdict::kLikely : Verdict::kPossible, Side::kPath,
+                "The data goes unanswered, but for RSTs whose numbers are none of this connection's: it does not arrive as it was sent.");
+  note(d, fmt::format("{} bytes sent {} times, {} RST ignored: outside the window", e.unacked, e.tries + 2, c.stray_resets));
+  d.settles = "captures at both ends: the ACK numbers of the same segment";
+  d.fix = {"look for a balancer or a firewall on the way that rewrites sequence numbers"};
+  possible(out, {CauseId::kUnacceptableAck, CauseId::kForgedReset}, Side::kPath, "a RST of a third party that guesses the numbers is ignored just so");
+  return true;
+}
+
 /// The handshake is over here, nothing sent since was ever acknowledged, and the SYN-ACK comes again.
 bool Judge::judge_untaken(const Case& c, const tw_event& e, Failure& out) const {
   std::uint32_t synacks = 0;  // dropped as SYNs inside a connection (RFC 5961 4)
@@ -204,7 +217,7 @@ bool Judge::judge_untaken(const Case& c, const tw_event& e, Failure& out) const 
 
 bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const {
   Case alone;
-  alone.first_ns = alone.last_ns = e.time_ns;
+  alone.first_ns = alone.story.last_ns = e.time_ns;
   out = frame(alone, e);
   out.process = process_of(e);
   if (is(e.state, State::kSynSent)) {
@@ -221,7 +234,7 @@ bool Judge::judge_silence(const Case& c, const tw_event& e, Failure& out) const 
     return true;
   }
   if (e.tries < 3) return false;
-  if (judge_untaken(c, e, out)) return true;
+  if (judge_strange_answers(c, e, out) || judge_untaken(c, e, out)) return true;
   out.outcome = "timed-out";
   const bool large_only = e.bytes_acked > 1 && e.mss != 0 && e.unacked >= e.mss && e.bytes_in > 0;
   auto& d = add(out, CauseId::kPeerUnresponsive, Verdict::kLikely, opposite(out.vantage),
@@ -246,7 +259,7 @@ bool Judge::judge_synack(const Case& c, const tw_event& e, Failure& out) const {
       for (const tw_event& other : c.events)
         if (other.kind == TW_RESET_SENT && other.payload > 0) return false;  // it sent, and was refused: its RST tells
       // The client's next bare ACK makes the connection, and its data may yet come.
-      if (now_ns_ < c.last_ns + kDeferred) return false;
+      if (now_ns_ < c.story.last_ns + kDeferred) return false;
       if (const auto now = look_at_ ? look_at_(e) : std::nullopt; now && (now->bytes_received > 0 || (is_over(now->state) && !now->empty))) return false;
       auto& d = add(out, CauseId::kDeferAcceptNoData, Verdict::kLikely, Side::kClient, "TCP_DEFER_ACCEPT: the client completed the handshake and sent nothing.");
       note(d, fmt::format("the request has its ACK; the listener defers accept() for {} timeouts", e.defer_accept));

@@ -36,8 +36,8 @@ class ListenerSaturated final : public Population {
  public:
   void add(const facts::Connection& c, const Answer& answer, std::uint64_t alike) override {
     if (c.syn < 0 || answer.diagnoses.empty()) return;
+    if (!queue_in_answer(answer, Verdict::kPossible)) return;
     const bool firm = queue_in_answer(answer, Verdict::kLikely);
-    if (!firm && !queue_in_answer(answer, Verdict::kPossible)) return;
     Service* s = services_.at(c.ends[index(Party::kServer)]);
     if (s != nullptr) (firm ? s->overflows : s->unanswered).add(c, alike);
   }

@@ -92,6 +92,8 @@ struct sk_buff {
   __u64 skb_mstamp_ns;
   char cb[48];
 } CORE;
+struct iphdr { __u8 ttl; } CORE;
+struct ipv6hdr { __u8 hop_limit; } CORE;
 struct tcp_skb_cb { __u8 tcp_flags; } CORE;
 enum skb_drop_reason { SKB_DROP_REASON_NOT_SPECIFIED = 2 };
 struct task_struct {

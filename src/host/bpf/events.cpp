@@ -2,6 +2,8 @@
 
 #include "host/bpf/events.hpp"
 
+#include "host/bpf/last_ends.hpp"
+
 #include <fmt/format.h>
 
 #if TCPWHY_BPF
@@ -41,6 +43,9 @@ constexpr const char* kToldDrops[] = {
     "TCP_INVALID_ACK_SEQUENCE", "TCP_ACK_UNSENT_DATA", "TCP_TOO_OLD_ACK", "TCP_MINTTL", "NEIGH_FAILED",
     "NEIGH_CREATEFAIL", "TC_INGRESS", "TC_EGRESS", "BPF_CGROUP_EGRESS", "IP_INNOROUTES", "IP_INADDRERRORS",
     "PKT_TOO_BIG", "QDISC_DROP"};
+
+// Of these only a RST is told: an old segment is ordinary.
+constexpr const char* kToldResets[] = {"TCP_OLD_SEQUENCE"};
 
 std::string g_last_words;  // the last warning of libbpf: the verifier's, when loading fails
 
@@ -115,7 +120,7 @@ class Mapped {
   std::size_t octets_ = 0;
 };
 
-/// A second of 30 thousand events for each CPU of a few; a machine of very many has 48 MB for all.
+/// A second of 30 thousand events for each CPU of a few; a machine of very many has 48 MB for all, and 12 for its ends.
 std::uint32_t ring_slots(std::uint32_t cpus) { return std::clamp(std::bit_floor((1u << 18) / cpus), 1u << 11, 1u << 15); }
 
 struct Program {
@@ -176,11 +181,7 @@ class Loaded final : public KernelEvents {
   }
 
   [[nodiscard]] std::optional<tw_ended> ended(const tw_event& e) const override {
-    const auto* ends = ends_.as<const tw_ended>();
-    if (ends == nullptr) return std::nullopt;
-    const std::uint64_t key = tw_tuple_key(&e);
-    const tw_ended end = ends[tw_ended_slot(key)];
-    return end.key == key ? std::optional{end} : std::nullopt;
+    return ends_log_.as<const tw_ended>() == nullptr ? std::nullopt : ends_.find(tw_tuple_key(&e));
   }
   [[nodiscard]] EventTotals totals() const override {
     EventTotals out;
@@ -254,14 +255,18 @@ class Loaded final : public KernelEvents {
       if (name == "only_netns" && !options.netns.empty() && options.netns.size() <= TW_MOST_NETNS)
         std::memcpy(at, options.netns.data(), options.netns.size() * sizeof options.netns[0]);
       if (name == "may_cast") *at = may_cast_ ? 1 : 0;
-      if (name == "ring_slots") std::memcpy(at, &slots_, sizeof slots_);
+      if (name == "ring_slots" || name == "ended_slots") std::memcpy(at, &slots_, sizeof slots_);
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
         for (const char* told : kToldDrops)
-          if (names_.drop[n] == told) at[n] = 1;
+          if (names_.drop[n] == told) at[n] = TW_TELL;
+      for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
+        for (const char* told : kToldResets)
+          if (names_.drop[n] == told) at[n] = TW_TELL_RESET;
     }
     bpf_map__set_max_entries(map("cpus"), cpus_);
     bpf_map__set_max_entries(map("events"), cpus_ * slots_);
+    bpf_map__set_max_entries(map("ends"), cpus_ * slots_);
     return std::nullopt;
   }
   [[nodiscard]] bpf_map* map(const char* name) const { return bpf_object__find_map_by_name(object_.get(), name); }
@@ -269,7 +274,9 @@ class Loaded final : public KernelEvents {
   std::optional<Error> attach() {
     if (!of_cpu_.map(map("cpus"), PROT_READ | PROT_WRITE) || !events_.map(map("events"), PROT_READ))
       return Error{"watch.ring", fmt::format("the events of the BPF programs cannot be read ({})", std::strerror(errno))};
-    if (!ends_.map(map("ends"), PROT_READ))
+    if (ends_log_.map(map("ends"), PROT_READ))
+      ends_ = LastEnds{{of_cpu_.as<const tw_cpu>(), cpus_}, {ends_log_.as<const tw_ended>(), std::size_t{cpus_} * slots_}};
+    else
       shortcomings_.push_back(fmt::format("connections that have just ended are not remembered ({})", std::strerror(errno)));
     bpf_program* program = nullptr;
     std::size_t attached = 0;
@@ -361,7 +368,8 @@ class Loaded final : public KernelEvents {
   std::vector<std::unique_ptr<bpf_link, CloseLink>> links_;
   std::uint32_t cpus_ = static_cast<std::uint32_t>(std::max(libbpf_num_possible_cpus(), 1)), slots_ = ring_slots(cpus_);
   bool may_cast_ = false;
-  Mapped of_cpu_, events_, ends_;
+  Mapped of_cpu_, events_, ends_log_;
+  mutable LastEnds ends_;
   std::vector<tw_event> taken_;
   facts::ReasonNames names_;
   std::vector<std::string> shortcomings_;

@@ -25,7 +25,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 // Set before loading. The network namespaces to tell of, up to the first 0; none: all.
 const volatile __u32 only_netns[TW_MOST_NETNS] = {};
-// One octet per drop reason of the running kernel: 1 is told.
+// One octet per drop reason of the running kernel: TW_TELL and the like.
 const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
 
@@ -58,7 +58,7 @@ struct {
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
 // A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
-  __u64 sock, opened_ns, closed_ns, fin_ns;
+  __u64 sock, opened_ns, closed_ns, fin_ns;  // opened_ns: as in an event
   __u32 pid, flags;
   __u8 signal, ttl, reset_ttl, ended;  // `ended`: the state it was closed in, 0 not yet
   __u8 pad[4];
@@ -73,12 +73,13 @@ struct {
   __type(value, struct owner);
 } owners SEC(".maps");
 
-// The last ends of connections: a table without chains, the newer end takes the place. The reader looks up in it (it is
-// mapped), so that a reset costs no access to cold memory here.
+// The last ends of connections, `ended_slots` for each CPU. A table by tuple would cost a random page each, and a page that is not in
+// the translation buffer costs a guest more than all else here.
+const volatile __u32 ended_slots = 1024;  // a power of 2
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, TW_ENDED_SLOTS);
+  __uint(max_entries, 1);  // set before loading
   __type(key, __u32);
   __type(value, struct tw_ended);
 } ends SEC(".maps");
@@ -118,6 +119,17 @@ static __always_inline bool is_ours(__u32 netns) {
   for (int i = 0; i < TW_MOST_NETNS && only_netns[i] != 0; ++i)
     if (netns == only_netns[i]) return true;
   return false;
+}
+
+// The same of a socket, mostly without a look at its namespace, whose number shares a line with a count that every socket changes.
+// The reader keeps the namespaces that are ours, so that their addresses are nobody else's.
+static __always_inline bool is_ours_socket(const struct sock *sk, struct tw_cpu *c) {
+  if (only_netns[0] == 0) return true;
+  const struct net *netns = sk->__sk_common.skc_net.net;
+  if ((__u64)netns == c->netns) return true;
+  if (!is_ours(netns->ns.inum)) return false;
+  *(volatile __u64 *)&c->netns = (__u64)netns;
+  return true;
 }
 
 // A full socket of TCP as such; the cast is no call.
@@ -164,9 +176,8 @@ static __always_inline void discard(struct tw_event *e) {
   if (c) c->discarded++;
 }
 
-// What every kind of socket has, mini-sockets and requests included.
-static __always_inline void put_common(struct tw_event *e, const struct sock_common *c) {
-  e->netns = c->skc_net.net->ns.inum;
+// Both ends. What every kind of socket has, mini-sockets and requests included.
+static __always_inline void put_ends(struct tw_event *e, const struct sock_common *c) {
   e->state = c->skc_state;
   e->local_port = c->skc_num;
   e->remote_port = __builtin_bswap16(c->skc_dport);
@@ -188,6 +199,10 @@ static __always_inline void put_common(struct tw_event *e, const struct sock_com
     *(__u32 *)e->local = c->skc_rcv_saddr;
     *(__u32 *)e->remote = c->skc_daddr;
   }
+}
+static __always_inline void put_common(struct tw_event *e, const struct sock_common *c) {
+  e->netns = c->skc_net.net->ns.inum;
+  put_ends(e, c);
 }
 
 // The port was given back before the state changed; the number it had is still in the socket.
@@ -351,14 +366,32 @@ static __always_inline void note_owner(const struct sock *sk, struct task_struct
   put_comm(o->comm, task);
 }
 
-// `e` has the tuple.
+// A connection that was accepted: nobody owns it yet. It was opened when its SYN-ACK was sent, before anything else can have happened to it
+// at either end; without a measured round trip that is not known.
+static __always_inline void note_birth(const struct sock *sk) {
+  __u64 sock = number_of(sk);
+  struct owner *o = owner_slot(sock);
+  if (!o) return;
+  __builtin_memset(o, 0, sizeof(*o));
+  o->sock = sock;
+  const struct tcp_sock *tp = tcp_of(sk);
+  const __u32 round_trip_us = tp ? tp->srtt_us >> 3 : 0;
+  if (round_trip_us != 0) o->opened_ns = clock_of(tp) - round_trip_us * 1000ull;
+}
+
+// `e` has the tuple. Only one program notes ends, and it does not interrupt itself.
 static __always_inline void note_end(const struct tw_event *e, const struct sock *sk, const struct tcp_sock *tp, const struct owner *o,
                                      __u64 now, __u8 old) {
-  __u64 key = tw_tuple_key(e);
-  __u32 slot = tw_ended_slot(key);
+  __u32 cpu = bpf_get_smp_processor_id();
+  struct tw_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+  if (!c) return;
+  const __u64 index = *(volatile __u64 *)&c->ended;
+  __u32 slot = cpu * ended_slots + (index & (ended_slots - 1));
   struct tw_ended *end = bpf_map_lookup_elem(&ends, &slot);
   if (!end) return;
-  end->key = key;
+  *(volatile __u32 *)&end->serial = ~TW_SERIAL_BITS;
+  asm volatile("" ::: "memory");
+  end->key = tw_tuple_key(e);
   end->time_ns = now;
   end->state = old;
   end->error = sk->sk_err;
@@ -375,16 +408,19 @@ static __always_inline void note_end(const struct tw_event *e, const struct sock
     end->pid = 0;
     end->comm[0] = 0;
   }
+  asm volatile("" ::: "memory");
+  *(volatile __u32 *)&end->serial = (index + 1) & TW_SERIAL_BITS;
+  *(volatile __u64 *)&c->ended = index + 1;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (now == TCP_SYN_RECV || now == TCP_FIN_WAIT2 || now == TCP_CLOSING) return 0;
-  if (sk->sk_protocol != IPPROTO_TCP || !is_ours(netns_of(sk))) return 0;
   struct tw_cpu *c = this_cpu();
+  if (!c || sk->sk_protocol != IPPROTO_TCP || !is_ours_socket(sk, c)) return 0;
   if (now == TCP_ESTABLISHED) {
-    if (c) c->opened++;
-    if (old == TCP_SYN_RECV) forget_owner(sk);
+    c->opened++;
+    if (old == TCP_SYN_RECV) note_birth(sk);
     return 0;
   }
   if (now == TCP_SYN_SENT) {
@@ -429,7 +465,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   struct owner *owner = owner_of(sk);
   if (owner) owner->ended = old;  // a RST may follow
   const bool connecting = old == TCP_SYN_SENT;
-  if (!connecting && c) c->closed++;
+  if (!connecting) c->closed++;
   int error = sk->sk_err;
   const bool quiet = !connecting && (error == 0 || error == 104 || error == 32);  // ECONNRESET, EPIPE: told by their RST
   const struct tcp_sock *tp = tcp_of(sk);
@@ -438,7 +474,8 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int now) {
   if (!e) {
     struct tw_event tuple;  // only as much of an event as tw_tuple_key() reads
     __builtin_memset(tuple.local, 0, 32);
-    put_common(&tuple, &sk->__sk_common);
+    put_ends(&tuple, &sk->__sk_common);
+    tuple.netns = only_netns[0] != 0 && only_netns[1] == 0 ? only_netns[0] : netns_of(sk);
     put_port(&tuple, tp);
     // These ends come with a segment.
     const bool answered = old == TCP_LAST_ACK || old == TCP_FIN_WAIT2 || old == TCP_CLOSING;
@@ -514,18 +551,29 @@ int BPF_PROG(on_reset_received, struct sock *sk) {
   return 0;
 }
 
+static __always_inline __u8 ttl_of(const struct sk_buff *skb) {
+  const bool six = skb->protocol == __builtin_bswap16(0x86dd);
+  const unsigned char *at = skb->head + skb->network_header;
+  if (may_cast) {
+    if (six) return ((const struct ipv6hdr *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct ipv6hdr)))->hop_limit;
+    return ((const struct iphdr *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct iphdr)))->ttl;
+  }
+  __u8 ip[16];
+  if (bpf_probe_read_kernel(ip, sizeof(ip), at)) return 0;
+  return six ? ip[7] : ip[8];
+}
+
 // A segment of an open connection comes in: the first one's TTL is the peer's, and a RST with another is not.
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(on_segment, const struct sock *sk, const struct sk_buff *skb) {
-  if (!is_ours(netns_of(sk))) return 0;
+  struct tw_cpu *c = this_cpu();
+  if (!c || !is_ours_socket(sk, c)) return 0;
   __u64 sock = number_of(sk);
   struct owner *o = owner_slot(sock);
   if (!o) return 0;
   const bool reset = tcp_flags_of(skb) & 4;
   if (o->sock == sock && o->ttl && !reset) return 0;
-  __u8 ip[16];
-  if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + skb->network_header)) return 0;
-  const __u8 ttl = (ip[0] >> 4) == 4 ? ip[8] : ip[7];
+  const __u8 ttl = ttl_of(skb);
   if (o->sock != sock) {
     if (reset) return 0;
     __builtin_memset(o, 0, sizeof(*o));
@@ -583,6 +631,7 @@ static __always_inline int dropped(const struct sk_buff *skb, __u32 reason, cons
   __u64 known = reason;
   asm volatile("%0 &= 255" : "+r"(known));  // so that the verifier sees it; the compiler would leave it out
   if (!resting && (reason != known || !told_reasons[known])) return 0;
+  if (!resting && told_reasons[known] == TW_TELL_RESET && !(tcp_flags_of(skb) & 4)) return 0;
   __u16 protocol = skb->protocol;
   if (protocol != __builtin_bswap16(0x0800) && protocol != __builtin_bswap16(0x86dd)) return 0;
   const struct sock *owner = skb->sk;

@@ -101,6 +101,14 @@ TEST(Program, ASnapshotOfAnotherHostIsNoDamageOfTheCapture) {
   EXPECT_NE(r.out.find("none of this host's addresses"), std::string::npos) << r.out;
   EXPECT_EQ(r.out.find("damaged"), std::string::npos) << r.out;
 }
+#else
+TEST(Program, SaysHowToGetTheCommandsThatWereNotBuilt) {
+  for (const char* command : {"host", "probe 127.0.0.1:80", "watch --duration 1"}) {
+    const Ran r = run(command);
+    EXPECT_EQ(r.status, 2);
+    EXPECT_NE(r.out.find("-DTCPWHY_HOST=ON"), std::string::npos) << r.out;
+  }
+}
 #endif
 
 TEST(Program, ReadsStandardInput) {

@@ -272,6 +272,37 @@ TEST(Judge, AnAbortOfAnEmptyConnectionBesideAnotherToThatHostIsARaceDecided) {
   EXPECT_EQ(asked.cause_after(e), CauseId::kLingerZeroAbort);
 }
 
+// RFC 9293 3.5.2: a RST in answer bears the ACK number that came; outside the window it is ignored. It means nothing alone.
+TEST(Judge, RstsThatFitNoNumberAnswerDataThatArrivedAsSomethingElse) {
+  tw_event stray = Bench::event(TW_DROPPED, 4);
+  stray.state = 1;
+  stray.tcp_flags = 4;
+  EXPECT_EQ(Bench{}.cause_after(stray, 5), std::nullopt);
+  tw_event again = Bench::event(TW_RETRANSMIT);
+  again.flags = TW_HAS_SOCKET | TW_CONNECTED_OUT;
+  again.state = 1;
+  again.unacked = 64;
+  again.tries = 3;
+  Bench b;
+  b.judge.observe(again);
+  EXPECT_EQ(b.cause_after(stray), CauseId::kAckNumberRewritten);
+  Bench silent;
+  EXPECT_EQ(silent.cause_after(again), CauseId::kPeerUnresponsive);
+}
+
+// A NAT passes what it takes for invalid untranslated: the pending request bears another address and the same port.
+TEST(Judge, AWrongAckIsToldWhereTheOnlyRequestLikeItHasAnotherAddress) {
+  tw_event e = Bench::reset_sent(5);
+  e.tcp_flags = kAck;
+  e.state = 10;
+  Bench b;
+  b.now.alike = 1;
+  EXPECT_EQ(b.cause_after(e), CauseId::kUnacceptableAck);
+  Bench crowd;
+  crowd.now.alike = 2;
+  EXPECT_EQ(crowd.cause_after(e), std::nullopt);
+}
+
 // A request that got a wrong ACK lives on (RFC 9293 3.10.7.4) and may be a connection, or over, when it is looked at.
 TEST(Judge, AWrongAckToAPendingRequestIsToldAfterTheRequestIsOver) {
   tw_event e = Bench::reset_sent(5);
@@ -350,6 +381,59 @@ TEST(Judge, TellsAnAbortByTheStateThatTheSocketWasClosedIn) {
     e.old_state = static_cast<std::uint8_t>(State::kCloseWait);
     EXPECT_EQ(b.cause_after(e), std::nullopt);
   }
+}
+
+// Where the server fails first, nothing of the client's says that the connection is another one: its own birth does.
+TEST(Judge, AnAcceptedConnectionIsAnotherOneWhenItsHandshakeCameAfterTheLastEnd) {
+  Bench b;
+  tw_event e = Bench::event(TW_RESET_SENT, 2);
+  e.flags = TW_HAS_SOCKET | TW_OWNER_KNOWN;
+  e.state = static_cast<std::uint8_t>(State::kEstablished);
+  e.unread = 1;
+  for (int i = 0; i < 3; ++i) {
+    e.opened_ns = e.time_ns + 1'000'000;
+    e.time_ns += 2'000'000;
+    b.judge.observe(e);
+  }
+  EXPECT_EQ(b.judge.due(e.time_ns + 300'000'000).size(), 3u);
+}
+
+// A RST that answers a segment without a socket knows no birth; it comes before what the client tells of the same connection.
+TEST(Judge, AnAnswerWithoutASocketDoesNotHideTheConnectionItBelongsTo) {
+  Bench b;
+  tw_event own = Bench::event(TW_RESET_SENT, 4);
+  own.flags = TW_HAS_SOCKET | TW_LINGER_ZERO | TW_OWNER_KNOWN | TW_CONNECTED_OUT;
+  own.state = static_cast<std::uint8_t>(State::kEstablished);
+  own.bytes_in = own.bytes_sent = 100;
+  own.opened_ns = own.time_ns - 1'000'000;
+  b.judge.observe(own);
+  EXPECT_EQ(b.judge.due(own.time_ns + 300'000'000).size(), 1u);
+  tw_event answer = Bench::reset_sent(1);
+  answer.tcp_flags = kAck;
+  answer.time_ns = own.time_ns + 600'000'000;
+  b.judge.observe(answer);
+  own.opened_ns = answer.time_ns - 1'000;
+  own.time_ns = answer.time_ns + 1'000;
+  b.judge.observe(own);
+  EXPECT_EQ(b.judge.due(own.time_ns + 300'000'000).size(), 1u);
+}
+
+// RFC 6298 5.5: a SYN or SYN-ACK that was repeated belongs to the handshake it led to.
+TEST(Judge, AHandshakeAfterARepeatedSynAckIsTheSameConnection) {
+  Bench b;
+  tw_event repeated = Bench::event(TW_SYNACK_REPEATED);
+  repeated.state = static_cast<std::uint8_t>(State::kSynRecv);
+  repeated.tries = 1;
+  b.judge.observe(repeated);
+  tw_event e = Bench::event(TW_RESET_SENT, 2);
+  e.flags = TW_HAS_SOCKET | TW_OWNER_KNOWN;
+  e.state = static_cast<std::uint8_t>(State::kEstablished);
+  e.unread = 1;
+  e.opened_ns = repeated.time_ns + 1'000'000;
+  e.time_ns = repeated.time_ns + 2'000'000;
+  b.judge.observe(e);
+  EXPECT_EQ(b.judge.due(e.time_ns + 300'000'000).size(), 1u);
+  EXPECT_TRUE(b.judge.rest(e.time_ns + 20'000'000'000).empty());
 }
 
 TEST(Judge, APortThatFailsAgainAtOnceHasFailedTwice) {
