@@ -203,28 +203,31 @@ void SurveyBuilder::fetch_ahead(const Event& e, Places& at) const {
 }
 
 /// The entries in the places that fetch_ahead() fetched.
-void SurveyBuilder::fetch_entries(const Event& e, const Places& at) const {
-  constexpr std::size_t kOfSyn = 192;
+void SurveyBuilder::fetch_entries(const Event& e, Places& at) {
+  at.host = nullptr;
+  at.pair = nullptr;
   switch (e.kind) {
     case Kind::kSyn:
-    case Kind::kBoth: hosts_.prefetch_entry(at.host_hash, kOfSyn); break;
-    case Kind::kSynAck: hosts_.prefetch_entry(at.server_hash, kOfSyn); break;
+    case Kind::kBoth: at.host = hosts_.prefetch_entry(at.host_hash, HostEntry::kOfSyn); break;
+    case Kind::kSynAck: hosts_.prefetch_entry(at.server_hash, HostEntry::kOfSyn); break;
     case Kind::kOpened:
-    case Kind::kReused: pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry)); break;
+    case Kind::kReused: at.pair = pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry)); break;
     case Kind::kEnded:
-      pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry));
-      hosts_.prefetch_entry(at.host_hash, HostEntry::kCounters);
+      at.pair = pairs_.prefetch_entry(at.pair_hash, sizeof(PairEntry));
+      at.host = hosts_.prefetch_entry(at.host_hash, HostEntry::kCounters);
       break;
   }
 }
 
-/// What an event touches is fetched a few events ahead: its slots, then the entries they name. More at a time than the
-/// core keeps track of would be fetched in vain.
+/// What an event touches is fetched a few events ahead: its slots, then the entries they name, then the place of a SYN's
+/// sample in the entry. More at a time than the core keeps track of would be fetched in vain.
 void SurveyBuilder::apply(Queue& queue) {
-  constexpr std::size_t kAhead = 6;
+  constexpr std::size_t kAhead = 6, kSampleAhead = 2;
   for (std::size_t i = 0; i < queue.used + 2 * kAhead; ++i) {
     if (i < queue.used) fetch_ahead(queue.events[i], places_[i]);
     if (i >= kAhead && i - kAhead < queue.used) fetch_entries(queue.events[i - kAhead], places_[i - kAhead]);
+    if (const std::size_t k = i - (2 * kAhead - kSampleAhead); k < queue.used && queue.events[k].kind == Kind::kBoth && places_[k].host != nullptr)
+      memory::fetch(places_[k].host->syns.place());
     if (i >= 2 * kAhead) apply(queue.events[i - 2 * kAhead], places_[i - 2 * kAhead]);
   }
   queue.used = 0;
@@ -239,7 +242,7 @@ void SurveyBuilder::apply(const Event& e, const Places& at) {
       apply_syn_ack(e.opening, at);
       return;
     case Kind::kOpened: {
-      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash);
+      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair);
       if (p == nullptr) return;
       ++p->open_now;
       if (p->open_now > p->open_peak) {
@@ -252,7 +255,7 @@ void SurveyBuilder::apply(const Event& e, const Places& at) {
       return;
     }
     case Kind::kReused: {
-      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash);
+      PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair);
       if (p == nullptr) return;
       ++p->reuses;
       p->quickest_reuse = std::min(p->quickest_reuse, e.opening.span);
@@ -263,7 +266,7 @@ void SurveyBuilder::apply(const Event& e, const Places& at) {
 }
 
 void SurveyBuilder::apply_syn(const Opening& o, const Places& at) {
-  HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash);
+  HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash, at.host);
   if (h == nullptr) return;
   h->saw_ttl(o.syn_ttl);
   h->syn_window = o.syn_window;
@@ -291,7 +294,7 @@ void SurveyBuilder::apply_syn_ack(const Opening& o, const Places& at) {
 void SurveyBuilder::apply_end(const Ended& e, const Places& at) {
   ++(e.both_directions ? survey.two_direction_connections : survey.one_direction_connections);
   if (e.gap) ++survey.capture_gap_connections;
-  if (PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash)) {
+  if (PairEntry* p = pairs_.find_or_add({at.client.address, at.server}, at.pair_hash, at.pair)) {
     ++p->connections;
     p->turns += e.requests;
     if (e.failed) ++p->failed;
@@ -302,7 +305,7 @@ void SurveyBuilder::apply_end(const Ended& e, const Places& at) {
     p->lowest_port = std::min(p->lowest_port, at.client.port);
     p->highest_port = std::max(p->highest_port, at.client.port);
   }
-  if (HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash)) {
+  if (HostEntry* h = hosts_.find_or_add(at.client.address, at.host_hash, at.host)) {
     ++h->as_client;
     if (e.stray_syn_ack) ++h->stray_syn_acks;
     if (e.stray_rst) ++h->stray_rsts;

@@ -122,6 +122,8 @@ class SurveyBuilder {
     facts::Endpoint client, server;
     std::uint64_t client_hash = 0;
     std::uint32_t host_hash = 0, pair_hash = 0, service_hash = 0, server_hash = 0;
+    HostEntry* host = nullptr;                 ///< the client's, and the pair's, when they were found ahead
+    PairEntry* pair = nullptr;
   };
   struct Queue {
     static constexpr std::size_t kEvents = 64;
@@ -135,7 +137,7 @@ class SurveyBuilder {
   void drain();                              ///< everything has been applied when it returns
   void apply(Queue& queue);
   void fetch_ahead(const Event& e, Places& at) const;
-  void fetch_entries(const Event& e, const Places& at) const;
+  void fetch_entries(const Event& e, Places& at);
   void apply(const Event& e, const Places& at);
   void apply_syn(const Opening& o, const Places& at);
   void apply_syn_ack(const Opening& o, const Places& at);

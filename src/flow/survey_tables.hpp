@@ -30,14 +30,20 @@ class SurveyTable {
   static std::uint32_t hash(const Key& key);
 
   void prefetch(std::uint32_t h) const { memory::fetch(&slots_[h & mask_]); }
-  /// Fetches the first octets of the entry ahead, once its slot has been fetched.
-  void prefetch_entry(std::uint32_t h, std::size_t octets) const {
+  /// Fetches the first octets of the entry with this hash ahead, once its slot has been fetched; null when there is none.
+  Entry* prefetch_entry(std::uint32_t h, std::size_t octets) {
     std::size_t i = h & mask_;
     while (slots_[i] != 0 && static_cast<std::uint32_t>(slots_[i] >> 32) != h) i = (i + 1) & mask_;
-    if (slots_[i] == 0) return;
-    const char* at = reinterpret_cast<const char*>(&entry(slots_[i]));
+    if (slots_[i] == 0) return nullptr;
+    Entry& entry = (*this)[static_cast<std::uint32_t>(slots_[i]) - 1];
+    const char* at = reinterpret_cast<const char*>(&entry);
     for (std::size_t line = 0; line < octets; line += 64) memory::fetch(at + line);
     memory::fetch(at + octets - 1);  // an entry does not begin a line
+    return &entry;
+  }
+  /// `likely` is what prefetch_entry() found.
+  Entry* find_or_add(const Key& key, std::uint32_t h, Entry* likely) {
+    return likely != nullptr && likely->key == key ? likely : find_or_add(key, h);
   }
   Entry* find(const Key& key, std::uint32_t h) {
     for (std::size_t i = h & mask_;; i = (i + 1) & mask_) {
@@ -68,9 +74,6 @@ class SurveyTable {
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
  private:
-  [[nodiscard]] const Entry& entry(std::uint64_t slot) const {
-    return at(static_cast<std::uint32_t>(slot) - 1);
-  }
   [[nodiscard]] const Entry& at(std::size_t i) const {
     return reinterpret_cast<const Entry*>(chunks_[i / kPerChunk].get())[i % kPerChunk];
   }
@@ -158,6 +161,8 @@ class SampleInPlace {
     }
     values_[size_++] = v;
   }
+  /// Where the next value would go.
+  [[nodiscard]] const T* place() const { return &values_[size_ % kCapacity]; }
   [[nodiscard]] std::span<const T> values() const { return {values_.data(), size_}; }
   [[nodiscard]] std::uint64_t seen() const { return seen_; }
   [[nodiscard]] std::uint64_t stride() const { return stride_; }
@@ -171,8 +176,8 @@ class SampleInPlace {
 struct HostEntry {
   /// As many as tell several hosts behind one address apart.
   static constexpr std::size_t kSynsKept = 16;
-  /// What an end counts lies in the first octets.
-  static constexpr std::size_t kCounters = 64;
+  /// What an end counts lies in the first octets, what a SYN says in these, apart from its sample.
+  static constexpr std::size_t kCounters = 64, kOfSyn = 112;
   facts::Address key;
   std::uint8_t other_ttls = 0;                     ///< TTLs beyond the four below
   std::array<std::uint8_t, 4> ttls{};
