@@ -129,15 +129,16 @@ def measure_throughput(o, program, churn):
 
 
 def measure_losses(o, program, churn):
-    """Healthy connections, one reset in a hundred, and nothing but resets: every one of them is to be told."""
-    for kind, every in (("fin", 1), ("reset", 100), ("reset", 1)):
-        without, _ = load(churn, o.seconds, kind, every, "alone")
+    """Healthy connections, one reset in a hundred, and nothing but resets: every one of them is to be told. Then with clients and servers
+    in threads of their own, where ports come back at once and either end may fail first."""
+    for kind, every, *how in (("fin", 1, "alone"), ("reset", 100, "alone"), ("reset", 1, "alone"), ("reset", 1), ("unread", 1)):
+        without, _ = load(churn, o.seconds, kind, every, *how)
         watch = Watch(program)
-        rate, n = load(churn, o.seconds, kind, every, "alone")
+        rate, n = load(churn, o.seconds, kind, every, *how)
         end = watch.end()
         told = sum(c["connections"] for c in end["causes"])
-        print("fastest, %-5s 1 in %3d: %6.0f connections/s (%.0f without), %d events, %d lost, %d of %d resets told"
-              % (kind, every, rate, without, end["events"], end["events_lost"], told, 0 if kind == "fin" else -(-n // every)), flush=True)
+        print("%s, %-6s 1 in %3d: %6.0f connections/s (%.0f without), %d events, %d lost, %d of %d resets told"
+              % ("fastest" if how else "threads", kind, every, rate, without, end["events"], end["events_lost"], told, 0 if kind == "fin" else -(-n // every)), flush=True)
 
 
 if __name__ == "__main__":

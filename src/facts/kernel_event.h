@@ -44,7 +44,8 @@ enum tw_flag {
   TW_NEW_DATA = 1 << 13,     /* the packet that came carries data, or a FIN, that the socket does not have */
   TW_OTHER_ISN = 1 << 14,    /* the SYN-ACK that came numbers another connection than the socket's */
   TW_FIN_CROSSED = 1 << 15,  /* the peer's FIN came after our last data had been sent */
-  TW_TLS_ALERT = 1 << 16     /* the payload is a TLS alert: close_notify, mostly */
+  TW_TLS_ALERT = 1 << 16,    /* the payload is a TLS alert: close_notify, mostly */
+  TW_FIN_UNSEEN = 1 << 17    /* the packet that came does not acknowledge the FIN we had sent */
 };
 
 struct tw_event {

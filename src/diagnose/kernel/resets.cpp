@@ -128,14 +128,14 @@ bool Judge::judge_passive(const Case& c, const tw_event& e, Failure& out) const 
       out.healthy = true;
       return false;
     }
-    // Did a request cross the close of an idle connection, or did the peer go on unaware? Within a round trip, which
-    // varies, it cannot have seen the FIN.
+    // Did a request cross the close of an idle connection, or did the peer go on although it knew? Its ACK number tells.
     const double idle_s = has(e, TW_HAS_SOCKET) ? std::min(e.sent_ms, e.got_ms) * 1e-3 - age : 0;
-    const bool crossed = side == Side::kServer && e.payload > 0 && e.bytes_in > 0 && e.bytes_sent > 0 && age * 1e6 < 1.25 * e.srtt_us;
+    const bool crossed = side == Side::kServer && e.payload > 0 && e.bytes_in > 0 && e.bytes_sent > 0 && has(e, TW_FIN_UNSEEN);
     if (crossed && idle_s >= kIdle) {
       auto& race = add(out, CauseId::kKeepaliveRace, Verdict::kLikely, side,
                        fmt::format("A request crossed {}'s close of an idle connection on the wire.", who(closer)));
-      note(race, fmt::format("closed after {:.3g} s without data, {:.3g} ms before the request came; a round trip takes {:.3g} ms", idle_s, age * 1e3, e.srtt_us * 1e-3));
+      note(race, fmt::format("closed after {:.3g} s without data, {:.3g} ms before the request came, which does not acknowledge the FIN; a round trip takes {:.3g} ms",
+                             idle_s, age * 1e3, e.srtt_us * 1e-3));
       race.settles = "the client's capture: was the request sent before the FIN came?";
       race.fix = {"the side that sends requests must have the shorter idle timeout", "clients: repeat an idempotent request once on a new connection"};
     }
@@ -354,6 +354,7 @@ bool Judge::judge_reset_received(const Case& c, const tw_event& e, Failure& out)
     d.fix = {"keepalive below the idle timeout of the path and of the peer", "clients: repeat an idempotent request once on a new connection"};
     possible(out, {CauseId::kPeerRestarted, CauseId::kIdleTimeoutReset, CauseId::kNatStateLostReset}, Side::kUnknown, "the peer, or a device between, has forgotten it");
     possible(out, {generic}, peer, "an application that aborts on the request looks alike");
+    if (peer == Side::kServer) possible(out, {CauseId::kKeepaliveRace}, peer, "the server may have closed the idle connection, and its FIN has not come");
     return true;
   }
   // Nothing was under way, for a while: a device with an idle timer does this as well as an application.

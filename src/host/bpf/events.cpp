@@ -171,12 +171,13 @@ class Loaded final : public KernelEvents {
   }
 
   bool poll(int milliseconds, const std::function<void(const tw_event&)>& each) override {
-    constexpr int kLook = 25, kSettled = 2;  // milliseconds: the programs wake nobody
+    constexpr int kLook = 25, kQuiet = 50, kSettled = 2;  // milliseconds: the programs wake nobody
     if (milliseconds < kLook && !pause(kSettled)) return false;
-    for (int waited = 0;; waited += kLook) {
-      take(each);
-      if (waited + kLook > milliseconds) return true;
-      if (!pause(kLook)) return false;
+    for (int waited = 0;;) {
+      const int next = take(each) ? kLook : kQuiet;
+      if (waited + next > milliseconds) return true;
+      if (!pause(next)) return false;
+      waited += next;
     }
   }
 
@@ -255,6 +256,10 @@ class Loaded final : public KernelEvents {
       if (name == "only_netns" && !options.netns.empty() && options.netns.size() <= TW_MOST_NETNS)
         std::memcpy(at, options.netns.data(), options.netns.size() * sizeof options.netns[0]);
       if (name == "may_cast") *at = may_cast_ ? 1 : 0;
+      if (name == "tick_ns") {
+        const std::uint32_t tick_ns = tick_us_ * 1000;
+        std::memcpy(at, &tick_ns, sizeof tick_ns);
+      }
       if (name == "ring_slots" || name == "ended_slots") std::memcpy(at, &slots_, sizeof slots_);
       if (name != "told_reasons") continue;
       for (std::size_t n = 0; n < names_.drop.size() && n < variables[i].size; ++n)
@@ -303,8 +308,8 @@ class Loaded final : public KernelEvents {
   }
 
   /// Hands over what all CPUs told, in the order in which it happened. The last millisecond is left for the next time: an event of
-  /// it may still be being written, and a later one of another CPU must not go before it.
-  void take(const std::function<void(const tw_event&)>& each) {
+  /// it may still be being written, and a later one of another CPU must not go before it. True: there were any.
+  bool take(const std::function<void(const tw_event&)>& each) {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t);
     const std::uint64_t before = static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec) - 1'000'000;
@@ -316,7 +321,9 @@ class Loaded final : public KernelEvents {
       if (e.kind == TW_RESET_SENT || e.kind == TW_DROPPED) remember(e);
       each(e);
     }
+    const bool any = !taken_.empty();
     taken_.clear();
+    return any;
   }
   void take_from(std::uint32_t cpu, std::uint64_t before) {
     tw_cpu& c = of_cpu_.as<tw_cpu>()[cpu];

@@ -30,6 +30,7 @@ const volatile __u8 told_reasons[256] = {};
 const volatile __u32 retransmits_told = 2;
 
 const volatile __u32 ring_slots = 1024;  // events in the ring of one CPU; a power of 2
+const volatile __u32 tick_ns = 1000000;
 const volatile bool may_cast = false;    // the kernel has bpf_rdonly_cast() (6.2)
 
 // Most of what a program costs is memory that the network's own code has pushed out of the cache: a call of a helper is that, too.
@@ -58,7 +59,8 @@ struct {
 // an older one's place, so a name may be missing; it is never a stranger's, because the birth of a socket clears it.
 // A mapped array begins a page: each of its entries is then one cache line, which is most of what it costs.
 struct owner {
-  __u64 sock, opened_ns, closed_ns, fin_ns;  // opened_ns: as in an event
+  __u64 sock, opened_ns, fin_ns;  // opened_ns: as in an event
+  __u64 closed_ticks;             // of the kernel's jiffies, which cost no look at a clock
   __u32 pid, flags;
   __u8 signal, ttl, reset_ttl, ended;  // `ended`: the state it was closed in, 0 not yet
   __u8 pad[4];
@@ -231,7 +233,7 @@ static __always_inline void put_owner(struct tw_event *e, const struct owner *o)
   if (!o) return;
   e->flags |= o->flags;
   e->opened_ns = o->opened_ns;
-  e->closed_ns = o->closed_ns;
+  if (o->closed_ticks != 0) e->closed_ns = e->time_ns - (bpf_jiffies64() - o->closed_ticks) * tick_ns;
   e->pid = o->pid;
   e->signal = o->signal;
   e->ttl = o->ttl;
@@ -356,7 +358,7 @@ static __always_inline void note_owner(const struct sock *sk, struct task_struct
   if (flags & TW_CONNECTED_OUT)
     o->opened_ns = bpf_ktime_get_ns();
   else
-    o->closed_ns = bpf_ktime_get_ns();
+    o->closed_ticks = bpf_jiffies64();
   o->pid = task->tgid;
   o->flags |= flags | TW_OWNER_KNOWN;
   if (task->flags & PF_EXITING) {
@@ -504,6 +506,7 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
   struct tw_event *e = begin_at(TW_RESET_SENT, tp ? clock_of(tp) : 0);
   if (!e) return 0;
   e->reason = reason;
+  bool closing = false;
   if (sk) {
     __u8 state = sk->__sk_common.skc_state;
     if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV) {
@@ -512,11 +515,13 @@ static __always_inline int reset_sent(const struct sock *sk, const struct sk_buf
     } else {
       put_socket(e, sk);
       put_owner(e, owner_of(sk));
+      closing = state == TCP_CLOSE || state == TCP_FIN_WAIT1 || state == TCP_CLOSING;  // mostly it is closed before its RST is sent
     }
   }
   e->netns = netns;
+  const __u32 next = e->seq;
   // The packet knows the peer where the socket is a listener (its own remote end is empty).
-  if (skb) put_packet(e, skb, true);
+  if (skb && put_packet(e, skb, true) && closing && (__s32)(e->ack - next) < 0) e->flags |= TW_FIN_UNSEEN;
   // The keepalive timer interrupts whoever happens to run: that is nobody's doing.
   if (!skb && !(bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
                 reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
