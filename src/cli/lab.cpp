@@ -161,6 +161,7 @@ CLI::App* add_fuzz(CLI::App& app, FuzzRequest& f) {
   sub->add_option("--seed", f.options.first_seed, "the first trial's; the next has the next (default 1)")->type_name("N");
   sub->add_flag_function("--fast-open", [&f](std::int64_t) { f.options.fast_open = lab::FastOpenTrials::kOnly; },
                          "openings carry data (Fast Open without cookies)");
+  sub->add_flag_function("--ipv6", [&f](std::int64_t) { f.options.ip_version = 6; }, "over IPv6");
   sub->add_option("--jobs", f.options.at_once, "trials at once (default 32)")->type_name("N")->check(CLI::Range(1, 256).description(""));
   sub->add_option("--kernel", f.options.kernel, "the model's kernel (default 6.18)")->type_name("K");
   sub->add_option("--out", f.out, "a directory for each find, and its packetdrill script")->type_name("DIR");

@@ -233,7 +233,7 @@ bool reborn_by_cookie(const Connection& c, std::int32_t at) {
   bool took = false;
   for (std::int32_t i = at + 1; i < facts::size_of(c); ++i) {
     const SegmentFact& s = c.segment(i);
-    if (s.from() != Party::kServer) continue;
+    if (s.from() != Party::kServer || facts::is_copy(c.note(i))) continue;
     if (s.seq != rst.seq || s.ttl != rst.ttl) return false;
     if (s.rst()) return took && s.has_ack() && after(s.ack, rst.ack);
     took = took || after(s.ack, rst.ack);

@@ -80,21 +80,33 @@ bool had_unread(const Connection& c, std::int32_t rst) {
   return left == 0 || (widest > 4 * std::uint64_t{left} && widest - left >= kMuch);
 }
 
-/// Where the length of the answer cannot be read: who has all of it leaves at once, or lets an idle connection go. Who
-/// stays a moment and leaves then waited for more, or had stopped reading.
-bool left_as_one_does(const Connection& c, std::int32_t rst) {
-  constexpr Duration kAtOnce = std::chrono::milliseconds{10}, kIdle = std::chrono::seconds{1};
-  // Behind the client's last ACK, wherever that was seen.
-  const Duration stayed = std::min(quiet_before(c, rst), between(c, last_before(c, c.segment(rst).from(), rst), rst));
-  return stayed < kAtOnce || quiet_before(c, rst) >= kIdle;
-}
-
 /// The segment of its side that ends where all that had passed up to `i` ends: another may have overtaken it.
 std::int32_t ends_at(const Connection& c, std::int32_t i) {
   std::int32_t furthest = i;
   for (std::int32_t k = 0; k < i; ++k)
     if (c.segment(k).from() == c.segment(i).from() && new_payload(c, k) && after(c.segment(k).end(), c.segment(furthest).end())) furthest = k;
   return furthest;
+}
+
+/// The last answer came in one flight, within the initial window (RFC 6928), and its last segment is a short one with PSH:
+/// it emptied its sender's buffer (RFC 9293 3.9.1.2), and nothing was left that a client might have waited for.
+bool short_and_over(const Connection& c) {
+  constexpr std::uint32_t kInitialWindow = 10;
+  const Exchange& last = c.exchanges.back();
+  const std::uint32_t mss = std::min(c.stream(Party::kClient).mss, c.stream(Party::kServer).mss);
+  constexpr std::uint32_t kTimestamps = 12;
+  if (mss <= kTimestamps || last.delivered_bytes > std::uint64_t{kInitialWindow} * mss) return false;
+  const SegmentFact& end = c.segment(ends_at(c, last.response_end));
+  return (end.flags & wire::Flag::kPsh) && end.payload_bytes < mss - kTimestamps;
+}
+
+/// Where the length of the answer cannot be read: who has all of it leaves at once, or lets an idle connection go. Who
+/// stays a moment and leaves then waited for more, or had stopped reading.
+bool left_as_one_does(const Connection& c, std::int32_t rst) {
+  constexpr Duration kAtOnce = std::chrono::milliseconds{10}, kIdle = std::chrono::seconds{1};
+  // Behind the client's last ACK, wherever that was seen.
+  const Duration stayed = std::min(quiet_before(c, rst), between(c, last_before(c, c.segment(rst).from(), rst), rst));
+  return stayed < kAtOnce || quiet_before(c, rst) >= kIdle || short_and_over(c);
 }
 
 }  // namespace

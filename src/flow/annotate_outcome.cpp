@@ -70,6 +70,7 @@ class Ending {
       if (s.from_server) {
         const bool own = !n.challenge && n.ack_place != AckPlace::kImpossible;
         if (!s.syn() && own) server_joined_ = true;
+        if (n.ack_place == AckPlace::kUnseen) client_joined_ = true;  // it acknowledges words of the client that the capture missed
         if (s.syn() && s.has_ack() && c_.handshake_ack >= 0 && static_cast<Index>(k) > c_.handshake_ack &&
             (s.time - c_.segment(c_.handshake_ack).time) > crossing)
           ++late_syn_acks_;
@@ -130,10 +131,24 @@ class Ending {
     if (client().rst >= 0 && rst < 0 && (client().rst < c_.syn_ack || facts::took_unseen(c_, client().rst))) return Outcome::kPartial;
     if (client().rst >= 0 || rst >= 0) return Outcome::kHandshakeFailed;
     if (!client().seen) return Outcome::kPartial;
+    if (late_syn_acks_ == 1 && repeat_not_due()) return Outcome::kPartial;
     if (late_syn_acks_ > 0 || syn_acks_span() >= kSynAckAnswered) return Outcome::kHandshakeFailed;
     // Neither repeated itself, as the client would without the SYN-ACK and the server without the ACK: what followed
     // was not captured.
     return client().syn_count > 1 && watched_after(last()) >= kSynAckAnswered ? Outcome::kHandshakeFailed : Outcome::kPartial;
+  }
+
+  /// The client answered the repeated SYN-ACK, and the capture ended before the next one was due: whether that answer was
+  /// taken, as that of a listener that defers or of one that missed the first, cannot be told yet.
+  [[nodiscard]] bool repeat_not_due() const {
+    Index before_it = -1, repeat = -1;
+    for (std::size_t k = 0; k < c_.segments.size(); ++k) {
+      if (!c_.segments[k].from_server || !c_.segments[k].syn() || c_.notes[k].repeat == Repeat::kCaptureDuplicate) continue;
+      before_it = repeat;
+      repeat = static_cast<Index>(k);
+    }
+    if (before_it < 0 || client().last < repeat) return false;
+    return watched_after(repeat) < 2 * facts::between(c_, before_it, repeat);  // linux-tcp 3.3: each wait is twice the one before
   }
 
   /// ICMP errors that end an attempt: unreachable (not "too big") and time exceeded (linux-tcp 10.2).
@@ -215,13 +230,23 @@ class Ending {
     if (facts::took_unseen(c_, rst_)) return true;
     // Its own numbers went on where the capture missed them: a FIN, most likely.
     const bool lossy = c_.quality.capture_gap || c_.quality.coverage_cut;
-    if (lossy && n.rst_shape != RstShape::kActive && !c_.stream(p).fin_seen && c_.segment(rst_).seq == c_.stream(p).max_end + 1) return true;
+    if (lossy && n.rst_shape != RstShape::kActive && !c_.stream(p).fin_seen && counts_unseen(p)) return true;
     // What it asked was missed, and all that passed was delivered: the answer may have been whole.
-    if (c_.quality.capture_gap && c_.exchanges.empty() && delivered(Party::kClient) && delivered(Party::kServer)) return true;
+    const SegmentFact& rst = c_.segment(rst_);
+    const bool took_all = delivered(other(p)) || (rst.has_ack() && !before(rst.ack, c_.stream(other(p)).max_end));
+    if (c_.quality.capture_gap && c_.exchanges.empty() && took_all && delivered(p)) return true;
     if (n.rst_shape != RstShape::kPassive || c_.stream(p).fin_seen) return false;
     if (n.provoked_by >= 0 && c_.note(n.provoked_by).ack_place == AckPlace::kUnseen) return true;
     if (!mid_stream()) return false;
     return std::none_of(c_.segments.begin(), c_.segments.end(), [&](const SegmentFact& s) { return s.from() == p && !s.rst(); });
+  }
+
+  /// The number of the ending RST is the one behind all that `p` was seen to send: an octet of its sequence space was missed.
+  [[nodiscard]] bool counts_unseen(Party p) const {
+    Index last = -1;
+    for (Index i = 0; i < rst_; ++i)
+      if (const SegmentFact& s = c_.segment(i); s.from() == p && !s.rst() && (last < 0 || after(s.end(), c_.segment(last).end()))) last = i;
+    return last >= 0 && c_.segment(rst_).seq == c_.segment(last).end() + 1;
   }
 
   /// The RST is the last word of one who had asked in vain: keepalive ran out (linux-tcp 7.3 A7), or Windows'

@@ -45,15 +45,15 @@ bool same_bytes(const SegmentFact& a, const SegmentFact& b) {
 
 bool Repeats::duplicate(const SegmentFact& s, Note& n, Index i) {
   Sender& self = r.me(s);
-  // SYN-ACKs have no IP ID (linux-tcp 11.2), and the answer to a repeated SYN may meet the timer's repeat: two
-  // alike are one packet only in a capture that was seen to record packets twice.
-  if (s.syn() && s.has_ack() && s.ip_id == 0 && !r.c_.quality.capture_duplicates) return false;
+  // SYN-ACKs have no IP ID (linux-tcp 11.2), and the answer to a repeated SYN may meet the timer's repeat: where the SYN
+  // was repeated, two alike are one packet only in a capture that was seen to record packets twice.
+  if (s.syn() && s.has_ack() && s.ip_id == 0 && !r.c_.quality.capture_duplicates && r.c_.streams[0].syn_count != 1) return false;
   // Look at the last few of the same side; a copy further away has other packets of its burst between.
   Index at = i;
   for (int looked = 0; looked < 6 && --at >= 0;) {
     const SegmentFact& p = r.at(at);
     if (p.from_server != s.from_server) {
-      if (s.syn() && s.has_ack() && p.syn()) return false;
+      if (s.syn() && s.has_ack() && p.syn() && r.note(at).repeat != Repeat::kCaptureDuplicate) return false;
       continue;
     }
     ++looked;

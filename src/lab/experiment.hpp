@@ -33,6 +33,7 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< server's, or "client:" before the name
   std::vector<std::pair<std::string, std::string>> params;
   std::uint64_t seed = 1;
+  std::uint8_t ip_version = 4;                ///< of the whole world
   std::optional<Machine> machine;  ///< whose model it is; none: a world that begins at a round hour, with a tick
 };
 

@@ -157,7 +157,7 @@ class Fuzzer {
     while (true) {
       const std::uint64_t n = next_++;
       if (broken_ || (options_.trials != 0 ? n >= options_.trials : floor_.heart().ran() >= std::chrono::duration<double>{options_.seconds})) return;
-      const Trial trial = generate(options_.first_seed + n, options_.fast_open);
+      const Trial trial = generate(options_.first_seed + n, options_.fast_open, options_.ip_version);
       const auto judged = play(trial, options_, floor_);
       std::unique_lock lock{mutex_};
       if (!judged) {

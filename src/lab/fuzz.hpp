@@ -18,6 +18,7 @@ struct FuzzOptions {
   double seconds = 60;                 ///< while the tool runs: what it was stopped for does not count
   unsigned at_once = 32;               ///< trials wait nearly all their time, so many run beside each other
   FastOpenTrials fast_open = FastOpenTrials::kNone;
+  std::uint8_t ip_version = 4;
   Leeway leeway;
   std::string kernel = "6.18";         ///< the model's
 };

@@ -334,6 +334,10 @@ class Generator {
 
 }  // namespace
 
-Trial generate(std::uint64_t seed, FastOpenTrials fast_open) { return Generator{seed, fast_open}.make(); }
+Trial generate(std::uint64_t seed, FastOpenTrials fast_open, std::uint8_t ip_version) {
+  Trial trial = Generator{seed, fast_open}.make();
+  trial.ip_version = ip_version;
+  return trial;
+}
 
 }  // namespace tcpwhy::lab

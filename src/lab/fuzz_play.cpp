@@ -50,10 +50,25 @@ struct Conversation {
   std::uint32_t host_stamp = 0;
 };
 
+/// The same error as IPv6 says it: RFC 7915 4.2.
+void translate(world::Packet::Icmp& e) {
+  constexpr std::uint8_t kExceeded4 = 11, kTooBig4 = 4;
+  if (e.type == kExceeded4) {
+    e.type = 3;
+  } else if (e.code == kTooBig4) {
+    e.type = 2, e.code = 0;
+  } else if (e.code == 2) {  // protocol: the next header is not known
+    e.type = 4, e.code = 1;
+  } else {
+    e.type = 1;
+    e.code = e.code == 3 ? 4 : e.code == 10 || e.code == 13 ? 1 : 0;
+  }
+}
+
 class Player {
  public:
   Player(Stage& stage, const Trial& trial)
-      : stage_{stage}, host_{stage.host("server", kServerIp)},
+      : stage_{stage}, trial_{trial}, host_{stage.host("server", kServerIp)},
         card_{static_cast<world::Card&>(stage.add(std::make_unique<world::Card>("peer", world::parse_ip(kClientIp)), stage.site()))} {
     for (std::uint32_t port = 0; port < 16; ++port)
       talks_.push_back({SeqNum{0x1000'0000u * (port + 1)}, SeqNum{}, SeqNum{}, 0});
@@ -109,12 +124,14 @@ class Player {
     std::swap(p.source_port, p.destination_port);
     p.seq = c.acknowledged + static_cast<std::uint32_t>(e.seq);
     p.icmp = world::Packet::Icmp{e.type, e.code, e.mtu, p.source, p.destination};
+    if (trial_.ip_version == 6) translate(*p.icmp);
     p.destination = p.source;
     p.source = world::parse_ip(kClientIp);
     stage_.world.transmit(card_, std::move(p));
   }
   world::Packet between(std::size_t port) const {
     world::Packet p;
+    p.ip_version = trial_.ip_version;
     p.source = world::parse_ip(kClientIp);
     p.destination = world::parse_ip(kServerIp);
     p.source_port = static_cast<std::uint16_t>(kFirstPeerPort + port);
@@ -183,6 +200,7 @@ class Player {
   }
 
   Stage& stage_;
+  const Trial& trial_;
   world::Host& host_;
   world::Card& card_;
   std::vector<Conversation> talks_;
@@ -203,6 +221,7 @@ Options options_of(const Trial& trial) {
   Options options;
   options.sysctls = trial.sysctls;
   options.params = {{"delay_us", "0"}};
+  options.ip_version = trial.ip_version;
   return options;
 }
 

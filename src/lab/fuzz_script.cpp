@@ -26,7 +26,7 @@ class Writer {
  public:
   Writer(const Trial& trial, const Run& run) : trial_{trial}, run_{run} {}
 
-  /// Nothing when a segment reaches over the end of the sequence space, which the notation cannot say.
+  /// Nothing when a segment reaches over the end of the sequence space, which the notation cannot say, or for ICMPv6.
   std::optional<std::string> write() {
     for (const world::Seen& seen : run_.packets)
       if (run_.taps[seen.tap] == "server") packet(seen);
@@ -34,7 +34,7 @@ class Writer {
       if (note.host == "server" && note.call != "ss") results_.push_back(note);
     for (const TrialAct& act : trial_.acts)
       if (const auto* call = std::get_if<TrialCall>(&act.what)) this->call(act.at, *call);
-    if (wraps_) return std::nullopt;
+    if (unsayable_) return std::nullopt;
     std::stable_sort(lines_.begin(), lines_.end(), [](const Line& a, const Line& b) {
       return std::pair{a.time, a.order} < std::pair{b.time, b.order};
     });
@@ -61,7 +61,7 @@ class Writer {
     if (p.icmp) return icmp(seen);
     if (out && p.has(Flag::kSyn)) host_isn_ = p.seq;
     p.seq = plain(p.seq, out ? host_isn_ : peer_isn_);
-    wraps_ = wraps_ || p.seq.raw() + std::uint64_t{p.payload.size()} > UINT32_MAX;
+    unsayable_ = unsayable_ || p.seq.raw() + std::uint64_t{p.payload.size()} > UINT32_MAX;
     if (p.has(Flag::kAck)) p.ack = plain(p.ack, out ? peer_isn_ : host_isn_);
     for (auto& [left, right] : p.sack) {
       left = plain(left, out ? peer_isn_ : host_isn_);
@@ -83,6 +83,7 @@ class Writer {
   void icmp(const world::Seen& seen) {
     constexpr std::string_view kCodes[] = {"net_unreachable", "host_unreachable", "protocol_unreachable", "port_unreachable", "frag_needed"};
     const world::Packet& p = seen.packet;
+    if (p.ip_version == 6) unsayable_ = true;  // these are the names of IPv4's errors
     std::string what = p.icmp->type == 11 ? "time_exceeded exceeded_ttl" : "unreachable ";
     if (p.icmp->type == 3) what += p.icmp->code < 5 ? kCodes[p.icmp->code] : p.icmp->code == 10 ? "host_prohibited" : "admin_prohibited";
     if (p.icmp->mtu != 0) what += fmt::format(" mtu {}", p.icmp->mtu);
@@ -149,7 +150,7 @@ class Writer {
   std::map<std::size_t, int> fds_;
   int next_fd_ = 3;
   std::optional<SeqNum> host_isn_, peer_isn_;
-  bool wraps_ = false;
+  bool unsayable_ = false;
   std::optional<std::uint32_t> host_clock_;
 };
 

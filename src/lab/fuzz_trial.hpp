@@ -42,7 +42,7 @@ struct TrialSegment {
   std::vector<std::pair<std::int32_t, std::int32_t>> sack;  ///< as `ack`
 };
 
-/// An ICMP error about the host's segment at a distance from the first octet not acknowledged by the peer.
+/// An ICMP error, by the numbers of IPv4, about the host's segment at a distance from the first octet not acknowledged by the peer.
 struct TrialIcmp {
   std::size_t port = 0;
   std::uint8_t type = 3, code = 0;
@@ -57,6 +57,7 @@ struct TrialAct {
 
 struct Trial {
   std::uint64_t seed = 0;
+  std::uint8_t ip_version = 4;
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::vector<TrialAct> acts;
   Duration end{};
@@ -66,14 +67,14 @@ struct Trial {
 enum class FastOpenTrials : std::uint8_t { kNone, kOnly };
 
 /// The trial of that number: the same every time.
-[[nodiscard]] Trial generate(std::uint64_t seed, FastOpenTrials fast_open = FastOpenTrials::kNone);
+[[nodiscard]] Trial generate(std::uint64_t seed, FastOpenTrials fast_open = FastOpenTrials::kNone, std::uint8_t ip_version = 4);
 
 /// As an experiment, which any host can play.
 [[nodiscard]] Experiment experiment_of(const Trial& trial);
 [[nodiscard]] Options options_of(const Trial& trial);
 
 /// What happened, in packetdrill's notation; nothing when the trial has several connections, which that tool cannot tell
-/// apart, or when a segment reaches over the end of the sequence space. Times are the run's.
+/// apart, when an ICMP error of IPv6 is in it, or when a segment reaches over the end of the sequence space. Times are the run's.
 [[nodiscard]] std::optional<std::string> packetdrill(const Trial& trial, const Run& run);
 
 }  // namespace tcpwhy::lab

@@ -17,7 +17,11 @@ double since(ModelTime begin, ModelTime time) {
   return std::round(seconds(time - begin) * 1e9) / 1e9;
 }
 
-std::string end_of(std::uint32_t ip, std::uint16_t port) { return world::ip_text(ip) + ':' + std::to_string(port); }
+/// RFC 3986 3.2.2: brackets keep the port apart from IPv6.
+std::string end_of(const world::Packet& p, std::uint32_t ip, std::uint16_t port) {
+  const std::string address = world::ip_text(ip, p.ip_version);
+  return (p.ip_version == 6 ? '[' + address + ']' : address) + ':' + std::to_string(port);
+}
 
 Json options_of(const world::Packet& p) {
   Json list = Json::array();
@@ -38,15 +42,15 @@ Json packet_of(const Run& run, const world::Seen& seen) {
   j["tap"] = run.taps[seen.tap];
   j["direction"] = seen.direction == FrameDirection::kInbound ? "in" : "out";
   if (p.icmp) {
-    j["src"] = world::ip_text(p.source);
-    j["dst"] = world::ip_text(p.destination);
+    j["src"] = world::ip_text(p.source, p.ip_version);
+    j["dst"] = world::ip_text(p.destination, p.ip_version);
     j["icmp"] = {{"type", p.icmp->type}, {"code", p.icmp->code}, {"mtu", p.icmp->mtu},
-                 {"about", end_of(p.icmp->quoted_source, p.source_port) + " > " +
-                               end_of(p.icmp->quoted_destination, p.destination_port)}};
+                 {"about", end_of(p, p.icmp->quoted_source, p.source_port) + " > " +
+                               end_of(p, p.icmp->quoted_destination, p.destination_port)}};
     return j;
   }
-  j["src"] = end_of(p.source, p.source_port);
-  j["dst"] = end_of(p.destination, p.destination_port);
+  j["src"] = end_of(p, p.source, p.source_port);
+  j["dst"] = end_of(p, p.destination, p.destination_port);
   j["flags"] = flag_letters(p);
   j["seq"] = p.seq.raw();
   j["ack"] = p.ack.raw();

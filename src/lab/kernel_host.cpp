@@ -49,17 +49,31 @@ class Inside {
   bool moved_ = false;
 };
 
-sockaddr_in to_system(Address a) {
-  sockaddr_in s{};
-  s.sin_family = AF_INET;
-  s.sin_port = htons(a.port);
-  s.sin_addr.s_addr = htonl(a.ip);
-  return s;
-}
+/// An address as the socket calls take it.
+struct SystemAddress {
+  SystemAddress(Address a, std::uint8_t ip_version) {
+    const auto octets = world::octets_of(a.ip, ip_version);
+    if (ip_version == 6) {
+      auto* in6 = reinterpret_cast<sockaddr_in6*>(&storage);
+      in6->sin6_family = AF_INET6;
+      in6->sin6_port = htons(a.port);
+      std::memcpy(&in6->sin6_addr, octets.data(), 16);
+      size = sizeof *in6;
+    } else {
+      auto* in = reinterpret_cast<sockaddr_in*>(&storage);
+      in->sin_family = AF_INET;
+      in->sin_port = htons(a.port);
+      std::memcpy(&in->sin_addr, octets.data(), 4);
+      size = sizeof *in;
+    }
+  }
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
 
-world::Address to_world(const facts::Endpoint& end) {
-  const auto& b = end.address.bytes;
-  return {std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3], end.port};
+world::Address to_world(const facts::Endpoint& end, std::uint8_t ip_version) {
+  return {world::ip_of(end.address.bytes.data(), ip_version).value_or(0), end.port};
 }
 
 /// As `ss -o` words it; nothing without a timer.
@@ -80,8 +94,8 @@ void loopback_up() {
 
 class KernelHost : public world::Host, private world::System {
  public:
-  KernelHost(world::World& world, std::string name, std::uint32_t ip, int home, int epoll)
-      : Host{std::move(name), ip}, world_{world}, home_{home}, epoll_{epoll} {}
+  KernelHost(world::World& world, std::string name, std::uint32_t ip, std::uint8_t ip_version, int home, int epoll)
+      : Host{std::move(name), ip}, world_{world}, ip_version_{ip_version}, home_{home}, epoll_{epoll} {}
 
   /// Makes the namespace and its line; an error says what the kernel refused.
   std::optional<Error> start(const std::map<std::string, std::string>& sysctls) {
@@ -126,8 +140,12 @@ class KernelHost : public world::Host, private world::System {
     if (!tun) return tun.error();
     tun_ = std::move(*tun);
     loopback_up();
-    if (auto error = tun_->configure(ip(), 32)) return error;
-    if (auto error = tun_->route_everything()) return error;
+    if (ip_version_ == 6) {
+      if (auto error = tun_->configure6(world::octets_of(ip(), 6))) return error;
+    } else {
+      if (auto error = tun_->configure(ip(), 32)) return error;
+      if (auto error = tun_->route_everything()) return error;
+    }
     for (const auto& [setting, value] : sysctls)
       if (!set_sysctl(setting, value) && !may_be_absent(setting, value))
         return Error{"lab.sysctl", "the running kernel does not take " + setting + "=" + value};
@@ -156,7 +174,7 @@ class KernelHost : public world::Host, private world::System {
 
   int socket() override {
     const Inside inside{there_.get(), home_};
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = ::socket(ip_version_ == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     // The model's congestion control, not the host's default: one that paces blurs every time. Asked of the socket, because
     // a namespace's default may only be one that the host allows everybody; children inherit it.
     constexpr std::string_view kCongestionControl = "cubic";
@@ -188,13 +206,13 @@ class KernelHost : public world::Host, private world::System {
     return -EINVAL;
   }
   int bind(Fd fd, Address local) override {
-    const sockaddr_in a = to_system(local);
-    return done(::bind(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a));
+    const SystemAddress a{local, ip_version_};
+    return done(::bind(fd, a.get(), a.size));
   }
   int listen(Fd fd, int backlog) override { return done(::listen(fd, backlog)); }
   int connect(Fd fd, Address remote) override {
-    const sockaddr_in a = to_system(remote);
-    return after(::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a));
+    const SystemAddress a{remote, ip_version_};
+    return after(::connect(fd, a.get(), a.size));
   }
   int accept(Fd fd) override {
     const int child = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -229,10 +247,14 @@ class KernelHost : public world::Host, private world::System {
   }
   template <class Ask>
   static Address name_of(Ask ask) {
-    sockaddr_in a{};
+    sockaddr_storage a{};
     socklen_t size = sizeof a;
     if (ask(reinterpret_cast<sockaddr*>(&a), &size) != 0) return {};
-    return {ntohl(a.sin_addr.s_addr), ntohs(a.sin_port)};
+    const auto* in = reinterpret_cast<const sockaddr_in*>(&a);
+    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&a);
+    const bool v6 = a.ss_family == AF_INET6;
+    const auto* octets = v6 ? reinterpret_cast<const std::uint8_t*>(&in6->sin6_addr) : reinterpret_cast<const std::uint8_t*>(&in->sin_addr);
+    return {world::ip_of(octets, v6 ? 6 : 4).value_or(0), ntohs(v6 ? in6->sin6_port : in->sin_port)};
   }
   Address local(Fd fd) override {
     return name_of([fd](sockaddr* a, socklen_t* n) { return ::getsockname(fd, a, n); });
@@ -257,15 +279,16 @@ class KernelHost : public world::Host, private world::System {
     auto diag = host::SockDiag::open();
     if (!diag) return rows;
     // What a dump cannot finish is told as far as it came.
-    (void)diag->dump(AF_INET, host::kAllStates, host::SockDiag::Detail::kHeader,
+    (void)diag->dump(ip_version_ == 6 ? AF_INET6 : AF_INET, host::kAllStates, host::SockDiag::Detail::kHeader,
                      [&](const facts::Socket& s, const facts::SocketInfo*) {
-                       rows.push_back({std::string{ss_name(s.state)}, to_world(s.local), to_world(s.remote),
+                       rows.push_back({std::string{ss_name(s.state)}, to_world(s.local, ip_version_), to_world(s.remote, ip_version_),
                                        s.receive_queue, s.send_queue, timer_text(s)});
                      });
     return rows;
   }
 
   world::World& world_;
+  std::uint8_t ip_version_;
   int home_, epoll_;
   Owned there_;
   std::optional<Tun> tun_;
@@ -340,13 +363,13 @@ class Punctual {
 
 class KernelMaker : public HostMaker {
  public:
-  KernelMaker()
-      : home_{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)}, epoll_{::epoll_create1(EPOLL_CLOEXEC)} {}
+  explicit KernelMaker(std::uint8_t ip_version)
+      : ip_version_{ip_version}, home_{::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)}, epoll_{::epoll_create1(EPOLL_CLOEXEC)} {}
 
   std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
                                     std::string_view kernel, const std::map<std::string, std::string>& sysctls,
                                     Duration uptime) override {
-    auto host = std::make_unique<KernelHost>(world, std::string{name}, ip, home_.get(), epoll_.get());
+    auto host = std::make_unique<KernelHost>(world, std::string{name}, ip, ip_version_, home_.get(), epoll_.get());
     if (kernel == "windows" || kernel == "macos" || uptime != Duration::zero())
       keep(Error{"lab.kernel", std::string{name} + " of this experiment is another system or has another clock; the "
                                                    "running kernel cannot play it"});
@@ -399,6 +422,7 @@ class KernelMaker : public HostMaker {
   void keep(Error e) {
     if (!error) error = std::move(e);
   }
+  std::uint8_t ip_version_;
   Owned home_, epoll_;
   std::vector<KernelHost*> hosts_;
   std::optional<std::chrono::steady_clock::time_point> began_;
@@ -431,7 +455,7 @@ std::optional<Error> kernel_is_usable() {
 Result<Run> run_on_kernel(const Experiment& experiment, const Options& options) {
   if (auto cannot = kernel_is_usable()) return *cannot;
   const Punctual punctual;
-  KernelMaker maker;
+  KernelMaker maker{options.ip_version};
   auto run = lab::run(experiment, options, maker, [&](world::World& world, const Stage& stage, ModelTime until) {
     maker.drive(world, stage, until);
   });

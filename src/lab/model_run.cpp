@@ -15,7 +15,7 @@ class ModelMaker : public HostMaker {
   std::unique_ptr<world::Host> make(world::World& world, std::string_view name, std::uint32_t ip,
                                     std::string_view kernel, const std::map<std::string, std::string>& sysctls,
                                     Duration uptime) override {
-    auto config = model_config(kernel, sysctls, ip, options_.seed);
+    auto config = model_config(kernel, sysctls, ip, options_.seed, options_.ip_version);
     if (!config) {
       if (!error) error = config.error();
       config = model::HostConfig{};
@@ -38,7 +38,7 @@ class ModelMaker : public HostMaker {
 }  // namespace
 
 Result<model::HostConfig> model_config(std::string_view kernel, const std::map<std::string, std::string>& sysctls,
-                                       std::uint32_t ip, std::uint64_t seed) {
+                                       std::uint32_t ip, std::uint64_t seed, std::uint8_t ip_version) {
   const auto profile = model::profile(kernel);
   if (!profile) {
     std::string known;
@@ -51,8 +51,7 @@ Result<model::HostConfig> model_config(std::string_view kernel, const std::map<s
   for (const auto& [setting, value] : sysctls)
     if (!config.sysctls.set(setting, value))
       return Error{"lab.sysctl", "no such setting or no number: " + setting + "=" + value};
-  config.addresses = {model::Address::v4(static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16),
-                                         static_cast<std::uint8_t>(ip >> 8), static_cast<std::uint8_t>(ip))};
+  config.addresses = {{ip_version, world::octets_of(ip, ip_version)}};
   config.seed = seed * 1'000'003 + ip;
   return config;
 }

@@ -163,7 +163,12 @@ std::string flag_letters(const world::Packet& p) {
 }
 
 std::string tcpdump_line(const world::Packet& p) {
-  const auto place = [](std::uint32_t ip, std::uint16_t port) { return fmt::format("{}.{}", world::ip_text(ip), port); };
+  const auto address = [&p](std::uint32_t ip) { return world::ip_text(ip, p.ip_version); };
+  const auto place = [&](std::uint32_t ip, std::uint16_t port) { return fmt::format("{}.{}", address(ip), port); };
+  const std::string_view ip = p.ip_version == 6 ? "IP6" : "IP";
+  if (p.icmp && p.ip_version == 6)
+    return fmt::format("IP6 {} > {}: ICMP6 type {}, code {} about {} > {}", address(p.source), address(p.destination), p.icmp->type,
+                       p.icmp->code, place(p.icmp->quoted_source, p.source_port), place(p.icmp->quoted_destination, p.destination_port));
   if (p.icmp) {
     constexpr std::string_view kCodes[] = {"net", "host", "protocol", "port", "need to frag", "source route"};
     std::string what = p.icmp->type == 3 && p.icmp->code < std::size(kCodes) ? std::string{kCodes[p.icmp->code]}
@@ -173,7 +178,7 @@ std::string tcpdump_line(const world::Packet& p) {
                        world::ip_text(p.destination), world::ip_text(p.icmp->quoted_destination), what,
                        place(p.icmp->quoted_source, p.source_port), place(p.icmp->quoted_destination, p.destination_port));
   }
-  std::string line = fmt::format("IP {} > {}: Flags [{}]", place(p.source, p.source_port),
+  std::string line = fmt::format("{} {} > {}: Flags [{}]", ip, place(p.source, p.source_port),
                                  place(p.destination, p.destination_port), flag_letters(p));
   if (!p.payload.empty()) line += fmt::format(", seq {}:{}", p.seq.raw(), (p.seq + static_cast<std::uint32_t>(p.payload.size())).raw());
   else if (p.has(Flag::kSyn) || p.has(Flag::kFin) || p.has(Flag::kRst)) line += fmt::format(", seq {}", p.seq.raw());

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/ipv6.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <sys/ioctl.h>
@@ -64,6 +65,26 @@ std::optional<Error> Tun::configure(std::uint32_t ip, int prefix) const {
   if (::ioctl(control.get(), SIOCSIFADDR, &address) != 0 || ::ioctl(control.get(), SIOCSIFNETMASK, &mask) != 0 ||
       ::ioctl(control.get(), SIOCSIFFLAGS, &flags) != 0)
     return failed("giving " + name_ + " its address");
+  return std::nullopt;
+}
+
+std::optional<Error> Tun::configure6(const std::array<std::uint8_t, 16>& ours) const {
+  const Owned control{::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq flags = named(name_), index = named(name_);
+  flags.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (::ioctl(control.get(), SIOCGIFINDEX, &index) != 0 || ::ioctl(control.get(), SIOCSIFFLAGS, &flags) != 0)
+    return failed("bringing " + name_ + " up");
+  // A line without neighbours has no duplicates to look for: the address is usable at once.
+  in6_ifreq address{};
+  std::memcpy(&address.ifr6_addr, ours.data(), ours.size());
+  address.ifr6_prefixlen = 128;
+  address.ifr6_ifindex = index.ifr_ifindex;
+  if (::ioctl(control.get(), SIOCSIFADDR, &address) != 0) return failed("giving " + name_ + " its IPv6 address");
+  in6_rtmsg route{};
+  route.rtmsg_flags = RTF_UP;
+  route.rtmsg_metric = 1;
+  route.rtmsg_ifindex = index.ifr_ifindex;
+  if (::ioctl(control.get(), SIOCADDRT, &route) != 0) return failed("routing IPv6 through " + name_);
   return std::nullopt;
 }
 

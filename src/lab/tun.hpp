@@ -2,6 +2,7 @@
 // A TUN device: a line whose one end is the kernel's network stack and whose
 // other end is a descriptor of ours, a packet a read. It goes when this goes.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -37,6 +38,8 @@ class Tun {
 
   /// The address of the kernel's end, with the prefix it reaches through here; the line is then up.
   [[nodiscard]] std::optional<Error> configure(std::uint32_t ip, int prefix) const;
+  /// The same of IPv6; everything else is reached through here as well.
+  [[nodiscard]] std::optional<Error> configure6(const std::array<std::uint8_t, 16>& address) const;
   /// Everything else is reached through here as well.
   [[nodiscard]] std::optional<Error> route_everything() const;
 

@@ -3,6 +3,7 @@
 // window is recovery.cpp's.
 
 #include <algorithm>
+#include <optional>
 
 #include "model/kernel.hpp"
 
@@ -28,6 +29,15 @@ bool fits_set_aside(const Kernel& k, const Endpoint& e, const Packet& p) {
   if (k.config.kernel.socket_memory == SocketMemory::kKept)
     return e.bytes_received != 0 || e.bytes_acked != 0 || e.sent.size() > e.sent_head;
   return static_cast<std::int32_t>(k.truesize(p)) <= e.set_aside;
+}
+
+/// What the echoed timestamp of an ACK that acknowledges something says of its round trip; nothing: not a thing.
+std::optional<std::int64_t> echoed_us(const Kernel& k, const Endpoint& e, const Kernel::AckWork& w) {
+  if (!e.saw_ts || e.last_tsecr == 0 || !w.acked()) return std::nullopt;
+  const std::int64_t unit = 1'000'000 / k.config.kernel.timestamp_hz;
+  const std::uint32_t delta = k.clock_tsval(0) - e.last_tsecr;
+  if (delta >= 0x7fffffffu / unit) return std::nullopt;
+  return std::int64_t{std::max(delta, 1u)} * unit;
 }
 
 }  // namespace
@@ -278,6 +288,9 @@ void Kernel::clean_sent(Endpoint& e, AckWork& w, SeqNum prior_fack) {
     sack_us = us_between(w.first_sack, now);
     ca_us = us_between(w.last_sack, now);
   }
+  // The congestion control hears of it too (rate_sample::rtt_us).
+  if (seq_us < 0 && sack_us < 0)
+    if (const auto echoed = echoed_us(*this, e, w)) seq_us = ca_us = *echoed;
   const bool updated = update_rtt(e, seq_us, sack_us, ca_us, w);
   if (w.acked()) {
     w.set_timer = true;
@@ -317,11 +330,8 @@ bool Kernel::echo_before(const Endpoint& e, ModelTime t) const {
 /// Linux tcp_ack_update_rtt().
 bool Kernel::update_rtt(Endpoint& e, std::int64_t seq_us, std::int64_t sack_us, std::int64_t ca_us, const AckWork& w) {
   if (seq_us < 0) seq_us = sack_us;
-  if (seq_us < 0 && e.saw_ts && e.last_tsecr != 0 && w.acked()) {
-    const std::uint32_t delta = clock_tsval(0) - e.last_tsecr;
-    if (delta < 0x7fffffffu / (1'000'000u / static_cast<std::uint32_t>(config.kernel.timestamp_hz)))
-      seq_us = ca_us = std::int64_t{std::max(delta, 1u)} * (1'000'000 / config.kernel.timestamp_hz);
-  }
+  if (seq_us < 0)
+    if (const auto echoed = echoed_us(*this, e, w)) seq_us = ca_us = *echoed;
   if (seq_us < 0) return false;
   if (ca_us >= 0 && !(w.maybe_delayed && e.min_rtt != 0 && ca_us > e.min_rtt)) {
     const auto fresh = static_cast<std::uint32_t>(ca_us == 0 ? tick() / std::chrono::microseconds{1} : ca_us);

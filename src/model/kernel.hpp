@@ -309,6 +309,7 @@ class Kernel {
   [[nodiscard]] bool echo_before(const Endpoint& e, ModelTime t) const;
   void enter_loss(Endpoint& e);
   void retransmit_lost(Endpoint& e);
+  void undo_spurious_syn(Endpoint& e, const Packet& p) const;
   [[nodiscard]] std::uint32_t in_flight(const Endpoint& e) const;
   void ack_probe(Endpoint& e);
 

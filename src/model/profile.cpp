@@ -54,6 +54,7 @@ KernelProfile v4_19() {
   k.name = "4.19";
   k.probes_give_up = ProbesGiveUp::kOneLater;
   k.old_ack_sack = OldAckSack::kDelivers;
+  k.syn_timeout_undo = SynTimeoutUndo::kNo;
   k.pingpong_threshold = 1;
   k.syn_give_up = SynGiveUp::kCount;
   k.syn_repeat_at_once = SynRepeatAtOnce::kNo;

@@ -54,6 +54,9 @@ enum class OldAckWindow : std::uint8_t { kLargestSeen, kNotMoreThanAcked };  ///
 /// Does a SACK block in an ACK older than SND.UNA count as delivery (TCPDelivered), or only mark? Since Linux 5.9 ("tcp:
 /// count sacked packets in tcp_sacktag_state") tcp_ack() leaves before it would.
 enum class OldAckSack : std::uint8_t { kDelivers, kMarks };
+/// May a connection whose SYN or SYN-ACK timed out find that it did so for nothing, by the echoed timestamp, and by D-SACKs
+/// later? Since 5.2 ("tcp: undo initial congestion window on false SYN timeout").
+enum class SynTimeoutUndo : std::uint8_t { kNo, kYes };
 /// Does an ICMP error that ends an opening lie in the socket's error queue too, so that poll() says POLLERR from then on?
 /// Of IPv4, since 5.18 ("tcp: allow traceroute -Mtcp for unpriv users"); of IPv6 with IPV6_RECVERR only.
 enum class OpeningError : std::uint8_t { kTold, kToldAndQueued };
@@ -142,6 +145,7 @@ struct KernelProfile {
   HoleAndBuffer hole_and_buffer = HoleAndBuffer::kGrows;
   StampOfThirdAck third_ack_stamp = StampOfThirdAck::kAlways;
   OldAckSack old_ack_sack = OldAckSack::kMarks;
+  SynTimeoutUndo syn_timeout_undo = SynTimeoutUndo::kYes;
   AckCompression ack_compression = AckCompression::kYes;
   ScalingMeasured window_scaling_measured = ScalingMeasured::kYes;
   FinAndCwnd fin_and_cwnd = FinAndCwnd::kCounted;

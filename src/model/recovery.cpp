@@ -149,6 +149,12 @@ void keep_open(Endpoint& e) {
 
 }  // namespace
 
+/// The echo is that of the first SYN: its timeout was for nothing. Linux tcp_try_undo_spurious_syn().
+void Kernel::undo_spurious_syn(Endpoint& e, const Packet& p) const {
+  if (config.kernel.syn_timeout_undo == SynTimeoutUndo::kYes && e.undo_marker != SeqNum{} && e.saw_ts && p.tsecr == e.first_syn_tsval)
+    forget_undo(e);
+}
+
 std::uint32_t Kernel::in_flight(const Endpoint& e) const {
   return static_cast<std::uint32_t>(e.packets_out()) - e.sacked_out - e.lost_out + e.retrans_out;
 }

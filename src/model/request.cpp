@@ -336,6 +336,9 @@ std::uint32_t Kernel::make_child(Request& r, const Packet& p) {
   if (r.timeouts > 0) {
     e.total_rto = r.timeouts;
     e.undo_marker = r.iss;
+    // Nobody has counted repeats of the child's own yet, and none means that an undo is due: the first odd ACK finds it.
+    e.undo_possible = config.kernel.syn_timeout_undo == SynTimeoutUndo::kYes;
+    e.undo_retrans = 0;
     e.retrans_stamp = r.synack_sent_at;
   }
   if (p.payload_bytes >= kMssDefault) e.ack.last_segment = static_cast<std::uint16_t>(p.payload_bytes);

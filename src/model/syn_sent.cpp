@@ -70,7 +70,7 @@ void Kernel::on_syn_sent(std::uint32_t index, const Packet& p) {
     take_options(e, read_options(p, e.opt), p);
     e.neg.ecn = config.sysctls.tcp_ecn == 1 && e.ecn_offered && (p.flags & Flag::kEce) && !(p.flags & Flag::kCwr);
     e.snd_wl1 = p.seq;
-    if (e.undo_marker != SeqNum{} && e.saw_ts && p.tsecr == e.first_syn_tsval) e.undo_marker = SeqNum{};
+    undo_spurious_syn(e, p);
     on_ack(e, index, p);
     e.irs = p.seq;
     e.rcv_nxt = e.rcv_wup = e.copied_seq = p.seq + 1;

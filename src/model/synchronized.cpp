@@ -312,7 +312,7 @@ Next Kernel::check_state(Endpoint& e, std::uint32_t index, const Packet& p) {
       if (e.fastopen_child) {
         fastopen_established(e);
       } else {
-        if (e.undo_marker != SeqNum{} && e.saw_ts && p.tsecr == e.first_syn_tsval) e.undo_marker = SeqNum{};
+        undo_spurious_syn(e, p);
         e.retrans_stamp = {};
         enter_established(e);
         e.copied_seq = e.rcv_nxt;

@@ -6,14 +6,8 @@
 namespace tcpwhy::world {
 namespace {
 
-model::Address to_model(std::uint32_t ip) {
-  return model::Address::v4(static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16),
-                            static_cast<std::uint8_t>(ip >> 8), static_cast<std::uint8_t>(ip));
-}
-std::uint32_t from_model(const model::Address& a) {
-  return std::uint32_t{a.bytes[0]} << 24 | std::uint32_t{a.bytes[1]} << 16 | std::uint32_t{a.bytes[2]} << 8 | a.bytes[3];
-}
-model::SocketAddress to_model(Address a) { return {to_model(a.ip), a.port}; }
+model::Address to_model(std::uint32_t ip, std::uint8_t version) { return {version, octets_of(ip, version)}; }
+std::uint32_t from_model(const model::Address& a) { return ip_of(a.bytes.data(), a.version).value_or(0); }
 Address from_model(const model::SocketAddress& a) { return {from_model(a.address), a.port}; }
 
 /// "syn-queue-full" for SynQueueFull, as reports and JSON name rules.
@@ -55,8 +49,8 @@ std::string timer_text(const model::SocketView& view) {
 
 model::Packet to_model(const Packet& p) {
   model::Packet m;
-  m.source = to_model(p.icmp ? p.icmp->quoted_source : p.source);
-  m.destination = to_model(p.icmp ? p.icmp->quoted_destination : p.destination);
+  m.source = to_model(p.icmp ? p.icmp->quoted_source : p.source, p.ip_version);
+  m.destination = to_model(p.icmp ? p.icmp->quoted_destination : p.destination, p.ip_version);
   m.source_port = p.source_port;
   m.destination_port = p.destination_port;
   m.ttl = p.ttl;
@@ -86,13 +80,14 @@ model::Packet to_model(const Packet& p) {
     m.icmp_type = p.icmp->type;
     m.icmp_code = p.icmp->code;
     m.icmp_mtu = p.icmp->mtu;
-    m.icmp_from = to_model(p.source);
+    m.icmp_from = to_model(p.source, p.ip_version);
   }
   return m;
 }
 
 Packet from_model(const model::Packet& m) {
   Packet p;
+  p.ip_version = m.source.version;
   p.source = from_model(m.source);
   p.destination = from_model(m.destination);
   p.source_port = m.source_port;
@@ -121,7 +116,8 @@ Packet from_model(const model::Packet& m) {
 }
 
 ModelHost::ModelHost(World& world, std::string name, std::uint32_t ip, model::HostConfig config)
-    : Host{std::move(name), ip}, world_{world}, host_{std::move(config)} {}
+    : Host{std::move(name), ip}, world_{world}, ip_version_{config.addresses.empty() ? std::uint8_t{4} : config.addresses.front().version},
+      host_{std::move(config)} {}
 
 // One door for everything a step brings: packets to the wire, rules into the book.
 void ModelHost::carry_out() {
@@ -159,7 +155,8 @@ long ModelHost::done(const model::CallResult& result) {
 int ModelHost::socket() {
   if (descriptors_ >= most_descriptors_) return -EMFILE;
   ++descriptors_;
-  return static_cast<int>(done(host_.socket(world_.now(), model::Family::kInet, model::Blocking::kNo, step_)));
+  const auto family = ip_version_ == 6 ? model::Family::kInet6 : model::Family::kInet;
+  return static_cast<int>(done(host_.socket(world_.now(), family, model::Blocking::kNo, step_)));
 }
 
 int ModelHost::set(Fd fd, Option option, int value) {
@@ -189,13 +186,13 @@ int ModelHost::set(Fd fd, Option option, int value) {
 }
 
 int ModelHost::bind(Fd fd, Address local) {
-  return static_cast<int>(done(host_.bind(world_.now(), fd, to_model(local), step_)));
+  return static_cast<int>(done(host_.bind(world_.now(), fd, {to_model(local.ip, ip_version_), local.port}, step_)));
 }
 int ModelHost::listen(Fd fd, int backlog) {
   return static_cast<int>(done(host_.listen(world_.now(), fd, backlog, step_)));
 }
 int ModelHost::connect(Fd fd, Address remote) {
-  return static_cast<int>(done(host_.connect(world_.now(), fd, to_model(remote), step_)));
+  return static_cast<int>(done(host_.connect(world_.now(), fd, {to_model(remote.ip, ip_version_), remote.port}, step_)));
 }
 int ModelHost::accept(Fd fd) {
   if (descriptors_ >= most_descriptors_) return -EMFILE;

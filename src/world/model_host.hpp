@@ -49,6 +49,7 @@ class ModelHost : public Host, private System {
   void carry_out();
 
   World& world_;
+  std::uint8_t ip_version_;  ///< of its first address
   model::Host host_;
   model::Step step_;
   std::array<std::uint64_t, model::kRules> rules_{};

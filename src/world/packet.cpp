@@ -6,11 +6,12 @@
 #include "model/reset_rules.hpp"
 #include "wire/encode.hpp"
 #include "world/model_host.hpp"
+#include "world/system.hpp"
 
 namespace tcpwhy::world {
 namespace {
 
-constexpr std::uint8_t kIcmp = 1, kTcp = 6;
+constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmp6 = 58;
 constexpr std::uint8_t kQuotedOctets = 8;
 
 void put16(std::vector<std::uint8_t>& to, std::uint32_t v) {
@@ -48,6 +49,21 @@ void ip_header(std::vector<std::uint8_t>& to, const Packet& p, std::uint32_t sou
   to[begin + 11] = static_cast<std::uint8_t>(sum);
 }
 
+/// RFC 8200 3.
+void ip6_header(std::vector<std::uint8_t>& to, const Packet& p, std::uint32_t source, std::uint32_t destination,
+                std::uint8_t protocol, std::size_t payload, std::uint8_t ttl) {
+  put32(to, 0x6000'0000u | std::uint32_t{p.tos} << 20);
+  put16(to, static_cast<std::uint32_t>(payload));
+  to.push_back(protocol);
+  to.push_back(ttl);
+  for (const std::uint32_t ip : {source, destination}) {
+    const auto octets = octets_of(ip, 6);
+    to.insert(to.end(), octets.begin(), octets.end());
+  }
+}
+
+std::uint32_t ip_header_bytes(const Packet& p) { return p.ip_version == 6 ? 40 : 20; }
+
 std::uint32_t option_bytes(const Packet& p) {
   std::uint32_t n = 0;
   if (p.mss) n += 4;
@@ -56,11 +72,6 @@ std::uint32_t option_bytes(const Packet& p) {
   if (p.window_scale) n += 4;
   if (!p.sack.empty()) n += static_cast<std::uint32_t>(4 + 8 * std::min<std::size_t>(p.sack.size(), p.timestamps ? 3 : 4));
   return n;
-}
-
-std::array<std::uint8_t, 16> octets(std::uint32_t ip) {
-  return {static_cast<std::uint8_t>(ip >> 24), static_cast<std::uint8_t>(ip >> 16), static_cast<std::uint8_t>(ip >> 8),
-          static_cast<std::uint8_t>(ip)};
 }
 
 std::uint32_t number(const std::uint8_t* p) {
@@ -84,18 +95,45 @@ std::vector<std::uint8_t> encode_icmp(const Packet& p) {
   return bytes;
 }
 
+/// RFC 4443 2.3, 3: the checksum covers a pseudo header, and a size is 32 bits long.
+std::vector<std::uint8_t> encode_icmp6(const Packet& p) {
+  std::vector<std::uint8_t> body = {p.icmp->type, p.icmp->code, 0, 0};
+  put32(body, p.icmp->mtu);
+  ip6_header(body, p, p.icmp->quoted_source, p.icmp->quoted_destination, kTcp, 20 + p.payload.size(), p.ttl);
+  put16(body, p.source_port);
+  put16(body, p.destination_port);
+  put32(body, p.seq.raw());
+  std::vector<std::uint8_t> summed;
+  for (const std::uint32_t ip : {p.source, p.destination}) {
+    const auto octets = octets_of(ip, 6);
+    summed.insert(summed.end(), octets.begin(), octets.end());
+  }
+  put32(summed, static_cast<std::uint32_t>(body.size()));
+  put32(summed, kIcmp6);
+  summed.insert(summed.end(), body.begin(), body.end());
+  const std::uint16_t sum = checksum(summed);
+  body[2] = static_cast<std::uint8_t>(sum >> 8);
+  body[3] = static_cast<std::uint8_t>(sum);
+  std::vector<std::uint8_t> bytes;
+  ip6_header(bytes, p, p.source, p.destination, kIcmp6, body.size(), 64);
+  bytes.insert(bytes.end(), body.begin(), body.end());
+  return bytes;
+}
+
 }  // namespace
 
 std::uint32_t Packet::ip_bytes() const {
-  if (icmp) return 20 + 8 + 20 + kQuotedOctets;
-  return 40 + option_bytes(*this) + static_cast<std::uint32_t>(payload.size());
+  const std::uint32_t header = ip_header_bytes(*this);
+  if (icmp) return header + 8 + header + kQuotedOctets;
+  return header + 20 + option_bytes(*this) + static_cast<std::uint32_t>(payload.size());
 }
 
 std::vector<std::uint8_t> encode(const Packet& p) {
-  if (p.icmp) return encode_icmp(p);
+  if (p.icmp) return p.ip_version == 6 ? encode_icmp6(p) : encode_icmp(p);
   wire::Draft d;
-  d.source = octets(p.source);
-  d.destination = octets(p.destination);
+  d.ip_version = p.ip_version;
+  d.source = octets_of(p.source, p.ip_version);
+  d.destination = octets_of(p.destination, p.ip_version);
   d.source_port = p.source_port;
   d.destination_port = p.destination_port;
   d.seq = p.seq;
@@ -122,10 +160,13 @@ std::optional<Packet> decode(std::span<const std::uint8_t> bytes) {
   frame.link = LinkType::kRaw;
   wire::Segment s;
   wire::decode(frame, wire::Checksums::kSkip, s);
-  if (s.ip_version != 4 || (s.kind != wire::Kind::kTcp && s.kind != wire::Kind::kIcmpError)) return std::nullopt;
+  if (s.kind != wire::Kind::kTcp && s.kind != wire::Kind::kIcmpError) return std::nullopt;
+  const auto source = ip_of(s.source, s.ip_version), destination = ip_of(s.destination, s.ip_version);
+  if (!source || !destination) return std::nullopt;
   Packet p;
-  p.source = number(s.source);
-  p.destination = number(s.destination);
+  p.ip_version = s.ip_version;
+  p.source = *source;
+  p.destination = *destination;
   p.ip_id = s.ip_id;
   p.ttl = s.ttl;
   p.tos = s.tos;
@@ -136,7 +177,7 @@ std::optional<Packet> decode(std::span<const std::uint8_t> bytes) {
   if (s.kind == wire::Kind::kIcmpError) {
     p.icmp = Packet::Icmp{s.icmp_type, s.icmp_code, s.icmp_mtu, p.source, p.destination};
     p.destination = p.source;
-    p.source = number(s.icmp_sender);
+    p.source = ip_of(s.icmp_sender, s.ip_version).value_or(0);
     return p;
   }
   p.ack = s.ack;

@@ -1,5 +1,5 @@
 #pragma once
-// One packet under way in the world: IPv4 with a TCP segment, or with an ICMP
+// One packet under way in the world: IP with a TCP segment, or with an ICMP
 // error that quotes one. A value; boxes change their copy.
 
 #include <cstdint>
@@ -14,8 +14,9 @@
 namespace tcpwhy::world {
 
 struct Packet {
-  // IPv4, addresses in host order.
+  // Addresses in host order; of IPv6 what stands behind kPrefix6, which has no ID and no DF.
   std::uint32_t source = 0, destination = 0;
+  std::uint8_t ip_version = 4;
   std::uint16_t ip_id = 0;
   std::uint8_t ttl = 64, tos = 0;
   bool dont_fragment = true;
@@ -36,7 +37,7 @@ struct Packet {
   std::vector<std::pair<SeqNum, SeqNum>> sack = {};
   std::string payload = {};
 
-  struct Icmp {
+  struct Icmp {  ///< or ICMPv6, whose types have other numbers
     std::uint8_t type = 3, code = 0;
     std::uint16_t mtu = 0;
     std::uint32_t quoted_source = 0, quoted_destination = 0;
@@ -56,12 +57,12 @@ struct Packet {
   friend bool operator==(const Packet&, const Packet&) = default;
 };
 
-/// A bare IPv4 packet (LinkType::kRaw), lengths and checksums filled in.
+/// A bare packet (LinkType::kRaw), lengths and checksums filled in.
 ///
-/// Source: RFC 791, RFC 9293 3.1, RFC 792 (eight octets of the quoted TCP header).
+/// Source: RFC 791, RFC 8200, RFC 9293 3.1, RFC 792 and RFC 4443 (eight octets of the quoted TCP header).
 [[nodiscard]] std::vector<std::uint8_t> encode(const Packet& packet);
 
-/// And back, from a real host. Nothing for what is neither TCP over IPv4 nor an ICMP error about it.
+/// And back, from a real host. Nothing for what is neither TCP between addresses of a world nor an ICMP error about it.
 [[nodiscard]] std::optional<Packet> decode(std::span<const std::uint8_t> bytes);
 
 /// The RST that an endpoint without a connection sends for this segment, which is no RST (model::reset_for()).

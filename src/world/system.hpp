@@ -4,10 +4,12 @@
 // real kernel in a network namespace; an application cannot tell which.
 //
 // All sockets are non-blocking, as under epoll. Left out: threads, signals,
-// anything of IP but addresses.
+// anything of IP but addresses. A world is of IPv4 or of IPv6, never of both.
 
+#include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +21,10 @@ namespace tcpwhy::world {
 /// A file descriptor: only sockets.
 using Fd = int;
 
-/// IPv4, host byte order.
+/// The well-known prefix of RFC 6052: where a world is of IPv6, the same 32 bits stand behind it.
+inline constexpr std::array<std::uint8_t, 12> kPrefix6 = {0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0};
+
+/// IPv4, host byte order; of IPv6 what stands behind kPrefix6.
 struct Address {
   std::uint32_t ip = 0;
   std::uint16_t port = 0;
@@ -28,7 +33,10 @@ struct Address {
 
 /// "192.0.2.1" and back; 0 when it is none.
 std::uint32_t parse_ip(std::string_view text);
-std::string ip_text(std::uint32_t ip);
+std::string ip_text(std::uint32_t ip, std::uint8_t version = 4);
+/// In network order, IPv4 in the first four octets; 0 is any address. And back: nothing for an address that no world has.
+std::array<std::uint8_t, 16> octets_of(std::uint32_t ip, std::uint8_t version);
+std::optional<std::uint32_t> ip_of(const std::uint8_t* octets, std::uint8_t version);
 std::string text(const Address& address);
 
 enum class Option : std::uint8_t {

@@ -23,7 +23,7 @@ _tcpwhy() {
     elif [[ ${COMP_WORDS[2]} == script && $cur != -* ]]; then COMPREPLY=($(compgen -f -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == script ]]; then COMPREPLY=($(compgen -W "--kernel --set --define --family --format --story --help" -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == serve ]]; then COMPREPLY=($(compgen -W "--kernel --set --listen --address --gateway --device --pcap --packets --max-descriptors --duration --seed --format --help" -- "$cur"))
-    elif [[ ${COMP_WORDS[2]} == fuzz ]]; then COMPREPLY=($(compgen -W "--seconds --trials --seed --jobs --fast-open --kernel --out --help" -- "$cur"))
+    elif [[ ${COMP_WORDS[2]} == fuzz ]]; then COMPREPLY=($(compgen -W "--seconds --trials --seed --jobs --fast-open --ipv6 --kernel --out --help" -- "$cur"))
     elif [[ ${COMP_WORDS[2]} == compare ]]; then COMPREPLY=($(compgen -W "--kernel --set --param --tolerance --seed --format --help" -- "$cur"))
     else COMPREPLY=($(compgen -W "--kernel --set --param --sweep --pcap --tap --seed --format --help" -- "$cur")); fi
   elif [[ $cur == -* ]]; then

@@ -17,6 +17,8 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   const bool syn_ack = first.syn() && first.has_ack();
   const bool refusal = first.rst() && first.has_ack() && first.seq == SeqNum{0};
   if (!syn_ack && !refusal) return;
+  // It left from here: whatever it answers had arrived, and was missed.
+  if (first.from() == facts::Party::kServer && c.vantage == facts::Vantage::kServer) return;
   for (const facts::SegmentFact& s : c.segments)
     if (s.from() != first.from() && !s.rst()) return;  // the other side takes part: it had asked
   const facts::HostFacts* host = survey.host(c.ends[index(other(first.from()))].address);

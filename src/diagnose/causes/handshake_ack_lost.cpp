@@ -11,7 +11,7 @@ void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceLi
   if (c.syn_ack < 0 || c.quality.one_direction) return;  // what the client sent was not captured
   const Opening o = opening_of(c);
   if (o.client_rst >= 0 && o.third < 0) return;  // the client had an answer: it wants none of this
-  if (o.progress >= 0 || settled(c, o)) out.passed();  // mended by the next one
+  if (o.progress >= 0 || settled(c, o) || c.outcome == facts::Outcome::kPartial) out.passed();  // mended by the next one
   const bool repeated_alone = o.unasked > 0 && o.syn_after_answer < 0;
 
   if (o.third < 0) {

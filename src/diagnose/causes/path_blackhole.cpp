@@ -62,6 +62,7 @@ void examine_way(const facts::Connection& c, Party from, EvidenceList& out) {
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {
   if (!established(c) || c.quality.one_direction || server_still_in_handshake(c)) return;
   if (c.stream(Party::kClient).rst_seen && c.stream(Party::kServer).rst_seen) return;
+  if (c.outcome == facts::Outcome::kCompleted && (c.quality.capture_gap || c.quality.coverage_cut)) return;  // the last ACK may have been missed
   examine_way(c, Party::kClient, out);
   examine_way(c, Party::kServer, out);
 }

@@ -143,7 +143,7 @@ void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out
   if (!established(c) || c.quality.one_direction || server_still_in_handshake(c)) return;
   for (Party sender : {Party::kServer, Party::kClient}) {
     examine_upstream(c, sender, out);
-    if (out.empty()) examine_downstream(c, sender, out);
+    if (out.empty() && !c.quality.capture_gap) examine_downstream(c, sender, out);  // what is missing may be the capture's loss
     if (out.empty()) examine_cut_smaller(c, sender, out);
     if (!out.empty()) {
       out.says([&] { return fmt::format("Full-size segments of {} vanish on the path; small ones pass.", name(sender)); });

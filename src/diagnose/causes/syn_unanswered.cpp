@@ -23,7 +23,8 @@ bool waited_long_enough(const facts::Connection& c, const facts::Survey& survey)
   if (waited >= facts::kSynRepeated) return true;
   // Others were answered much faster than this one waited (a flood that ends with the capture).
   const facts::HostFacts* host = survey.host(c.ends[index(facts::Party::kServer)].address);
-  return host != nullptr && host->fastest_syn_ack != Duration::max() && waited > 10ms &&
+  // (A clock that was set back makes an answer come before its question.)
+  return host != nullptr && host->fastest_syn_ack != Duration::max() && host->fastest_syn_ack > Duration::zero() && waited > 10ms &&
          waited > 20 * host->fastest_syn_ack;
 }
 

@@ -126,6 +126,76 @@ TEST(CaptureOrder, AnAnswerOfCutFramesEndsWithItsHighestNumber) {
   EXPECT_TRUE(no_fault(a)) << first_of(a);
 }
 
+TEST(CaptureOrder, OfASynAckStoredTwiceAtOnceOnlyOneWasSent) {
+  // The answer to one SYN alone; no timer is that fast (linux-tcp 3.3).
+  const facts::Connection c = ladder::connection("@vantage server\n@ttl 55 64\n" + std::string{R"(
+    0.00000 > S 100 <mss 1460,sackok,ts,ws 7>
+    0.00002 < SA 900 101 <mss 1460,sackok,ts 20 0,ws 7>
+    0.00005 < SA 900 101 <mss 1460,sackok,ts 20 0,ws 7>
+    0.04000 > A 101 901
+  )"});
+  EXPECT_EQ(c.note(2).repeat, facts::Repeat::kCaptureDuplicate);
+}
+
+TEST(CaptureOrder, AShortAnswerOfCutFramesThatEmptiedTheBufferWasWhole) {
+  const auto left = [](std::string_view answer) {
+    return answer_of(kAtClient + kAsked + std::string{answer} + "0.083 > A 201 2349\n0.116 > RA 201 2349 win 502\n");
+  };
+  EXPECT_TRUE(no_fault(left("0.082 < A 901:2341 201 cut http-resp\n0.082 < PA 2341:2349 201 cut\n")));
+  EXPECT_FALSE(no_fault(left("0.082 < PA 901:2349 201 cut http-resp\n")));  // a full segment: more of it may have been due
+}
+
+TEST(CaptureLoss, AConnectionWhoseFirstWordsWereMissedWasOpenAndItsEndTellsNothing) {
+  const Answer a = answer_of(kAtClient + R"(
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    0.040 < SA 900 101 <mss 1460,sackok,ts,ws 7>
+    0.081 < A 901 201
+    0.082 < PA 901:1401 201 http-resp length 500
+    0.083 > RA 201 1401 win 502
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(CaptureLoss, ARstThatCountsAFinNobodySawAnswersForAClosedSocket) {
+  const Answer a = answer_of(kAtClient + kOpening + R"(
+    0.041 > PA 101:201 901 http-req idem
+    0.321 < A 1402 202
+    0.322 < A 1402 202
+    0.322 > R 202
+  )");
+  EXPECT_TRUE(no_fault(a)) << first_of(a);
+}
+
+TEST(CaptureLoss, ASegmentThatTheCaptureMissedDidNotVanishOnThePath) {
+  const Answer a = answer_of("@vantage between\n" + kAsked + R"(
+    0.240 < FA 2349 201
+    0.241 > A 201 901
+    0.480 < A 2350 202
+  )");
+  EXPECT_EQ(find(a, CauseId::kPmtuBlackhole), nullptr);
+}
+
+TEST(HandshakeAckLost, IsOpenAsLongAsTheNextRepeatOfTheSynAckIsNotDue) {
+  // linux-tcp 4.2: a listener that defers repeats at the end of its period, and takes the request that comes then.
+  const std::string deferred = kAtClient + R"(
+    0.000 > S 100 <mss 1460,sackok,ts,ws 7>
+    0.040 < SA 900 101 <mss 1460,sackok,ts,ws 7>
+    0.040 > A 101 901
+    3.060 < SA 900 101 <mss 1460,sackok,ts,ws 7>
+    3.060 > A 101 901
+    4.010 > PA 101:201 901 http-req idem
+  )";
+  EXPECT_TRUE(no_fault(answer_of(deferred + "@end 4.1\n")));
+}
+
+TEST(Backscatter, IsNotWhatLeftTheHostWhereThisWasCaptured) {
+  const facts::Connection c = ladder::connection("@vantage server\n@ttl 55 64\n0.0 < SA 900 101\n4.1 < SA 900 101\n12.3 < SA 900 101\n");
+  facts::Survey survey;
+  survey.hosts[c.ends[0].address].stray_syn_acks = 12;
+  survey.two_direction_connections = 100;
+  EXPECT_EQ(find(explain(c, survey, Detail::kSentences), CauseId::kBackscatter), nullptr);
+}
+
 TEST(PrematureClose, TheHeadOfAnAnswerThatPassesAgainIsNoSecondAnswer) {
   // A tail-loss probe of the head after the FIN (RFC 8985 7): the octets are the same.
   const Answer a = answer_of(kAtClient + kAsked + R"(

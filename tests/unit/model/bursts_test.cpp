@@ -73,6 +73,31 @@ TEST_F(Bursts, ASackInAnAckOlderThanTheLastMarksButDoesNotDeliver) {
   EXPECT_EQ(peer.host.tcp_info(peer.now, fd)->sacked, 2u);
 }
 
+TEST(SynAckTimeout, IsUndoneByTheFirstOddAckOfTheChildSince52) {
+  // `lab fuzz` on 6.18.44, seed 13001666: tcp_create_openreq_child() marks the child, whose own repeats nobody has counted yet,
+  // and tcp_try_undo_dsack() is asked in the open state too. 4.19 has no such mark.
+  for (const auto& [kernel, undone] : {std::pair{"6.18", 1u}, std::pair{"4.19", 0u}}) {
+    Peer peer{kernel};
+    const int listener = peer.listen(10);
+    Packet syn = Peer::segment(40'000, kS, Peer::kIsn);
+    syn.options = Opt::kMss | Opt::kSackPermitted;
+    syn.mss = 100;
+    const SeqNum isn = peer.arrives(syn).at(0).seq;
+    peer.wait(1500ms);  // the SYN-ACK is repeated once
+    peer.arrives(40'000, kA, Peer::kIsn + 1, isn + 1);
+    const int fd = static_cast<int>(peer.host.accept(peer.now, listener, nullptr, peer.step).value);
+    peer.host.send(peer.now, fd, 300, 0, {}, peer.step);
+    EXPECT_EQ(peer.count(Mib::kTCPDSACKUndo), 0u);
+    Packet odd = Peer::segment(40'000, kA, Peer::kIsn + 1, isn + 1);
+    odd.options = Opt::kSack;
+    odd.sack_blocks = 1;
+    odd.sack[0] = isn + 101;
+    odd.sack[1] = isn + 201;
+    peer.arrives(odd);
+    EXPECT_EQ(peer.count(Mib::kTCPDSACKUndo), undone) << kernel;
+  }
+}
+
 TEST(SendLag, WhatWasSentAMomentAfterTheLastDeliveredRepeatIsGivenThatMoment) {
   // `lab fuzz` on 6.18.44, seed 9001009: tcp_write_xmit() looks at the clock anew, and RACK (RFC 8985 6.2) goes by the microsecond.
   for (const auto& [lag, repeats] : {std::pair{Duration{}, true}, std::pair{Duration{20us}, false}}) {
