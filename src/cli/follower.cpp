@@ -57,8 +57,7 @@ Follower::Follower(std::unique_ptr<host::KernelEvents> events, host::Namespaces:
 std::optional<facts::Glance> Follower::look_at(const tw_event& e) {
   auto now = namespaces_.glance(e.netns, facts::local_end(e), facts::remote_end(e));
   if (now && now->state == State::kClose && events_)
-    // Ports come back at once: it must be the connection whose handshake was under way then, and none that came after it.
-    if (const auto end = events_->ended(e); end && end->opened_ns != 0 && end->opened_ns <= e.time_ns && end->time_ns >= e.time_ns) {
+    if (const auto end = events_->ended(e); end && facts::was_there(*end, e.time_ns)) {
       now->ended = true;
       now->empty = end->took_nothing != 0;
     }

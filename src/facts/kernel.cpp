@@ -15,6 +15,8 @@ Endpoint end(const tw_event& e, const std::uint8_t* bytes, std::uint16_t port) {
 
 }  // namespace
 
+bool was_there(const tw_ended& end, std::uint64_t at_ns) { return end.opened_ns != 0 && end.opened_ns <= at_ns && end.time_ns >= at_ns; }
+
 Endpoint local_end(const tw_event& e) { return end(e, e.local, e.local_port); }
 Endpoint remote_end(const tw_event& e) { return end(e, e.remote, e.remote_port); }
 

@@ -51,6 +51,10 @@ struct NamespaceSample {
   std::vector<Socket> stuck;
 };
 
+/// The connection that ended so was there at `at_ns`: opened before, or at, and over after it. Ports come back at once, and the
+/// tuple's next connection was not. An end that knows no birth says nothing.
+bool was_there(const tw_ended& end, std::uint64_t at_ns);
+
 /// The ends of an event: on this host, and the other.
 Endpoint local_end(const tw_event& e);
 Endpoint remote_end(const tw_event& e);
