@@ -147,9 +147,9 @@ class Text final : public Reporter {
     print(style_.strong(line) + "\n");
     std::string files;
     for (const std::string& f : options_.files) files += (files.empty() ? "" : ", ") + input_name(f);
-    print(style_.dim(fmt::format("{} · {} frame{} · {}", files, grouped(survey.frames), survey.frames == 1 ? "" : "s",
-                                 duration_words(survey.frames > 0 ? survey.end - survey.begin : Duration{}))) +
-          "\n");
+    std::string size = fmt::format("{} · {} frame{}", files, grouped(survey.frames), survey.frames == 1 ? "" : "s");
+    if (survey.connections > 0) size += fmt::format(" · {}", duration_words(survey.end - survey.begin));  // that of the TCP packets
+    print(style_.dim(size) + "\n");
   }
 
   void show(std::string_view cause, const Cluster& cluster) {

@@ -173,6 +173,15 @@ TEST(Text, SaysThatNothingFailed) {
   EXPECT_EQ(text.substr(0, text.find('\n')), "Nothing failed: 2,211 connections, all healthy as far as this capture shows.");
 }
 
+TEST(Text, SaysNoSpanOfTimeWhereNoTcpPacketHasOne) {
+  const auto text = printed([](std::FILE* f) { return make_text(f, {}); }, [](Reporter& r) {
+    facts::Survey survey;
+    survey.frames = 11902;  // UDP, say
+    r.finish(survey, {});
+  });
+  EXPECT_EQ(text, "The capture holds no TCP connection.\n · 11,902 frames\n");
+}
+
 TEST(Text, SaysOfWhatIsMerelyPossibleThatItIsPerhapsSo) {
   diagnose::Answer answer = port_closed();
   for (auto [id, verdict] : {std::pair{diagnose::CauseId::kSyncookieOptionsLost, diagnose::Verdict::kPossible},
