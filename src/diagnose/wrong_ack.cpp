@@ -62,11 +62,8 @@ bool took_another_syn_ack(const Connection& c, const WrongAcks& w) {
   const SegmentFact& s = c.segment(w.first);
   if (s.syn() || s.anomalies & wire::Anomaly::kTruncatedHeader) return false;
   const SegmentFact &syn = c.segment(c.syn), &answer = c.segment(c.syn_ack);
-  const auto agreed = [&](std::uint16_t option) { return syn.has(option) && answer.has(option); };
-  if (agreed(wire::Opt::kTimestamps) && !s.has(wire::Opt::kTimestamps)) return true;
-  // The window of its SYN again, as it stood there: shifted it would have a few hundred at most.
-  constexpr std::uint8_t kVisible = 4;
-  return agreed(wire::Opt::kWindowScale) && syn.window_scale >= kVisible && s.window == syn.window && syn.window >= 8192;
+  const bool stamped = syn.has(wire::Opt::kTimestamps) && answer.has(wire::Opt::kTimestamps);
+  return (stamped && !s.has(wire::Opt::kTimestamps)) || facts::bears_unscaled_window(c, w.first);
 }
 
 std::optional<MisplacedAnswers> misplaced_answers(const Connection& c) {

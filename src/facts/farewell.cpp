@@ -57,7 +57,7 @@ bool head_is_cut(const Connection& c) {
   if (c.exchanges.empty() || c.exchanges.back().response < 0) return false;
   const Exchange& last = c.exchanges.back();
   std::int32_t head = last.response;  // unless others of it overtook the head
-  for (std::int32_t i = head; i < static_cast<std::int32_t>(c.segments.size()); ++i)
+  for (std::int32_t i = head; i < size_of(c); ++i)
     if (c.segment(i).from_server && c.segment(i).seq == last.response_seq && new_payload(c, i)) head = i;
   const SegmentFact& s = c.segment(head);
   constexpr std::uint8_t kRead = AppFlag::kHasLength | AppFlag::kChunked | AppFlag::kUntilClose;

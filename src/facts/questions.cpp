@@ -173,6 +173,15 @@ Index answer_to(const Connection& c, Index i) {
   return -1;
 }
 
+bool bears_unscaled_window(const Connection& c, Index i) {
+  constexpr std::uint8_t kVisible = 4;             // shifted by as much the window would be a few hundred at most
+  constexpr std::uint16_t kWorthScaling = 8192;
+  if (c.syn < 0 || c.syn_ack < 0) return false;
+  const SegmentFact &syn = c.segment(c.syn), &answer = c.segment(c.syn_ack), &s = c.segment(i);
+  const bool agreed = syn.has(wire::Opt::kWindowScale) && answer.has(wire::Opt::kWindowScale) && syn.window_scale >= kVisible;
+  return agreed && !s.from_server && !s.syn() && syn.window >= kWorthScaling && s.window == syn.window;
+}
+
 bool answered_unseen(const Connection& c, Index i) {
   std::optional<SeqNum> reach;
   const auto take = [&](SeqNum n) {
@@ -185,7 +194,7 @@ bool answered_unseen(const Connection& c, Index i) {
     else if (s.has_ack() && !s.syn() && c.note(k).ack_place != AckPlace::kImpossible) take(s.ack);
   }
   if (!reach) return false;
-  for (Index k = i + 1; k < static_cast<Index>(c.segments.size()); ++k) {
+  for (Index k = i + 1; k < size_of(c); ++k) {
     const SegmentFact& s = c.segment(k);
     if (s.rst() || s.syn()) continue;
     if (s.from_server ? after(s.seq, *reach) && c.note(k).ack_place != AckPlace::kImpossible : c.note(k).ack_place == AckPlace::kUnseen) return true;

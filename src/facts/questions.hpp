@@ -76,6 +76,10 @@ bool answered(const Connection& c, Index i);
 /// First segment that names `i` as what provoked it, or that newly acknowledges it; -1 none.
 Index answer_to(const Connection& c, Index i);
 
+/// The client's segment at `i` bears the window of its SYN as it stood there, although SYN and SYN-ACK agreed on a scale that
+/// would show (RFC 7323 2.2: only the SYN's own is never scaled): it had not got this SYN-ACK's option.
+bool bears_unscaled_window(const Connection& c, Index i);
+
 // --- Requests and responses --------------------------------------------------
 
 /// The server spoke after the client's segment `i`, and the capture missed it: its own numbers went on, or the client

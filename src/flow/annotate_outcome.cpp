@@ -24,7 +24,6 @@ using namespace std::chrono_literals;
 namespace {
 
 // The initial timeout (linux-tcp 8.1).
-constexpr Duration kInitialTimeout = 1s;
 // The kernel, not an application, answers a SYN-ACK: within the round trip of any path on earth.
 constexpr Duration kSynAckAnswered = 300ms;
 // Silence that several timeouts of any stack would have broken.
@@ -106,7 +105,7 @@ class Ending {
   }
 
   /// The capture was losing packets, and the story stops there: what should have followed need not have been missing.
-  [[nodiscard]] bool missed_just_then() const { return c_.quality.coverage_cut && watched_after(last()) < kInitialTimeout; }
+  [[nodiscard]] bool missed_just_then() const { return c_.quality.coverage_cut && watched_after(last()) < facts::kInitialTimeout; }
 
   [[nodiscard]] Outcome handshake() const {
     if (c_.quality.one_direction) return Outcome::kPartial;
@@ -271,8 +270,8 @@ class Ending {
     const Duration watched = watched_after(first);
     const std::uint32_t sent = retry->tries.count;
     if (retry->peer_silent) {
-      if (sent >= 3 && watched >= kInitialTimeout) return Outcome::kTimedOut;
-      if (sent == 2 && watched >= 3 * kInitialTimeout) return Outcome::kTimedOut;
+      if (sent >= 3 && watched >= facts::kInitialTimeout) return Outcome::kTimedOut;
+      if (sent == 2 && watched >= 3 * facts::kInitialTimeout) return Outcome::kTimedOut;
       return Outcome::kOpen;
     }
     // It still talks, but never about this: what it got was not taken, or its answers speak of something else.
@@ -292,7 +291,7 @@ class Ending {
   [[nodiscard]] bool keepalive_unanswered(Party p) const {
     if (c_.stream(p).keepalives < 2 || !c_.stream(other(p)).seen) return false;
     const facts::Keepalives k = facts::keepalives(c_, p);
-    return k.unanswered >= 2 && watched_after(k.tries.last()) >= kInitialTimeout;
+    return k.unanswered >= 2 && watched_after(k.tries.last()) >= facts::kInitialTimeout;
   }
 
   [[nodiscard]] bool window_stalled(Party receiver) const {

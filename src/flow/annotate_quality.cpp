@@ -8,6 +8,7 @@
 #include <array>
 #include <optional>
 
+#include "facts/syn_timer.hpp"
 #include "flow/annotate.hpp"
 
 namespace tcpwhy::flow {
@@ -27,11 +28,10 @@ bool is_initial(std::uint8_t ttl) { return ttl == 64 || ttl == 128 || ttl == 255
 /// The client's RST bears the number after its SYN, sooner than it would have repeated that: it answers a SYN-ACK, which
 /// nobody but the server can have sent it (RFC 9293 3.10.7.1; a device that times the opening out waits longer).
 bool refused_unseen(const Connection& c) {
-  constexpr Duration kSynRepeated = std::chrono::seconds{1};  // RFC 6298 2.1
   const facts::StreamFacts& client = c.streams[0];
   if (c.syn < 0 || client.rst < 0 || client.syn_count != 1) return false;
   const SegmentFact& rst = c.segment(client.rst);
-  return !rst.has_ack() && rst.seq == client.iss + 1 && rst.time - c.segment(c.syn).time < kSynRepeated;
+  return !rst.has_ack() && rst.seq == client.iss + 1 && rst.time - c.segment(c.syn).time < facts::kInitialTimeout;
 }
 
 Vantage by_direction(const Connection& c) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "lab/conversation.hpp"
@@ -71,6 +72,7 @@ struct Event {
   std::size_t connection = 0;
   std::uint8_t side = 0;
   std::string host;  ///< of a call: whose
+  std::optional<std::size_t> before = std::nullopt;  ///< see Line::before
   [[nodiscard]] bool is_call() const { return !host.empty(); }
   [[nodiscard]] bool in_both() const { return match.model != nullptr && match.kernel != nullptr; }
   [[nodiscard]] Duration time() const { return match.model != nullptr ? match.model->time : match.kernel->time; }
@@ -104,7 +106,11 @@ void add_packets(std::vector<Event>& events, Directory& directory, const Convers
   for (const auto& [end, two] : ends) {
     auto matches = align(two.model, two.kernel, leeway.busy + leeway.tick);
     join_alone(matches, leeway.busy);
-    for (const Match& m : matches) events.push_back({m, end.first, end.second, {}});
+    for (const Match& m : matches) {
+      Event& e = events.emplace_back(m, end.first, end.second, std::string{});
+      const bool in_model = m.model != nullptr;
+      if (const auto before = (in_model ? m.model : m.kernel)->before) e.before = directory.number(in_model ? model : kernel, *before);
+    }
   }
 }
 
@@ -154,8 +160,11 @@ class Clock {
            wheel_lateness(std::min(model, kernel), leeway_.tick) + leeway_.tick + leeway_.busy;
   }
   [[nodiscard]] bool packet_follows(const Event& e) {
+    return follows_in(e.connection, e) || (e.before && follows_in(*e.before, e));
+  }
+  [[nodiscard]] bool follows_in(std::size_t connection, const Event& e) const {
     for (const std::uint8_t side : {std::uint8_t{0}, std::uint8_t{1}})
-      if (const auto end = ends_.find({e.connection, side}); end != ends_.end())
+      if (const auto end = ends_.find({connection, side}); end != ends_.end())
         for (const Match& earlier : {end->second.newest, end->second.second})
           if (earlier.model != nullptr && follows(earlier, e.match)) return true;
     return false;

@@ -75,12 +75,14 @@ class Reader {
     const bool near = tuple.turned() ? !first : first;
     Line line{.time = seen.time - run_.begin,
               .connection = tuple.connection,
+              .before = {},
               .side = static_cast<std::uint8_t>(near ? 0 : 1),
               .key = {},
               .shown = {}};
     world::Packet plain = p;
     std::string old;
     if (!p.icmp) old = rebase(tuple, first, plain);
+    if (!old.empty()) line.before = tuple.before;
     line.shown = tcpdump_line(plain) + old;
     mask(plain.source_port);
     mask(plain.destination_port);
@@ -94,6 +96,7 @@ class Reader {
   struct Tuple {
     End first, second;
     std::size_t generation = 0, connection = 0;
+    std::optional<std::size_t> before = std::nullopt;  ///< the connection of the same ports before that one
     Numbers numbers[2] = {};
     /// Who of two ends with chosen ports was heard first is chance where both open at once.
     [[nodiscard]] bool turned() const {
@@ -117,7 +120,7 @@ class Reader {
   }
 
   void open(Tuple& tuple) {
-    ++tuple.generation;
+    if (++tuple.generation > 1) tuple.before = tuple.connection;
     tuple.connection = out_.names.size();
     const auto place = [](End end, bool masked) {
       return masked && end.port >= kFirstEphemeral ? world::ip_text(end.ip) : world::text(end);

@@ -2,6 +2,7 @@
 // A run's packets, each with its connection and with numbers that two runs can share.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ namespace tcpwhy::lab {
 struct Line {
   Duration time{};
   std::size_t connection = 0;  ///< in Conversation::names
+  /// The connection before of the same ports, where the packet bears its numbers: whatever set its timer was said there.
+  std::optional<std::size_t> before = std::nullopt;
   std::uint8_t side = 0;    ///< which end of the connection sent it
   std::string key;          ///< equal in both runs where the same happened
   std::string shown;        ///< the same with the ports of this run

@@ -73,7 +73,7 @@ std::optional<Sibling> raced(const facts::Connection& c, const facts::Survey& su
 
 void examine(const facts::Connection& c, const facts::Survey& survey, EvidenceList& out) {
   const std::int32_t rst = c.stream(Party::kClient).rst;
-  if (!raced_another(c, survey)) return;
+  if (!raced_another(c, survey)) return;  // remembered; few go on from here
   const auto other = raced(c, survey);
   if (rst < 0)
     out.supports({c.syn}, [] { return std::string{"the client sent one SYN and did not repeat it"}; });

@@ -5,6 +5,7 @@
 #include "diagnose/cause.hpp"
 #include "diagnose/opening.hpp"
 #include "diagnose/words.hpp"
+#include "facts/questions.hpp"
 
 namespace tcpwhy::diagnose {
 namespace {
@@ -43,6 +44,10 @@ Stamps stamps_of(const facts::Connection& c, Party p) {
   return out;
 }
 
+std::string scale_taken_out() {
+  return "A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks.";
+}
+
 /// The server's SYN-ACK offers no scaling, as it passed here, and each of its later windows is what a scaled one looks like
 /// then: far less than that SYN-ACK offered, from the first on. No host takes back what it offered (RFC 9293 3.8.6).
 void examine_windows(const facts::Connection& c, EvidenceList& out) {
@@ -67,17 +72,13 @@ void examine_windows(const facts::Connection& c, EvidenceList& out) {
                        "though it acknowledges all that comes: they are scaled, and nobody before the device knows",
                        syn_ack.window, seen, c.segment(first).window);
   });
-  out.says([] { return std::string{"A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks."}; });
+  out.says(scale_taken_out);
 }
 
 /// Behind the device: SYN and SYN-ACK agree on scaling, the client's segments bear the very window of its SYN, which is
 /// never scaled (RFC 7323 2.2), and it sends no more at a time than the server's windows say unscaled: it crawls.
 void examine_unscaled(const facts::Connection& c, EvidenceList& out) {
-  constexpr std::uint8_t kVisible = 4;
-  constexpr std::uint32_t kWorthScaling = 8192, kEnough = 3;
-  const facts::SegmentFact &syn = c.segment(c.syn), &syn_ack = c.segment(c.syn_ack);
-  if (!syn.has(Opt::kWindowScale) || !syn_ack.has(Opt::kWindowScale) || syn.window_scale < kVisible) return;
-  if (syn.window < kWorthScaling) return;
+  constexpr std::uint32_t kEnough = 3;
   std::int32_t first = -1, last = -1;
   std::uint32_t crawls = 0, offered = 0;
   for (std::int32_t i = c.syn_ack + 1; i < static_cast<std::int32_t>(c.segments.size()); ++i) {
@@ -87,7 +88,7 @@ void examine_unscaled(const facts::Connection& c, EvidenceList& out) {
       offered = s.window;
       continue;
     }
-    if (s.window != syn.window) return;
+    if (!facts::bears_unscaled_window(c, i)) return;
     if (first < 0) first = i;
     if (s.payload_bytes == 0 || s.payload_bytes != offered) continue;
     last = i;
@@ -97,9 +98,9 @@ void examine_unscaled(const facts::Connection& c, EvidenceList& out) {
   if (c.outcome == facts::Outcome::kCompleted) out.passed();
   out.supports({c.syn, c.syn_ack, first, last}, [&] {
     return fmt::format("SYN and SYN-ACK, as they passed here, agreed on window scaling, yet the client's later segments bear the window of its SYN, {}, and "
-                       "it sends as much at a time as the server's windows say unscaled: the SYN-ACK came to it without the option", syn.window);
+                       "it sends as much at a time as the server's windows say unscaled: the SYN-ACK came to it without the option", c.segment(c.syn).window);
   });
-  out.says([] { return std::string{"A device took the window scale out of the SYN-ACK; the client crawls in a window that is larger than it looks."}; });
+  out.says(scale_taken_out);
 }
 
 void examine(const facts::Connection& c, const facts::Survey&, EvidenceList& out) {

@@ -14,6 +14,22 @@ inline Answer answer_of(std::string_view story, const facts::Survey& survey = {}
   return explain(ladder::connection(story), survey, Detail::kSentences);
 }
 
+/// `story` beside one more attempt at the same server.
+inline Answer answer_beside(std::string_view story, double syn, facts::Attempt::Fate fate) {
+  const facts::Connection c = ladder::connection(story);
+  facts::Survey survey;
+  facts::ServiceFacts& service = survey.services[c.ends[1]];
+  service.endpoint = c.ends[1];
+  facts::Attempt a;
+  a.syn = ladder::at(syn);
+  a.fate = fate;
+  a.syn_acks = fate == facts::Attempt::Fate::kRefused ? 0 : 1;
+  a.connection = c.id + 1;
+  service.attempts_sample.values.push_back(a);
+  if (fate != facts::Attempt::Fate::kAccepted) service.failures_sample.values.push_back(a);
+  return explain(c, survey, Detail::kSentences);
+}
+
 /// The first diagnosis' id, "" when there is none.
 inline std::string first_of(const Answer& a) {
   return a.diagnoses.empty() ? std::string{} : std::string{to_string(a.diagnoses.front().cause)};

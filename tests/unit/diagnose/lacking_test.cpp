@@ -20,22 +20,6 @@ const std::string kAsked = kOpening + R"(
   0.081 < A 901 201
 )";
 
-/// `story` beside one more attempt at the same server.
-Answer beside(const std::string& story, double syn, facts::Attempt::Fate fate) {
-  const facts::Connection c = ladder::connection(story);
-  facts::Survey survey;
-  facts::ServiceFacts& service = survey.services[c.ends[1]];
-  service.endpoint = c.ends[1];
-  facts::Attempt a;
-  a.syn = ladder::at(syn);
-  a.fate = fate;
-  a.syn_acks = fate == facts::Attempt::Fate::kRefused ? 0 : 1;
-  a.connection = c.id + 1;
-  service.attempts_sample.values.push_back(a);
-  if (fate != facts::Attempt::Fate::kAccepted) service.failures_sample.values.push_back(a);
-  return explain(c, survey, Detail::kSentences);
-}
-
 TEST(OneDirection, AnAbortThatAcknowledgesASynAckNobodySawShowsThatTheServerAnswered) {
   const facts::Connection c = ladder::connection(kAtClient + "0.000 > S 100 <mss 1460>\n0.041 > RA 101 901 win 502\n");
   EXPECT_TRUE(c.quality.one_direction);
@@ -234,7 +218,7 @@ const std::string kOutage = kAtClient + R"(
 
 TEST(AcceptQueueOverflow, IsNotSaidBeforeTheServerWhereNobodyElseCanHaveFilledTheQueue) {
   EXPECT_TRUE(no_fault(answer_of(kOutage)));
-  EXPECT_EQ(first_of(beside(kOutage, -1.0, facts::Attempt::Fate::kAccepted)), "accept-queue-overflow");
+  EXPECT_EQ(first_of(answer_beside(kOutage, -1.0, facts::Attempt::Fate::kAccepted)), "accept-queue-overflow");
 }
 
 TEST(ConflictingSynAcks, AreToldByAClientThatUsesNothingOfWhatThisSynAckAgreedOn) {
@@ -269,13 +253,13 @@ TEST(PeerRestarted, IsOnlyPossibleWhereNothingButAFinWasRefused) {
 TEST(ProcessKilled, IsLikelyWhereTheServerAbortsARequestAndTheNextSynIsRefused) {
   using Fate = facts::Attempt::Fate;
   const std::string aborted = kAtClient + kAsked + "0.541 < RA 901 201 win 509\n";
-  const Answer killed = beside(aborted, 2.0, Fate::kRefused);
+  const Answer killed = answer_beside(aborted, 2.0, Fate::kRefused);
   EXPECT_EQ(first_of(killed), "process-killed");
   EXPECT_EQ(verdict_of(killed, CauseId::kProcessKilled), "likely");
   // The listener is still there: the abort has reasons that look alike.
-  EXPECT_EQ(first_of(beside(aborted, 2.0, Fate::kAccepted)), "server-aborted");
+  EXPECT_EQ(first_of(answer_beside(aborted, 2.0, Fate::kAccepted)), "server-aborted");
   // exit() sends FIN where nothing was unread (Linux tcp_close()).
-  EXPECT_EQ(first_of(beside(kAtClient + kAsked + "0.541 < FA 901 201\n0.541 > FA 201 902\n0.581 < A 902 202\n", 2.0, Fate::kRefused)), "process-killed");
+  EXPECT_EQ(first_of(answer_beside(kAtClient + kAsked + "0.541 < FA 901 201\n0.541 > FA 201 902\n0.581 < A 902 202\n", 2.0, Fate::kRefused)), "process-killed");
 }
 
 TEST(Reset, FromItsHostsDistanceIsForeignOnlyWhereItIsFarTooEarly) {

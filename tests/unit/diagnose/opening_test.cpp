@@ -277,21 +277,7 @@ const std::string kThirdAckReset = "@vantage server\n0.000000 > S 1965671248 win
                                    "0.000506 > A 1965671249 3965903706\n0.000534 < R 3965903706 win 0\n";
 
 /// The same beside one other attempt at the service.
-Answer third_ack_reset_beside(double syn, facts::Attempt::Fate fate) {
-  const facts::Connection c = ladder::connection(kThirdAckReset);
-  facts::Survey survey;
-  const facts::Endpoint server = endpoint(c, facts::Party::kServer);
-  facts::ServiceFacts& service = survey.services[server];
-  service.endpoint = server;
-  facts::Attempt a;
-  a.syn = ladder::at(syn);
-  a.fate = fate;
-  a.syn_acks = fate == facts::Attempt::Fate::kRefused ? 0 : 1;
-  a.connection = c.id + 1;
-  service.attempts_sample.values.push_back(a);
-  if (fate != facts::Attempt::Fate::kAccepted) service.failures_sample.values.push_back(a);
-  return explain(c, survey, Detail::kSentences);
-}
+Answer third_ack_reset_beside(double syn, facts::Attempt::Fate fate) { return answer_beside(kThirdAckReset, syn, fate); }
 
 TEST(AcceptQueueOverflowReset, IsPossibleWhereNothingShowsThatTheListenerWasStillThere) {
   const Answer a = answer_of(kThirdAckReset);

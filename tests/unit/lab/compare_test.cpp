@@ -171,6 +171,20 @@ TEST(Compare, TwoTimersMayDifferByTheGrainOfTheWheelAndATick) {
   EXPECT_TRUE(early.packets.back().apart);
 }
 
+/// A FIN that is repeated after `wait`, when a SYN has used the ports again meanwhile.
+Run repeated_beside_a_new_connection(Duration wait) {
+  Told t = handshake(40000, 1);
+  t.server(1s, Flag::kFin | kAck, 1, 1).again(900000).client(1s + 90ms, kSyn, 0);
+  return t.again(1).server(1s + wait, Flag::kFin | kAck, 1, 1).run;
+}
+
+TEST(Compare, ATimerOfTheConnectionBeforeWasSetThereAndNotByTheSynThatUsedItsPortsAgain) {
+  // 290 ms are 72 ticks, whose grain is 32 ms; from the SYN on it would be 200 ms, and 4.
+  const Leeway exact{.tick = 4ms, .busy = 0ms};
+  EXPECT_TRUE(compare(repeated_beside_a_new_connection(290ms), repeated_beside_a_new_connection(322ms), exact).agrees());
+  EXPECT_FALSE(compare(repeated_beside_a_new_connection(290ms), repeated_beside_a_new_connection(327ms), exact).agrees());
+}
+
 TEST(Compare, LatenessOfEachTimerAddsUp) {
   // Each repeat is late by a grain only; the third has been late by three.
   Told model{40000, 1}, kernel{40000, 1};
